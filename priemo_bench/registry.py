@@ -1,0 +1,45 @@
+"""Names to things: attacks, victims, datasets, defenses and metrics are found by entry points.
+
+The plugins that come with the project enter through the same door as anyone's: an entry point in
+one of the groups `priemo_bench.attacks`, `.victims`, `.datasets`, `.defenses`, `.metrics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from priemo_bench.errors import PriemoError
+
+KINDS = ("attacks", "victims", "datasets", "defenses", "metrics")
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> PriemoError:
+    """The error for a name that is not in `known`, with the nearest ones that are."""
+    known = sorted(known)
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+    return PriemoError(f"no {kind.removesuffix('s')} is called {name!r}; {hint}")
+
+
+@cache
+def _points(kind: str) -> dict[str, EntryPoint]:
+    if kind not in KINDS:
+        raise unknown("kinds", kind, KINDS)
+    return {point.name: point for point in entry_points(group=f"priemo_bench.{kind}")}
+
+
+def names(kind: str) -> list[str]:
+    """Names in one of KINDS, sorted; nothing is imported."""
+    return sorted(_points(kind))
+
+
+def get(kind: str, name: str) -> Any:
+    """What the entry point `name` of `kind` points at; PriemoError names the nearest for a typo."""
+    points = _points(kind)
+    if name not in points:
+        raise unknown(kind, name, points)
+    return points[name].load()

@@ -1,0 +1,131 @@
+"""What a victim is: a torch module from the image contract to seven logits, with a card."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import EMOTIONS, SLACK
+
+if TYPE_CHECKING:
+    from art.estimators.classification import PyTorchClassifier
+
+GREY = (0.299, 0.587, 0.114)
+"""Luma weights (ITU-R BT.601) by which victims read RGB as grey."""
+
+
+class Card(BaseModel):
+    """What is known of a victim. Accuracies are shares with a Wilson 95 % interval beside them."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+    architecture: str
+    parameters: int
+    input: str
+    training_data: str
+    licence: str
+    sha256: str
+    accuracy: dict[str, Any] = {}
+
+
+class Victim(nn.Module):
+    """Base of the zoo: owns resizing, grey conversion and normalisation, all differentiable.
+
+    Subclasses set `size` (side in pixels the network reads), `channels` (1 or 3), `mean` and `std`
+    (per channel, on [0, 1]), and implement `embed` and `head`; or override `features`.
+    """
+
+    card: Card
+
+    def __init__(
+        self, size: int, channels: int, mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.channels = channels
+        self.register_buffer("_mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("_grey", torch.tensor(GREY).view(1, 3, 1, 1), persistent=False)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """(n, 1 or 3, h, w) in [0, 1] to the network's own input; differentiable."""
+        if x.ndim != 4 or x.shape[1] not in (1, 3):
+            raise PriemoError(f"x has shape {tuple(x.shape)}; it must be (n, 1 or 3, h, w)")
+        x = x.clamp(0, 1) if _slightly_outside(x) else x
+        if self.channels == 1 and x.shape[1] == 3:
+            x = (x * self._grey).sum(1, keepdim=True)
+        elif self.channels == 3 and x.shape[1] == 1:
+            x = x.expand(-1, 3, -1, -1)
+        if x.shape[-2:] != (self.size, self.size):
+            x = nn.functional.interpolate(
+                x, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False
+            )
+        return ((x - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Network input to features (n, d), the input of the last linear layer."""
+        raise NotImplementedError
+
+    def head(self, f: Tensor) -> Tensor:
+        """Features (n, d) to logits (n, 7) in the order of EMOTIONS."""
+        raise NotImplementedError
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images (n, 1 or 3, h, w) in [0, 1] to features (n, d)."""
+        return self.embed(self.prepare(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (n, 1 or 3, h, w) in [0, 1] to logits (n, 7) in the order of EMOTIONS."""
+        return self.head(self.features(x))
+
+
+def _slightly_outside(x: Tensor) -> bool:
+    """True when `x` leaves [0, 1] by rounding only; PriemoError when by more, or NaN."""
+    low, high = x.detach().aminmax()
+    if not (low >= -SLACK and high <= 1 + SLACK):
+        raise PriemoError(f"x has values from {low:g} to {high:g}; images must be in [0, 1]")
+    return bool(low < 0 or high > 1)
+
+
+def freeze(victim: nn.Module) -> nn.Module:
+    """Evaluation mode, no parameter gradients (a third to half off an attack step), channels_last."""
+    victim.eval().requires_grad_(False)
+    return victim.to(memory_format=torch.channels_last)
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """PriemoError unless `path` exists and has the SHA-256 `expected`."""
+    if not path.is_file():
+        raise PriemoError(f"weight file {path} is missing")
+    found = sha256(path.read_bytes()).hexdigest()
+    if found != expected:
+        raise PriemoError(
+            f"weight file {path} has SHA-256 {found[:16]}..., expected {expected[:16]}...: "
+            "it is corrupt or another version; install it again"
+        )
+
+
+def as_art(victim: nn.Module, channels: int = 3, size: int = 112) -> PyTorchClassifier:
+    """The victim as an ART classifier for images of (channels, size, size), clip values 0 to 1.
+
+    Grey images stay grey: the victim repeats or converts channels inside the graph.
+    """
+    from art.estimators.classification import PyTorchClassifier
+
+    freeze(victim)
+    device = next((str(p.device) for p in victim.parameters()), "cpu")
+    return PyTorchClassifier(
+        model=victim,
+        loss=nn.CrossEntropyLoss(),
+        input_shape=(channels, size, size),
+        nb_classes=len(EMOTIONS),
+        clip_values=(0.0, 1.0),
+        device_type="gpu" if device.startswith("cuda") else "cpu",
+    )
