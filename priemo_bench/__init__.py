@@ -1,4 +1,4 @@
-"""priemo-bench: a benchmark of facial-emotion privacy on top of ART, torchattacks, timm and pandas."""
+"""priemo-bench: facial-emotion privacy measured, on top of ART, torchattacks, timm and pandas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HOME = {"Benchmark": "priemo_bench.benchmark", "PriemoError": "priemo_bench.err
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: torch, ART and timm take seconds that `priemo-bench list` need not pay."""
+    """Import on first use: torch and ART take seconds that `priemo-bench list` need not pay."""
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The image contract: NCHW, one channel or three, float32 in [0, 1] in memory, uint8 when published."""
+"""The image contract: NCHW, 1 or 3 channels, float32 in [0, 1] in memory, uint8 published."""
 
 from __future__ import annotations
 

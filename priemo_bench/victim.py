@@ -95,7 +95,7 @@ def _slightly_outside(x: Tensor) -> bool:
 
 
 def freeze(victim: nn.Module) -> nn.Module:
-    """Evaluation mode, no parameter gradients (a third to half off an attack step), channels_last."""
+    """Evaluation mode, parameter gradients off (a third to half off a step), channels_last."""
     victim.eval().requires_grad_(False)
     return victim.to(memory_format=torch.channels_last)
 

@@ -81,8 +81,8 @@ class FaceSet:
 class Dataset(Protocol):
     """What an entry point of group `priemo_bench.datasets` returns when called.
 
-    The factory is called as `factory(data, size)`: `data` is the path given with `--data` (None when
-    there is none), `size` the side in pixels given with `--size` (None for the native size).
+    The factory is called as `factory(data, size)`: `data` is the path given with `--data` (None
+    when there is none), `size` the side in pixels of `--size` (None for the native size).
     """
 
     name: str
