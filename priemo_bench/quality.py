@@ -1,0 +1,197 @@
+"""Image quality of what is published, and bringing a perturbation under a quality budget.
+
+SSIM is Wang et al. 2004: 11x11 Gaussian window of sigma 1.5, data range 1, population covariance,
+mean over channels, at the resolution of the published image. scikit-image averages its map
+without the outermost 5 pixels; here both means are computed, and a floor holds for both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import Bytes, Floats, check_bytes, check_images, to_float
+
+C1, C2 = 0.01**2, 0.03**2
+SIGMA, RADIUS = 1.5, 5
+FLOOR_SLACK = 1e-7
+"""A floor is met when SSIM is no further below it than this (float noise)."""
+
+Scores = npt.NDArray[np.float64]
+
+
+@lru_cache(maxsize=32)
+def _window(side: int, dtype: torch.dtype) -> Tensor:
+    """(side, side) matrix that blurs a signal of `side` samples, mirrored at its ends."""
+    if side < 2 * RADIUS + 1:
+        raise PriemoError(f"an image side is {side} pixels; SSIM needs at least {2 * RADIUS + 1}")
+    matrix = gaussian_filter1d(np.eye(side), SIGMA, axis=0, radius=RADIUS)
+    return torch.from_numpy(matrix).to(dtype)
+
+
+def blur(x: Tensor) -> Tensor:
+    """(..., h, w) averaged over the Gaussian window around each pixel."""
+    rows = _window(x.shape[-2], x.dtype).to(x.device)
+    columns = _window(x.shape[-1], x.dtype).to(x.device)
+    return rows @ x @ columns.T
+
+
+class Reference:
+    """The original images (n, c, h, w) in [0, 1], their window statistics computed once."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+        self.mean = blur(x)
+        self.variance = (blur(x * x) - self.mean**2).clamp_min(0)
+
+    def map(self, y: Tensor) -> Tensor:
+        """SSIM map (n, c, h, w) of `y` against the originals."""
+        mean = blur(y)
+        covariance = blur(self.x * y) - self.mean * mean
+        variance = blur(y * y) - mean**2
+        luminance = (2 * self.mean * mean + C1) / (self.mean**2 + mean**2 + C1)
+        return luminance * (2 * covariance + C2) / (self.variance + variance + C2)
+
+    def ssim(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """(n,) mean without the outermost 5 pixels, as scikit-image has it, and (n,) full mean."""
+        full = self.map(y)
+        inner = full[..., RADIUS:-RADIUS, RADIUS:-RADIUS]
+        return inner.mean((1, 2, 3)), full.mean((1, 2, 3))
+
+    def worst(self, y: Tensor) -> Tensor:
+        """(n,) the smaller of both means: what a floor is held against."""
+        return torch.minimum(*self.ssim(y))
+
+    def take(self, rows: Tensor) -> Reference:
+        """The same for some of the images."""
+        part = object.__new__(Reference)
+        part.x, part.mean, part.variance = self.x[rows], self.mean[rows], self.variance[rows]
+        return part
+
+
+def _double(x: Bytes) -> Tensor:
+    return torch.from_numpy(x).to(torch.float64) / 255
+
+
+def _pair(x: Bytes, y: Bytes) -> tuple[Bytes, Bytes]:
+    x, y = check_bytes(x, "x"), check_bytes(y, "y")
+    if x.shape != y.shape:
+        raise PriemoError(f"x has shape {x.shape} and y {y.shape}; they must be the same")
+    return x, y
+
+
+def ssim(x: Bytes, y: Bytes, border: bool = True) -> Scores:
+    """SSIM of each published image with its original, in float64.
+
+    Args:
+        x, y: (n, 1 or 3, h, w) uint8, sides of at least 11 pixels.
+        border: mean of the full map; False leaves out 5 pixels on each side, as
+            `skimage.metrics.structural_similarity` does.
+
+    Returns:
+        (n,) float64, at most 1.
+    """
+    x, y = _pair(x, y)
+    inner, full = Reference(_double(x)).ssim(_double(y))
+    return (full if border else inner).numpy()
+
+
+def psnr(x: Bytes, y: Bytes) -> Scores:
+    """(n,) peak signal-to-noise ratio in dB at peak 255; infinite where nothing changed."""
+    x, y = _pair(x, y)
+    squares = ((x.astype(np.float64) - y) ** 2).mean((1, 2, 3))
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(255**2 / squares)
+
+
+def linf(x: Bytes, y: Bytes) -> Scores:
+    """(n,) largest change of a pixel, in [0, 1] (1/255 is one grey level)."""
+    x, y = _pair(x, y)
+    return np.abs(x.astype(np.int16) - y).max((1, 2, 3)) / 255
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every published image must keep: an SSIM floor (both means) and a cap on each pixel.
+
+    Attributes:
+        ssim_floor: in (0, 1), or None for no floor.
+        eps: largest change of a pixel, in (0, 1], or None for no cap.
+    """
+
+    ssim_floor: float | None = 0.997
+    eps: float | None = 8 / 255
+
+    def __post_init__(self) -> None:
+        if self.ssim_floor is not None and not 0 < self.ssim_floor < 1:
+            raise PriemoError(
+                f"ssim_floor is {self.ssim_floor}; it must lie between 0 and 1, both excluded "
+                "(at 1 nothing may change)"
+            )
+        if self.eps is not None and not 0 < self.eps <= 1:
+            raise PriemoError(f"eps is {self.eps}; it must be in (0, 1] (8 grey levels are 8/255)")
+
+    @property
+    def levels(self) -> int:
+        """The cap in whole grey levels."""
+        return 255 if self.eps is None else int(np.floor(self.eps * 255 + 1e-6))
+
+    def holds(self, x: Bytes, y: Bytes) -> npt.NDArray[np.bool_]:
+        """(n,) whether each published image `y` keeps the budget against its original `x`."""
+        x, y = _pair(x, y)
+        kept = np.abs(x.astype(np.int16) - y).max((1, 2, 3)) <= self.levels
+        if self.ssim_floor is not None:
+            worst = Reference(_double(x)).worst(_double(y)).numpy()
+            kept &= worst >= self.ssim_floor - FLOOR_SLACK
+        return kept
+
+
+def match_budget(
+    x: Bytes, protected: Floats, budget: Budget, stretch: float = 1.0, evaluations: int = 12
+) -> Bytes:
+    """Publish each image at the largest strength of its perturbation that keeps the budget.
+
+    The perturbation is cut at the cap, scaled by a factor between 0 and `stretch` that is bisected
+    on the rounded image, and every image returned was itself found to keep the budget (the
+    original, at factor 0, always does).
+
+    Args:
+        x: (n, c, h, w) uint8 originals.
+        protected: (n, c, h, w) floats in [0, 1].
+        stretch: how far a perturbation may be enlarged; 1 only shrinks.
+        evaluations: how many times SSIM is computed at most.
+    """
+    change = torch.from_numpy(check_images(protected, "protected") - to_float(x)) * 255
+    if budget.ssim_floor is None:
+        return _publish(torch.from_numpy(x), change, torch.ones(len(x)), budget.levels).numpy()
+    originals = torch.from_numpy(x)
+    reference = Reference(_double(x))
+    best = originals.clone()
+    low, high = torch.zeros(len(x)), torch.full((len(x),), float(stretch))
+    scale = high.clone()
+    rows = torch.arange(len(x))
+    for _ in range(evaluations):
+        tried = _publish(originals[rows], change[rows], scale[rows], budget.levels)
+        worst = reference.take(rows).worst(tried.to(torch.float64) / 255)
+        kept = worst >= budget.ssim_floor - FLOOR_SLACK
+        best[rows[kept]] = tried[kept]
+        low[rows[kept]] = scale[rows[kept]]
+        high[rows[~kept]] = scale[rows[~kept]]
+        rows = rows[high[rows] > low[rows]]
+        if len(rows) == 0:
+            break
+        scale = (low + high) / 2
+    return best.numpy()
+
+
+def _publish(x: Tensor, change: Tensor, scale: Tensor, levels: int) -> Tensor:
+    """8-bit images `x` plus scaled `change` (grey levels), cut at `levels`, rounded."""
+    scaled = (change * scale.view(-1, 1, 1, 1)).clamp(-levels, levels)
+    return (x.to(torch.float32) + scaled).round().clamp(0, 255).to(torch.uint8)

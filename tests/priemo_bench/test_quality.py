@@ -1,0 +1,103 @@
+"""SSIM against scikit-image, and the promise that a matched image keeps its budget."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import Bytes
+from priemo_bench.quality import Budget, linf, match_budget, psnr, ssim
+
+
+def faces(n: int, channels: int, side: int, seed: int = 0) -> Bytes:
+    """Smooth random pictures with flat parts and edges."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (n, channels, side // 4 + 1, side // 4 + 1), dtype=np.uint8)
+    return np.kron(coarse, np.ones((4, 4), np.uint8))[..., :side, :side].copy()
+
+
+def noisy(x: Bytes, levels: int, seed: int = 1) -> Bytes:
+    noise = np.random.default_rng(seed).integers(-levels, levels + 1, x.shape)
+    return np.clip(x.astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("side", [48, 61, 112])
+def test_ssim_is_scikit_images(channels: int, side: int) -> None:
+    x = faces(3, channels, side)
+    y = noisy(x, 9)
+    for i, (inner, full) in enumerate(zip(ssim(x, y, border=False), ssim(x, y), strict=True)):
+        expected, map_ = structural_similarity(
+            x[i] / 255, y[i] / 255, channel_axis=0, data_range=1, gaussian_weights=True,
+            sigma=1.5, use_sample_covariance=False, full=True,
+        )  # fmt: skip
+        assert inner == pytest.approx(expected, abs=1e-6)
+        assert full == pytest.approx(map_.mean(), abs=1e-6)
+
+
+def test_ssim_is_one_for_equal_and_symmetric() -> None:
+    x = faces(2, 1, 48)
+    y = noisy(x, 20)
+    assert ssim(x, x) == pytest.approx(1)
+    assert ssim(x, y) == pytest.approx(ssim(y, x))
+
+
+def test_psnr_and_linf() -> None:
+    x = faces(2, 3, 32)
+    y = noisy(x, 5)
+    for i in range(2):
+        expected = peak_signal_noise_ratio(x[i], y[i], data_range=255)
+        assert psnr(x, y)[i] == pytest.approx(expected)
+        assert linf(x, y)[i] * 255 == np.abs(x[i].astype(int) - y[i]).max()
+    assert np.isinf(psnr(x, x)).all()
+
+
+@pytest.mark.parametrize("floor", [0.999, 0.997, 0.95])
+def test_matched_images_keep_the_budget_and_come_close_to_it(floor: float) -> None:
+    x = faces(6, 1, 48)
+    budget = Budget(floor, 8 / 255)
+    matched = match_budget(x, noisy(x, 20) / np.float32(255), budget)
+    assert budget.holds(x, matched).all()
+    both = np.minimum(ssim(x, matched), ssim(x, matched, border=False))
+    assert (both >= floor - 1e-6).all()
+    at_cap = linf(x, matched) == 8 / 255
+    assert (((1 - both) > 0.7 * (1 - floor)) | at_cap).all()
+
+
+def test_what_keeps_the_budget_is_left_alone() -> None:
+    x = faces(3, 3, 48)
+    y = x.copy()
+    y[:, :, 20, 20] ^= 1
+    assert np.array_equal(match_budget(x, y / np.float32(255), Budget(0.997, 8 / 255)), y)
+
+
+def test_stretch_strengthens_up_to_the_cap() -> None:
+    x = faces(2, 1, 48)
+    weak = noisy(x, 1) / np.float32(255)
+    stretched = match_budget(x, weak, Budget(0.9, 4 / 255), stretch=8)
+    assert linf(x, stretched) == pytest.approx(4 / 255)
+
+
+def test_without_a_floor_only_the_cap_counts() -> None:
+    x = faces(2, 1, 48)
+    assert linf(x, match_budget(x, noisy(x, 30) / np.float32(255), Budget(None, 3 / 255))).max() \
+        == pytest.approx(3 / 255)  # fmt: skip
+
+
+@pytest.mark.parametrize("floor", [1.0, 0.0, -1, 1.5, float("nan")])
+def test_impossible_floors_are_refused(floor: float) -> None:
+    with pytest.raises(PriemoError, match="ssim_floor"):
+        Budget(floor)
+
+
+@pytest.mark.parametrize("eps", [0.0, 1.01, 8, float("nan")])
+def test_impossible_caps_are_refused(eps: float) -> None:
+    with pytest.raises(PriemoError, match="eps"):
+        Budget(0.9, eps)
+
+
+def test_a_picture_smaller_than_the_window_is_refused() -> None:
+    with pytest.raises(PriemoError, match="at least 11"):
+        ssim(faces(1, 1, 8), faces(1, 1, 8))
