@@ -1,0 +1,33 @@
+"""Pri-EMO (Zeng et al. 2023): a small perturbation computed in feature space.
+
+`PriEMO` is the attack; the scopes are entries of the benchmark of their own, and so is the same
+optimiser on the logit margin alone, which shows what the geometry of the budget adds by itself.
+"""
+
+from __future__ import annotations
+
+from priemo_bench.attacks.entry import Entry
+from priemo_bench.attacks.priemo.attack import PriEMO
+
+from priemo_bench.attack import Traits
+
+__all__ = ["PriEMO", "margin_ssim", "priemo_class", "priemo_image", "priemo_universal"]
+
+_IMAGE = Traits("per-image", "image", "many", targeted=True, budgeted=True)
+
+priemo_image = Entry(PriEMO, _IMAGE, {"scope": "image"})
+priemo_class = Entry(
+    PriEMO,
+    Traits("universal", "class", "many", targeted=True, random=True, budgeted=True),
+    {"scope": "class"},
+)
+priemo_universal = Entry(
+    PriEMO,
+    Traits("universal", "universal", "many", targeted=True, random=True, budgeted=True),
+    {"scope": "universal"},
+)
+margin_ssim = Entry(
+    PriEMO,
+    Traits("control", "image", "many", targeted=True, budgeted=True),
+    {"scope": "image", "loss": "logit"},
+)

@@ -1,0 +1,274 @@
+"""Pri-EMO as an ART evasion attack: one front for its scopes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from art.attacks.attack import EvasionAttack
+from art.estimators.classification.classifier import ClassifierMixin
+from art.estimators.estimator import BaseEstimator, LossGradientsMixin
+from priemo_bench.attacks.priemo import shared, store
+from priemo_bench.attacks.priemo.image import protect
+from priemo_bench.attacks.priemo.objective import LOSSES, Loss, Objective
+from priemo_bench.attacks.priemo.surrogate import Surrogate
+from rich.progress import track
+from torch import Tensor
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import Floats, Labels, check_images, publish, to_float
+from priemo_bench.quality import Budget
+from priemo_bench.registry import unknown
+
+Scope = Literal["image", "class", "universal"]
+STRETCH = 4.0
+"""How far a shared perturbation may be enlarged on an image to land on its SSIM floor."""
+
+
+class PriEMO(EvasionAttack):
+    """Feature-space protection of the emotion in a face, after Zeng et al. 2023.
+
+    Zeng, Zhang, Liu, Ma, Liu: "Pri-EMO: a universal perturbation method for privacy preserving
+    facial emotion recognition", Journal of Information and Intelligence 1(4), 2023, doi
+    10.1016/j.jiixd.2023.08.001. Only the abstract is public; objective (objective.py), budget
+    (geometry.py) and optimiser (image.py, shared.py) are this project's own.
+
+    Args:
+        classifier: ART `PyTorchClassifier` with clip values (0, 1); the first surrogate.
+        scope: "image": one perturbation per image, aimed at all surrogates; "class": one per
+            emotion of the original; "universal": one for all images.
+        targeted: as in ART, `y` are then the emotions to be read.
+        ssim_floor: SSIM that every published image keeps (both means), or None.
+        eps: largest change of a pixel in (0, 1], or None. One of both is needed.
+        surrogates: further PyTorchClassifiers to look into.
+        layer: submodule whose output are the features; None finds them (see `Surrogate`).
+        loss: "feature" (cosine margins to the universal feature vectors), "logit", or "both".
+        steps: passes per image (scope image), or passes over the fit images (other scopes).
+        delta: `converged` when the fooling rate on the fit images is above 1 - delta.
+        random_state: seed of the mini-batches (scopes class and universal).
+
+    Raises:
+        PriemoError: for parameters outside these ranges.
+    """
+
+    attack_params = [  # noqa: RUF012 (ART's own declaration)
+        *EvasionAttack.attack_params,
+        "scope", "targeted", "ssim_floor", "eps", "surrogates", "layer", "loss", "steps", "delta",
+        "batch_size", "random_state", "verbose",
+    ]  # fmt: skip
+    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
+
+    def __init__(
+        self,
+        classifier: Any,
+        scope: Scope = "class",
+        targeted: bool = False,
+        ssim_floor: float | None = 0.997,
+        eps: float | None = 8 / 255,
+        surrogates: tuple[Any, ...] = (),
+        layer: str | None = None,
+        loss: Loss = "both",
+        steps: int = 25,
+        delta: float = 0.2,
+        batch_size: int = 128,
+        random_state: int | None = None,
+        verbose: bool = True,
+    ) -> None:
+        super().__init__(estimator=classifier)
+        self.scope = scope
+        self._targeted = targeted
+        self.ssim_floor = ssim_floor
+        self.eps = eps
+        self.surrogates = tuple(surrogates)
+        self.layer = layer
+        self.loss = loss
+        self.steps = steps
+        self.delta = delta
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.verbose = verbose
+        self.fooling_rate: float | None = None
+        self._u: Tensor | None = None
+        self._objective: Objective | None = None
+        self._check_params()
+
+    # ART reads and sets `targeted` among `attack_params`, and keeps it as `_targeted`.
+    @property
+    def targeted(self) -> bool:
+        return self._targeted
+
+    @targeted.setter
+    def targeted(self, value: bool) -> None:
+        self._targeted = value
+
+    @classmethod
+    def is_estimator_valid(cls, estimator: Any, estimator_requirements: Any) -> bool:
+        """As in ART; None is for `load` without a classifier, which then can only `apply`."""
+        return estimator is None or super().is_estimator_valid(estimator, estimator_requirements)
+
+    @property
+    def budget(self) -> Budget:
+        """What every published image keeps."""
+        return Budget(self.ssim_floor, self.eps)
+
+    @property
+    def noise(self) -> np.ndarray | None:
+        """(1 or classes, c, h, w) shared perturbation; with an SSIM floor in units of its metric.
+
+        With a floor each image weighs it (geometry.py); without one it is what is added. None
+        before `fit` and for scope image.
+        """
+        if self._u is None:
+            return None
+        scale = 1.0 if self.ssim_floor is not None else float(self.eps or 0)
+        return (self._u * scale).cpu().numpy()
+
+    @property
+    def converged(self) -> bool:
+        """Whether the perturbation fools more than 1 - delta of the fit images."""
+        return self.fooling_rate is not None and self.fooling_rate >= 1 - self.delta
+
+    def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> PriEMO:
+        """Learn the universal feature vectors, and for shared scopes the perturbation.
+
+        Args:
+            x: (n, 1 or 3, h, w) floats in [0, 1]. y: labels (n,) or one-hot, targets if
+                targeted; None takes what the surrogates read.
+        """
+        x = check_images(x)
+        objective = Objective(self._open(), self.loss, self.targeted)
+        images = torch.from_numpy(x).to(objective.surrogates[0].device)
+        read = objective.learn(images.split(self.batch_size)).argmax(1)
+        labels = self._labels(y, len(x), read)
+        objective.check(labels)
+        self._objective = objective
+        if self.scope == "image":
+            return self
+        groups, count = self._groups(labels, read)
+        generator = torch.Generator().manual_seed(self.random_state or 0)
+        batch = min(self.batch_size, len(x))
+        self._u = shared.learn(
+            images, labels, groups, count, objective, self.budget,
+            steps=max(1, self.steps * len(x) // batch), batch_size=batch, generator=generator,
+        )  # fmt: skip
+        protected = torch.from_numpy(self.apply(x, groups.cpu().numpy() if count > 1 else None))
+        with torch.no_grad():
+            now = torch.cat([self._read(p.to(images.device)) for p in protected.split(batch)])
+        hit = now == labels if self.targeted else now != read
+        self.fooling_rate = float(hit.float().mean())
+        return self
+
+    def apply(self, x: np.ndarray, y: np.ndarray | None = None) -> Floats:
+        """Add the fitted shared perturbation: no gradient.
+
+        Args:
+            x: (n, 1 or 3, h, w) floats in [0, 1]. y: the emotion of each original, for scope
+                class only; None, or targeted, takes what the surrogates read.
+
+        Returns:
+            float32 images of the same shape; on the 8-bit grid when there is an SSIM floor.
+        """
+        x = check_images(x)
+        if self._u is None:
+            raise PriemoError("apply() needs a fitted perturbation of scope class or universal")
+        if x.shape[1:] != self._u.shape[1:]:
+            raise PriemoError(
+                f"x has images of {x.shape[1:]}; the perturbation is {tuple(self._u.shape[1:])}"
+            )
+        groups = np.zeros(len(x), np.int64)
+        if self.scope == "class":
+            groups = self._emotions(x, y)
+        return shared.add(x, self._u, groups, self.budget, STRETCH)
+
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
+        """Protected images, floats in [0, 1]; `x` is not modified.
+
+        Scope image optimises each image (on the 8-bit grid) with the vectors of `fit`, or of `x`
+        when there was none. Other scopes fit on `x` unless fitted, and apply.
+        """
+        x = check_images(x)
+        if self.scope != "image":
+            return (self if self._u is not None else self.fit(x, y)).apply(x, y)
+        if self._objective is None:
+            self.fit(x, y)
+        objective = self._objective
+        assert objective is not None
+        device = objective.surrogates[0].device
+        images = torch.from_numpy(to_float(publish(x))).to(device)
+        labels = self._labels(y, len(x), None if y is not None else self._read(images))
+        objective.check(labels)
+        parts = list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
+        done = [
+            protect(part, own, objective, self.budget, self.steps).cpu().numpy()
+            for part, own in track(parts, "Pri-EMO", disable=not self.verbose, transient=True)
+        ]
+        return np.concatenate(done)
+
+    def save(self, path: str | Path) -> None:
+        """Write what was fitted as safetensors, with what is needed to use it again."""
+        store.save(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path, classifier: Any = None, **params: Any) -> PriEMO:
+        """Read what `save` wrote. Scope universal needs no classifier to `apply`."""
+        return store.load(cls, Path(path), classifier, **params)
+
+    def _open(self) -> list[Surrogate]:
+        if self.estimator is None:
+            raise PriemoError("this needs a classifier: load(path, classifier)")
+        return [Surrogate(c, self.layer) for c in (self.estimator, *self.surrogates)]
+
+    def _read(self, x: Tensor) -> Tensor:
+        """(n,) what the surrogates together read."""
+        surrogates = self._objective.surrogates if self._objective else self._open()
+        with torch.no_grad():
+            parts = [sum(s(p)[1].softmax(1) for s in surrogates) for p in x.split(self.batch_size)]
+        return torch.cat([torch.as_tensor(part) for part in parts]).argmax(1)
+
+    def _labels(self, y: np.ndarray | None, n: int, read: Tensor | None) -> Tensor:
+        if y is None:
+            if self.targeted:
+                raise PriemoError("a targeted attack needs the targets as y")
+            assert read is not None
+            return read
+        y = np.asarray(y)
+        y = y.argmax(1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
+        labels: Labels = y.astype(np.int64)
+        classes = int(self.estimator.nb_classes) if self.estimator is not None else labels.max() + 1
+        if len(labels) != n or labels.min() < 0 or labels.max() >= classes:
+            raise PriemoError(f"y must be {n} labels from 0 to {classes - 1}, or one-hot")
+        device = self._objective.surrogates[0].device if self._objective else None
+        return torch.from_numpy(labels).to(read.device if read is not None else device or "cpu")
+
+    def _groups(self, labels: Tensor, read: Tensor) -> tuple[Tensor, int]:
+        if self.scope == "universal":
+            if self.targeted and len(labels.unique()) > 1:
+                raise PriemoError("scope universal has one perturbation: give one target for all")
+            return torch.zeros_like(labels), 1
+        return (read if self.targeted else labels), int(self.estimator.nb_classes)
+
+    def _emotions(self, x: Floats, y: np.ndarray | None) -> np.ndarray:
+        if y is None or self.targeted:
+            device = self._open()[0].device
+            return self._read(torch.from_numpy(x).to(device)).cpu().numpy()
+        return self._labels(y, len(x), None).cpu().numpy()
+
+    def _check_params(self) -> None:
+        if self.scope not in get_args(Scope):
+            raise unknown("scopes", str(self.scope), get_args(Scope))
+        if self.loss not in LOSSES:
+            raise unknown("losses", str(self.loss), LOSSES)
+        if self.ssim_floor is None and self.eps is None:
+            raise PriemoError("ssim_floor and eps are both None; give one of them, or both")
+        _ = self.budget  # checks both
+        for name in ("steps", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise PriemoError(f"{name} is {value!r}; it must be a whole number from 1")
+        if not 0 <= self.delta <= 1:
+            raise PriemoError(f"delta is {self.delta}; it must be in [0, 1]")
+        for name in ("targeted", "verbose"):
+            if not isinstance(getattr(self, name), bool):
+                raise PriemoError(f"{name} must be True or False")

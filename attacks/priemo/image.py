@@ -1,0 +1,72 @@
+"""Scope image: one perturbation for each image, aimed at all surrogates at once."""
+
+from __future__ import annotations
+
+import torch
+from priemo_bench.attacks.priemo.geometry import body, cut
+from priemo_bench.attacks.priemo.objective import Objective
+from torch import Tensor
+
+from priemo_bench.quality import Budget, Reference, match_budget
+
+MOMENTUM = 0.75
+FIRST_STEP, LAST_STEP = 0.5, 0.05
+"""Step lengths at the start and the end, in radii of the body."""
+SINGLE_PRECISION = 1e-3
+"""Share of the SSIM drop kept back while it is computed in float32."""
+
+
+def quantise(x: Tensor) -> Tensor:
+    """The 8-bit image that will be published, as floats."""
+    return (x.clamp(0, 1) * 255).round() / 255
+
+
+def protect(x: Tensor, y: Tensor, objective: Objective, budget: Budget, steps: int) -> Tensor:
+    """Published images for `x` (n, c, h, w) on the 8-bit grid with labels or targets `y` (n,).
+
+    Steepest descent with momentum in the metric of the budget. The loss is read, and its gradient
+    taken, at the rounded image: at an SSIM drop of .003 most changes are below two grey levels, and
+    what rounding does to them decides. The radius follows the measured SSIM of that rounded image,
+    and the best image that kept the budget is returned.
+
+    Costs `steps` forward and backward passes and one forward pass, each through every surrogate.
+    """
+    shape = body(budget)
+    weights = shape.weights(x)
+    reference = Reference(x) if budget.ssim_floor is not None else None
+    u, velocity = torch.zeros_like(x), torch.zeros_like(x)
+    radius = x.new_ones(len(x), 1, 1, 1)
+    best, best_score = x.clone(), x.new_full((len(x),), torch.inf)
+    for step in range(steps):
+        seen = quantise(x + cut(weights * u, budget)).requires_grad_()
+        loss, score = objective(seen, y)
+        gradient = torch.autograd.grad(loss.sum(), seen)[0] * weights
+        seen = seen.detach()
+        if reference is not None:
+            assert budget.ssim_floor is not None
+            drop = 1 - reference.worst(seen)
+            allowed = (1 - budget.ssim_floor) * (1 - SINGLE_PRECISION)
+            kept = drop <= allowed
+            ratio = allowed / drop.clamp_min(1e-9)
+            radius = radius * ratio.sqrt().clamp(0.8, 1.25).view(-1, 1, 1, 1)
+            radius = radius.clamp(0.2, 4)
+        else:
+            kept = torch.ones_like(score, dtype=torch.bool)
+        better = kept & (score < best_score)
+        best[better], best_score[better] = seen[better], score[better]
+        velocity = MOMENTUM * velocity + shape.steepest(gradient)
+        length = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(steps - 1, 1)
+        u = shape.project(u - length * radius * shape.steepest(velocity), radius)
+    last = _land(x, weights * u, budget)
+    with torch.no_grad():
+        better = objective(last, y)[1] < best_score
+    best[better] = last[better]
+    return best
+
+
+def _land(x: Tensor, d: Tensor, budget: Budget) -> Tensor:
+    """`x + d` published at the largest strength that keeps the budget."""
+    published = (x * 255).round().to(torch.uint8).cpu().numpy()
+    protected = (x + d).clamp(0, 1).cpu().numpy()
+    matched = match_budget(published, protected, budget, stretch=2.0)
+    return torch.from_numpy(matched).to(x.device, x.dtype) / 255

@@ -1,0 +1,75 @@
+"""Scopes class and universal: a perturbation shared by all faces of an emotion, or by all faces.
+
+What is shared is u, the perturbation in the metric of the budget; each image weighs it with its
+own M (geometry.py), which needs neither gradient nor label. Without an SSIM floor M is just eps
+and the perturbation is one array, added and clipped.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from priemo_bench.attacks.priemo.geometry import body, cut
+from priemo_bench.attacks.priemo.image import quantise
+from priemo_bench.attacks.priemo.objective import Objective
+from torch import Tensor
+
+from priemo_bench.images import Bytes, Floats, publish
+from priemo_bench.quality import Budget, match_budget
+
+LEARNING_RATE = 0.1
+"""Of Adam, in radii of the body."""
+
+
+def learn(
+    x: Tensor,
+    y: Tensor,
+    groups: Tensor,
+    count: int,
+    objective: Objective,
+    budget: Budget,
+    steps: int,
+    batch_size: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Fit u (count, c, h, w), one for each group, by Adam on random mini-batches.
+
+    Args:
+        x: (n, c, h, w) faces; y: (n,) labels or targets; groups: (n,) in 0..count-1.
+        steps: mini-batches of `batch_size`, one forward and backward pass each.
+    """
+    shape = body(budget)
+    u = torch.zeros(count, *x.shape[1:], device=x.device)
+    mean, square = torch.zeros_like(u), torch.zeros_like(u)
+    order = torch.empty(0, dtype=torch.long)
+    for step in range(1, steps + 1):
+        if len(order) < batch_size:
+            order = torch.cat([order, torch.randperm(len(x), generator=generator)])
+        rows, order = order[:batch_size].to(x.device), order[batch_size:]
+        part = u.detach().requires_grad_()
+        seen = x[rows] + cut(shape.weights(x[rows]) * part[groups[rows]], budget)
+        seen = seen.clamp(0, 1) + (quantise(seen) - seen.clamp(0, 1)).detach()
+        loss = objective(seen, y[rows])[0].mean()
+        gradient = torch.autograd.grad(loss, part)[0]
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.99 * square + 0.01 * gradient.square()
+        change = (mean / (1 - 0.9**step)) / ((square / (1 - 0.99**step)).sqrt() + 1e-12)
+        rate = LEARNING_RATE * (1 - 0.9 * step / steps)
+        touched = torch.zeros(count, 1, 1, 1, device=x.device)
+        touched[groups[rows].unique()] = 1
+        u = shape.project(u - rate * change * touched)
+    return u
+
+
+def add(x: Floats, u: Tensor, groups: np.ndarray, budget: Budget, stretch: float) -> Floats:
+    """Images with their group's perturbation, each at the strength that lands on the budget.
+
+    Without an SSIM floor this is a plain add and clip.
+    """
+    images = torch.from_numpy(x)
+    change = cut(body(budget).weights(images) * u.cpu()[torch.from_numpy(groups)], budget)
+    protected = (images + change).clamp_(0, 1).numpy()
+    if budget.ssim_floor is None:
+        return protected
+    published: Bytes = match_budget(publish(x), protected, budget, stretch=stretch)
+    return published.astype(np.float32) / np.float32(255)

@@ -1,0 +1,83 @@
+"""What was fitted, as safetensors with its meaning in the metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from priemo_bench.attacks.priemo.objective import FeatureVectors, Objective
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+import priemo_bench
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import EMOTIONS
+
+if TYPE_CHECKING:
+    from priemo_bench.attacks.priemo.attack import PriEMO
+
+FORMAT = "priemo-1"
+SETTINGS = (
+    "scope", "targeted", "ssim_floor", "eps", "layer", "loss", "steps", "delta", "batch_size",
+    "random_state", "fooling_rate",
+)  # fmt: skip
+
+
+def save(attack: PriEMO, path: Path) -> None:
+    """Write the perturbation and the universal feature vectors of each surrogate."""
+    vectors = attack._objective.vectors if attack._objective else []
+    if attack._u is None and not vectors:
+        raise PriemoError("nothing to save: call fit() first")
+    tensors = {
+        f"{i}.{name}": value.contiguous()
+        for i, part in enumerate(vectors)
+        for name, value in vars(part).items()
+    }
+    if attack._u is not None:
+        tensors["u"] = attack._u.contiguous()
+    settings = {name: getattr(attack, name) for name in SETTINGS}
+    metadata = {
+        "format": FORMAT,
+        "version": priemo_bench.__version__,
+        "emotions": ",".join(EMOTIONS),
+        "image": "x".join(map(str, attack._u.shape[1:])) if attack._u is not None else "any",
+        "surrogates": str(len(vectors)),
+        "settings": json.dumps(settings),
+    }
+    save_file(tensors, path, metadata)
+
+
+def load(cls: type[PriEMO], path: Path, classifier: Any, **params: Any) -> PriEMO:
+    """An attack as it was when saved; `params` (surrogates, verbose ...) as in its constructor."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise PriemoError(f"{path} cannot be read as safetensors: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise PriemoError(f"{path} was not written by PriEMO.save")
+    settings = json.loads(metadata["settings"])
+    fooling_rate = settings.pop("fooling_rate")
+    attack = cls(classifier, **{**settings, **params})
+    attack._u = tensors.get("u")
+    attack.fooling_rate = fooling_rate
+    if classifier is not None:
+        surrogates = attack._open()
+        if len(surrogates) != int(metadata["surrogates"]):
+            raise PriemoError(
+                f"{path} was fitted with {metadata['surrogates']} surrogates, not {len(surrogates)}"
+            )
+        objective = Objective(surrogates, attack.loss, attack.targeted)
+        device = surrogates[0].device
+        objective.vectors = [_vectors(tensors, i, device) for i in range(len(surrogates))]
+        attack._objective = objective
+        attack._u = attack._u.to(device) if attack._u is not None else None
+    return attack
+
+
+def _vectors(tensors: dict[str, torch.Tensor], i: int, device: torch.device) -> FeatureVectors:
+    names = FeatureVectors.__dataclass_fields__
+    return FeatureVectors(**{name: tensors[f"{i}.{name}"].to(device) for name in names})

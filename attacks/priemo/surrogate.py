@@ -1,0 +1,97 @@
+"""A surrogate as Pri-EMO sees it: images in, feature vectors and logits out, differentiable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from art.estimators.classification import PyTorchClassifier
+from torch import Tensor, nn
+
+from priemo_bench.errors import PriemoError
+
+
+class Surrogate:
+    """An ART `PyTorchClassifier` opened at the input of its last linear layer.
+
+    Args:
+        classifier: images of clip values (0, 1).
+        layer: name of a submodule whose (flattened) output is to be the features; None takes
+            `features(x)` and `head(f)` where the model offers them, as victims of the project do,
+            and the input of the last `nn.Linear` otherwise.
+
+    Raises:
+        PriemoError: not a PyTorchClassifier, other clip values, or no such layer.
+    """
+
+    def __init__(self, classifier: Any, layer: str | None = None) -> None:
+        if not isinstance(classifier, PyTorchClassifier):
+            kind = type(classifier).__name__
+            raise PriemoError(f"Pri-EMO reads features of ART PyTorchClassifiers, not of {kind}")
+        clip = classifier.clip_values
+        if clip is None or {float(v) for v in (*np.ravel(clip[0]), *(np.ravel(clip[1]) - 1))} != {
+            0
+        }:
+            raise PriemoError(f"clip_values of the classifier are {clip}; they must be (0, 1)")
+        self.classifier = classifier
+        self.model: nn.Module = classifier.model
+        self.classes = int(classifier.nb_classes)
+        self._open = self._opener(layer)
+
+    def _opener(self, layer: str | None) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        modules = dict(self.model.named_modules())
+        if layer is not None:
+            if layer not in modules:
+                raise PriemoError(f"the model has no layer {layer!r}; it has {', '.join(modules)}")
+            return self._hooked(modules[layer].register_forward_hook, lambda args: args[-1])
+        if callable(getattr(self.model, "features", None)) and callable(
+            getattr(self.model, "head", None)
+        ):
+            return self._split
+        linear = [module for module in modules.values() if isinstance(module, nn.Linear)]
+        if not linear:
+            raise PriemoError(
+                f"{type(self.model).__name__} has neither features() and head() nor a linear "
+                "layer; name the layer whose output are the features with layer=..."
+            )
+        return self._hooked(linear[-1].register_forward_pre_hook, lambda args: args[1][0])
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        f = self.model.features(x)  # type: ignore[operator]
+        return f, self.model.head(f)  # type: ignore[operator]
+
+    def _hooked(
+        self, register: Callable[..., Any], pick: Callable[[tuple[Any, ...]], Tensor]
+    ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        def run(x: Tensor) -> tuple[Tensor, Tensor]:
+            seen: list[Tensor] = []
+            handle = register(lambda *args: seen.append(pick(args)))
+            try:
+                logits = self.model(x)
+            finally:
+                handle.remove()
+            return seen[-1].flatten(1), logits
+
+        return run
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's parameters are."""
+        return next((p.device for p in self.model.parameters()), torch.device("cpu"))
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, c, h, w) in [0, 1] to features (n, d) and logits (n, classes).
+
+        Preprocessing of the classifier that is not differentiable is passed straight through by
+        the gradient (backward pass differentiable approximation, Athalye et al. 2018).
+        """
+        if self.classifier.preprocessing_operations:
+            if self.classifier.all_framework_preprocessing:
+                x, _ = self.classifier._apply_preprocessing(x, y=None, no_grad=False)
+            else:
+                seen, _ = self.classifier._apply_preprocessing(x.detach().cpu().numpy(), y=None)
+                x = x + (torch.as_tensor(seen, dtype=x.dtype, device=x.device) - x).detach()
+        self.model.eval()
+        return self._open(x)
