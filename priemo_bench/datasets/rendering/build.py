@@ -68,7 +68,7 @@ def render(out: Path, seed: int = SEED, limit: int | None = None, progress: bool
 def encode(picture: NDArray[np.uint8]) -> bytes:
     """Lossless WebP of a picture (h, w, 3)."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "WEBP", lossless=True, quality=100, method=6, exact=True)
+    Image.fromarray(picture).save(buffer, "WEBP", lossless=True, quality=100, method=4)
     return buffer.getvalue()
 
 
@@ -111,6 +111,7 @@ def describe(shot: Shot, identity: Identity, view: View) -> dict[str, Any]:
         "ambient": round(view.ambient, 4),
         "warmth": round(view.warmth, 4),
         "zoom": round(view.zoom, 4),
+        "softness": round(view.softness, 4),
         "background": _hex(first),
         "background_to": _hex(second),
         "render_seed": identity.seed,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from priemo_bench.datasets.rendering.assets import Array, Assets, Index
 
@@ -70,6 +72,17 @@ def vertex_normals(points: Array, triangles: Index) -> Array:
     index = triangles.T.ravel()
     sums = [np.bincount(index, np.tile(faces[:, axis], 3), len(points)) for axis in range(3)]
     return _unit(np.stack(sums, axis=1).astype(np.float32))
+
+
+def from_middle(head: Head, part: str) -> Array:
+    """Sideways offsets (n, 3) of a part's vertices from the middle of their connected piece; 0 for other parts."""
+    edges = head.triangles[head.is_part(part)[head.triangles].all(axis=1)][:, [0, 1, 1, 2]].reshape(-1, 2)
+    n = len(head.base)
+    _, piece = connected_components(coo_array((np.ones(len(edges)), edges.T), shape=(n, n)), directed=False)
+    middle = np.bincount(piece, head.base[:, 0]) / np.bincount(piece)
+    offsets = np.zeros_like(head.base)
+    offsets[:, 0] = head.base[:, 0] - middle[piece]
+    return offsets
 
 
 def _split(triangles: Index, n_vertices: int) -> tuple[Index, Index]:

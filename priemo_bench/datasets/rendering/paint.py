@@ -48,7 +48,7 @@ class Painter:
         hair = np.array(identity.hair, dtype=np.float32) / 255
         colors = np.tile(skin, (len(base), 1))
         colors *= 1 + rng.uniform(0.02, 0.06) * noise(base, rng, 4.0)[:, None]
-        colors *= 1 + rng.uniform(0.01, 0.03) * noise(base, rng, 30.0)[:, None]
+        colors *= 1 + rng.uniform(0.005, 0.015) * noise(base, rng, 30.0)[:, None]
         _mix(colors, skin * (1.0, 0.72, 0.70), _blush(base) * rng.uniform(0.1, 0.5))
         if rng.random() < 0.3:
             _mix(colors, skin * (0.72, 0.60, 0.52), _freckles(base, rng))

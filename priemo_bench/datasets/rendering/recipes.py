@@ -45,6 +45,8 @@ AMBIENT = (0.32, 0.48)
 WARMTH = (-0.06, 0.06)  # red up and blue down by this share
 ZOOM = (0.96, 1.05)
 SHIFT = (-0.035, 0.035)  # of the picture's width
+SOFTNESS = (0.65, 1.2)  # pixels
+PLAIN = 0.6  # share of backgrounds without a gradient
 
 ETHNICITIES = ("african", "asian", "caucasian")
 MIXED = 0.4  # share of identities that mix two ethnicities
@@ -68,12 +70,12 @@ IRISES = {
 # Axes of face shape: the two targets, and how far an identity goes along them (standard deviation, cut at two).
 # Axes that look like an expression (mouth corners, brow tilt, lid height) stay small.
 SHAPE_AXES: tuple[tuple[str, str, float], ...] = (
-    ("head/head-fat-incr", "head/head-fat-decr", 0.30),
-    ("head/head-scale-horiz-incr", "head/head-scale-horiz-decr", 0.30),
+    ("head/head-fat-incr", "head/head-fat-decr", 0.20),
+    ("head/head-scale-horiz-incr", "head/head-scale-horiz-decr", 0.20),
     ("head/head-scale-vert-incr", "head/head-scale-vert-decr", 0.25),
     ("head/head-angle-in", "head/head-angle-out", 0.20),
-    ("head/head-round", "head/head-rectangular", 0.30),
-    ("head/head-oval", "head/head-square", 0.30),
+    ("head/head-round", "head/head-rectangular", 0.20),
+    ("head/head-oval", "head/head-square", 0.20),
     ("head/head-triangular", "head/head-invertedtriangular", 0.25),
     ("nose/nose-scale-vert-incr", "nose/nose-scale-vert-decr", 0.35),
     ("nose/nose-scale-horiz-incr", "nose/nose-scale-horiz-decr", 0.35),

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from priemo_bench.datasets.rendering.assets import Array, Assets
-from priemo_bench.datasets.rendering.head import build_head
+from priemo_bench.datasets.rendering.head import build_head, from_middle
 from priemo_bench.datasets.rendering.identity import Identity, identity_moves
-from priemo_bench.datasets.rendering.paint import Painter
+from priemo_bench.datasets.rendering.paint import EYE_Y, Painter
 from priemo_bench.datasets.rendering.view import View, rotation
 from priemo_bench.errors import PriemoError
 
@@ -34,12 +34,15 @@ class Studio:
         self.head = build_head(self.assets)
         self.painter = Painter(self.head, self.assets)
         self._eyes = [self.head.is_part(f"{side}-eye") for side in "lr"]
-        self._chin = _chin(self.head.base)
+        self._chin, self._cheek = _chin(self.head.base), _cheek(self.head.base, self.painter.ears)
+        high, wide = EYE_Y - self.head.base[self._chin, 1], self.head.base[self._cheek, 0]
+        self._high_to_wide = float(high / wide)
         triangles = self.head.triangles
         hanging = self.head.is_part("hair")[triangles].all(axis=1)
         behind = hanging & (self.head.base[triangles, 2] < HAIR_BEHIND).all(axis=1)
         self._plotter, self._skin = _open_plotter(self.head.base, triangles[~hanging])
         self._shell, self._shell_actor = _add(self._plotter, self.head.base, triangles[behind])
+        self._spread = 0.2 * from_middle(self.head, "hair")
         self._identity: Identity | None = None
 
     def render(self, identity: Identity, view: View) -> NDArray[np.uint8]:
@@ -50,7 +53,7 @@ class Studio:
         for name, weight in view.units:
             vertices += weight * self.assets.unit(name)
         points, normals = self.head.refine(vertices)
-        points += self._hair * normals
+        points += self._hair * normals + self._spread
         colors = self._colors.copy()
         centres = np.stack([points[eye].mean(axis=0) for eye in self._eyes])
         for eye, centre in zip(self._eyes, centres, strict=True):
@@ -72,7 +75,8 @@ class Studio:
         self._hair = HAIR_DEPTH[identity.hair_style] * self.painter.scalp(identity, 0.3)[:, None]
         points, _ = self.head.refine(self._neutral)
         eyes = np.mean([points[eye].mean(axis=0)[1] for eye in self._eyes])
-        self._width = WIDTH * float(eyes - points[self._chin, 1])
+        high, wide = eyes - points[self._chin, 1], points[self._cheek, 0] - points[:, 0].mean()
+        self._width = WIDTH * float(np.sqrt(high * wide * self._high_to_wide))
         self._shell_actor.SetVisibility(identity.hair_style == "long")
         self._identity = identity
 
@@ -103,7 +107,7 @@ def light_up(colors: Array, normals: Array, view: View) -> Array:
     amount += 0.12 * np.maximum(0, normals @ fill)
     gloss = 0.10 * np.maximum(0, normals @ half) ** 18
     tint = np.array([1 + view.warmth, 1.0, 1 - view.warmth], dtype=np.float32)
-    return np.clip((colors * amount[:, None] * 1.05 + gloss[:, None]) * tint, 0, 1)
+    return np.clip((colors * amount[:, None] * 1.15 + gloss[:, None]) * tint, 0, 1)
 
 
 def _look(offsets: Array, sclera: Array, identity: Identity, view: View) -> Array:
@@ -117,7 +121,7 @@ def _look(offsets: Array, sclera: Array, identity: Identity, view: View) -> Arra
 
 
 def _develop(rgba: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    """Put the head before its background and average down to SIZE."""
+    """Put the head before its background, soften as a lens does and average down to SIZE."""
     grid = (np.indices(rgba.shape[:2]) / (rgba.shape[0] - 1) - 0.5).astype(np.float32)
     angle = np.radians(view.background_angle)
     share = np.clip(0.5 + grid[0] * np.sin(angle) + grid[1] * np.cos(angle), 0, 1)[..., None]
@@ -126,13 +130,20 @@ def _develop(rgba: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
     alpha = rgba[..., 3:].astype(np.float32) / 255
     picture = rgba[..., :3] * alpha + backdrop * (1 - alpha)
     large = Image.fromarray((picture + 0.5).clip(0, 255).astype(np.uint8))
-    return np.asarray(large.resize((SIZE, SIZE), Image.Resampling.BOX))
+    soft = large.filter(ImageFilter.GaussianBlur(view.softness * SUPERSAMPLE))
+    return np.asarray(soft.resize((SIZE, SIZE), Image.Resampling.BOX))
 
 
 def _chin(base: Array) -> int:
     """The lowest vertex of the face's front in the middle: the tip of the chin."""
     front = (np.abs(base[:, 0]) < 0.03) & (base[:, 1] > 5.9) & (base[:, 1] < 6.4) & (base[:, 2] > 1.1)
     return int(np.flatnonzero(front)[np.argmin(base[front, 1])])
+
+
+def _cheek(base: Array, ears: Array) -> int:
+    """The outermost vertex of the face beside the nose."""
+    x, y, z = base.T
+    return int(np.argmax(np.where((y > 6.8) & (y < 7.0) & (z > 0.2) & (ears == 0), x, -9)))
 
 
 def _open_plotter(points: Array, triangles: NDArray[np.int64]) -> tuple[Any, Any]:

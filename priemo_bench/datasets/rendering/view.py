@@ -16,7 +16,7 @@ class View:
     """Everything about a picture that is not the person.
 
     Angles in degrees; `light` points from the face to its source, z towards the viewer; `shift` is in widths of the
-    picture; `units` are face units with their weights; colours 8-bit RGB.
+    picture, `softness` the standard deviation of a Gaussian in pixels; `units` are face units with their weights; colours 8-bit RGB.
     """
 
     emotion: str
@@ -32,6 +32,7 @@ class View:
     warmth: float
     zoom: float
     shift: tuple[float, float]
+    softness: float
     background: tuple[Color, Color]
     background_angle: float
 
@@ -57,6 +58,7 @@ def draw_view(emotion: str, rng: np.random.Generator) -> View:
         warmth=draw(recipes.WARMTH),
         zoom=draw(recipes.ZOOM),
         shift=(draw(recipes.SHIFT), draw(recipes.SHIFT)),
+        softness=draw(recipes.SOFTNESS),
         background=_draw_background(rng),
         background_angle=draw((0.0, 360.0)),
     )
@@ -84,7 +86,7 @@ def _draw_units(emotion: str, strength: float, rng: np.random.Generator) -> tupl
 
 def _draw_background(rng: np.random.Generator) -> tuple[Color, Color]:
     first = rng.integers(40, 215) + rng.integers(-25, 26, 3)
-    second = first + rng.integers(-45, 46)
+    second = first + rng.integers(-45, 46) * int(rng.random() >= recipes.PLAIN)
     return _rgb(first), _rgb(second)
 
 
