@@ -6,10 +6,9 @@ optimiser on the logit margin alone, which shows what the geometry of the budget
 
 from __future__ import annotations
 
+from priemo_bench.attack import Traits
 from priemo_bench.attacks.entry import Entry
 from priemo_bench.attacks.priemo.attack import PriEMO
-
-from priemo_bench.attack import Traits
 
 __all__ = ["PriEMO", "margin_ssim", "priemo_class", "priemo_image", "priemo_universal"]
 

@@ -10,13 +10,13 @@ import torch
 from art.attacks.attack import EvasionAttack
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
+from rich.progress import track
+from torch import Tensor
+
 from priemo_bench.attacks.priemo import shared, store
 from priemo_bench.attacks.priemo.image import protect
 from priemo_bench.attacks.priemo.objective import LOSSES, Loss, Objective
 from priemo_bench.attacks.priemo.surrogate import Surrogate
-from rich.progress import track
-from torch import Tensor
-
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, Labels, check_images, publish, to_float
 from priemo_bench.quality import Budget
@@ -138,7 +138,7 @@ class PriEMO(EvasionAttack):
                 targeted; None takes what the surrogates read.
         """
         x = check_images(x)
-        objective = Objective(self._open(), self.loss, self.targeted)
+        objective = self._new_objective()
         images = torch.from_numpy(x).to(objective.surrogates[0].device)
         read = objective.learn(images.split(self.batch_size)).argmax(1)
         labels = self._labels(y, len(x), read)
@@ -219,6 +219,9 @@ class PriEMO(EvasionAttack):
         if self.estimator is None:
             raise PriemoError("this needs a classifier: load(path, classifier)")
         return [Surrogate(c, self.layer) for c in (self.estimator, *self.surrogates)]
+
+    def _new_objective(self) -> Objective:
+        return Objective(self._open(), self.loss, self.targeted, shared=self.scope != "image")
 
     def _read(self, x: Tensor) -> Tensor:
         """(n,) what the surrogates together read."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from priemo_bench.attacks.priemo.geometry import body, cut
-from priemo_bench.attacks.priemo.objective import Objective
 from torch import Tensor
 
+from priemo_bench.attacks.priemo.geometry import body, cut
+from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.quality import Budget, Reference, match_budget
 
 MOMENTUM = 0.75

@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from priemo_bench.attacks.priemo.surrogate import Surrogate
 from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
+from priemo_bench.attacks.priemo.surrogate import Surrogate
 from priemo_bench.errors import PriemoError
 
 Loss = Literal["feature", "logit", "both"]
 LOSSES: tuple[Loss, ...] = ("feature", "logit", "both")
 
-TEMPERATURE = 0.25
+TEMPERATURE, SHARED_TEMPERATURE = 0.25, 0.5
 CONFIDENCE = 0.5
 """An image counts as done once its margin is beyond -CONFIDENCE times a clean face's margin."""
 
@@ -77,14 +77,24 @@ class FeatureVectors:
 
 
 class Objective:
-    """What all scopes minimise: softplus of the scaled margins, summed over the surrogates."""
+    """What the scopes minimise: pressure on the scaled margins, summed over the surrogates.
+
+    The pressure of a margin m is softplus(m + CONFIDENCE) where each image has its own
+    perturbation. Where one is shared it is a sigmoid, the smooth form of "not protected": a convex
+    pressure would settle where faces of two emotions hold each other in balance.
+    """
 
     def __init__(
-        self, surrogates: Sequence[Surrogate], loss: Loss = "both", targeted: bool = False
+        self,
+        surrogates: Sequence[Surrogate],
+        loss: Loss = "both",
+        targeted: bool = False,
+        shared: bool = False,
     ) -> None:
         self.surrogates = list(surrogates)
         self.loss = loss
         self.targeted = targeted
+        self.shared = shared
         self.vectors: list[FeatureVectors] = []
 
     def learn(self, batches: Iterator[Tensor]) -> Tensor:
@@ -133,14 +143,15 @@ class Objective:
         """
         loss = score = torch.zeros(len(x), device=x.device)
         for feature, logit in self.margins(x, y):
-            score = score + _pressure(logit)
+            score = score + self.pressure(logit)
             if feature is not None:
-                loss = loss + _pressure(feature)
+                loss = loss + self.pressure(feature)
             if self.loss != "feature":
-                loss = loss + _pressure(logit)
+                loss = loss + self.pressure(logit)
         return loss, score.detach()
 
-
-def _pressure(margins: Tensor) -> Tensor:
-    """Falls off once a margin is safely negative, so that one surrogate cannot take all."""
-    return softplus((margins + CONFIDENCE) / TEMPERATURE) * TEMPERATURE
+    def pressure(self, margins: Tensor) -> Tensor:
+        """Falls off once a margin is safely negative, so that one surrogate cannot take all."""
+        if self.shared:
+            return torch.sigmoid(margins / SHARED_TEMPERATURE)
+        return softplus((margins + CONFIDENCE) / TEMPERATURE)

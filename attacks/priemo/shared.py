@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from priemo_bench.attacks.priemo.geometry import body, cut
 from priemo_bench.attacks.priemo.image import quantise
 from priemo_bench.attacks.priemo.objective import Objective
-from torch import Tensor
-
 from priemo_bench.images import Bytes, Floats, publish
 from priemo_bench.quality import Budget, match_budget
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from priemo_bench.attacks.priemo.objective import FeatureVectors, Objective
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 import priemo_bench
+from priemo_bench.attacks.priemo.objective import FeatureVectors
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
 
@@ -65,12 +65,12 @@ def load(cls: type[PriEMO], path: Path, classifier: Any, **params: Any) -> PriEM
     attack._u = tensors.get("u")
     attack.fooling_rate = fooling_rate
     if classifier is not None:
-        surrogates = attack._open()
+        objective = attack._new_objective()
+        surrogates = objective.surrogates
         if len(surrogates) != int(metadata["surrogates"]):
             raise PriemoError(
                 f"{path} was fitted with {metadata['surrogates']} surrogates, not {len(surrogates)}"
             )
-        objective = Objective(surrogates, attack.loss, attack.targeted)
         device = surrogates[0].device
         objective.vectors = [_vectors(tensors, i, device) for i in range(len(surrogates))]
         attack._objective = objective

@@ -1,0 +1,246 @@
+"""PriEMO: its promises on every image, and optima that are known in closed form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from art.estimators.classification import PyTorchClassifier
+from torch import nn
+
+from priemo_bench.attacks.priemo import PriEMO
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import publish, to_float
+from priemo_bench.quality import Budget, Reference, match_budget
+
+SIDE, CLASSES = 16, 3
+
+
+class Templates(nn.Module):
+    """Logits are correlations with one fixed smooth template a class: everything is known."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        coarse = torch.randn(CLASSES, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
+        templates = nn.functional.interpolate(coarse, SIDE, mode="bilinear").flatten(1)
+        self.templates = templates / templates.norm(dim=1, keepdim=True)
+        self.fc = nn.Linear(CLASSES, CLASSES, bias=False)
+        self.fc.weight.data = torch.eye(CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.fc((x.flatten(1) - 0.5) @ self.templates.T)
+        return out
+
+
+def wrap(model: nn.Module, clip: tuple[float, float] = (0.0, 1.0)) -> PyTorchClassifier:
+    return PyTorchClassifier(
+        model, nn.CrossEntropyLoss(), (1, SIDE, SIDE), CLASSES, clip_values=clip, device_type="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def model() -> Templates:
+    return Templates()
+
+
+@pytest.fixture(scope="module")
+def classifier(model: Templates) -> PyTorchClassifier:
+    return wrap(model)
+
+
+@pytest.fixture(scope="module")
+def faces(model: Templates) -> np.ndarray:
+    """Faint templates in noise: each class is read, with a small margin."""
+    rng = np.random.default_rng(0)
+    base = model.templates.numpy()[np.arange(30) % CLASSES] * 0.5
+    x = 0.5 + base.reshape(-1, 1, SIDE, SIDE) + rng.normal(0, 0.05, (30, 1, SIDE, SIDE))
+    return to_float(publish(x.clip(0, 1).astype(np.float32)))
+
+
+def make(classifier: Any, **params: Any) -> PriEMO:
+    return PriEMO(classifier, **{"verbose": False, "random_state": 0, **params})
+
+
+BUDGETS = [
+    {"ssim_floor": 0.97, "eps": 8 / 255},
+    {"ssim_floor": 0.99, "eps": None},
+    {"ssim_floor": None, "eps": 8 / 255},
+]
+
+
+@pytest.mark.parametrize("bounds", BUDGETS)
+@pytest.mark.parametrize("scope", ["image", "class", "universal"])
+def test_every_published_image_keeps_both_bounds(
+    classifier: Any, faces: np.ndarray, scope: str, bounds: dict[str, float | None]
+) -> None:
+    before = faces.copy()
+    protected = make(classifier, scope=scope, **bounds).generate(faces)
+    assert protected.shape == faces.shape
+    assert protected.dtype == np.float32
+    assert 0 <= protected.min() <= protected.max() <= 1
+    assert Budget(**bounds).holds(publish(faces), publish(protected)).all()
+    assert np.array_equal(faces, before)
+    assert not np.array_equal(protected, faces)
+
+
+def test_linear_model_linf_optimum_is_the_sign_of_the_weights() -> None:
+    """Two classes, linear: the best perturbation of size eps is -eps * sign(w_own - w_other)."""
+    torch.manual_seed(0)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 2))
+    classifier = PyTorchClassifier(
+        linear, nn.CrossEntropyLoss(), (1, SIDE, SIDE), 2, clip_values=(0, 1), device_type="cpu"
+    )
+    x = np.full((4, 1, SIDE, SIDE), 128 / 255, np.float32)
+    y = np.array([0, 0, 1, 1])
+    attack = make(classifier, scope="image", ssim_floor=None, eps=4 / 255, loss="logit", steps=8)
+    protected = attack.generate(x, y)
+    w = linear[1].weight.detach().numpy()
+    for image, label in zip(protected - x, y, strict=True):
+        best = -4 / 255 * np.sign(w[label] - w[1 - label]).reshape(1, SIDE, SIDE)
+        assert np.abs(image - best).max() < 1e-6
+
+
+def test_linear_model_ssim_optimum_is_nearly_reached() -> None:
+    """Steepest direction in the metric, landed on the floor by bisection: the closed form."""
+    torch.manual_seed(0)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 2))
+    classifier = PyTorchClassifier(
+        linear, nn.CrossEntropyLoss(), (1, 48, 48), 2, clip_values=(0, 1), device_type="cpu"
+    )
+    rng = np.random.default_rng(0)
+    x = to_float(publish(rng.uniform(0.2, 0.8, (3, 1, 48, 48)).astype(np.float32)))
+    y = np.zeros(3, int)
+    attack = make(classifier, scope="image", ssim_floor=0.997, eps=None, loss="logit")
+    w = (linear[1].weight[0] - linear[1].weight[1]).detach().reshape(1, 1, 48, 48)
+    cost = 1 / (2 * Reference(torch.from_numpy(x)).variance + 0.03**2)
+    best = x - (w / cost).numpy() * 100
+    scaled = x + (best - x) / np.abs(best - x).max() * 0.15
+    landed = match_budget(publish(x), scaled.clip(0, 1).astype(np.float32), Budget(0.997, None))
+    gain = ((attack.generate(x, y) - x) * w.numpy()).sum((1, 2, 3))
+    known = ((to_float(landed) - x) * w.numpy()).sum((1, 2, 3))
+    assert (gain < 0).all()
+    assert (gain <= 0.95 * known).all()
+
+
+def test_targeted_reaches_the_target(classifier: Any, faces: np.ndarray) -> None:
+    target = np.full(len(faces), 1)
+    attack = make(classifier, scope="image", targeted=True, ssim_floor=None, eps=0.2)
+    protected = attack.fit(faces, target).generate(faces, target)
+    assert (classifier.predict(protected).argmax(1) == 1).mean() > 0.95
+
+
+def test_universal_fools_held_out_faces_and_is_one_array(classifier: Any, faces: Any) -> None:
+    attack = make(classifier, scope="universal", ssim_floor=None, eps=0.4).fit(faces[:15])
+    assert attack.noise is not None
+    assert attack.noise.shape == (1, 1, SIDE, SIDE)
+    expected = np.clip(faces[15:] + attack.noise, 0, 1)
+    assert np.allclose(attack.apply(faces[15:]), expected, atol=1 / 255)
+    clean = classifier.predict(faces[15:]).argmax(1)
+    assert (classifier.predict(attack.apply(faces[15:])).argmax(1) != clean).mean() > 0.5
+
+
+def test_class_scope_takes_labels_or_reads_them(classifier: Any, faces: np.ndarray) -> None:
+    attack = make(classifier, scope="class", ssim_floor=0.95, eps=None).fit(faces)
+    read = classifier.predict(faces).argmax(1)
+    assert np.array_equal(attack.apply(faces), attack.apply(faces, read))
+    assert not np.array_equal(attack.apply(faces, (read + 1) % CLASSES), attack.apply(faces, read))
+
+
+def test_several_surrogates_are_all_fooled(model: Templates, faces: np.ndarray) -> None:
+    one, two = wrap(model), wrap(Templates(seed=0))
+    protected = make(one, scope="image", ssim_floor=None, eps=0.2, surrogates=(two,)).generate(
+        faces
+    )
+    for classifier in (one, two):
+        clean = classifier.predict(faces).argmax(1)
+        assert (classifier.predict(protected).argmax(1) != clean).mean() > 0.9
+
+
+def test_results_do_not_depend_on_the_batch_size(classifier: Any, faces: np.ndarray) -> None:
+    y = classifier.predict(faces).argmax(1)
+    results = [
+        make(classifier, scope="image", batch_size=size).fit(faces).generate(faces, y)
+        for size in (7, 30)
+    ]
+    assert (publish(results[0]) == publish(results[1])).mean() > 0.99
+
+
+def test_equal_seeds_equal_perturbations(classifier: Any, faces: np.ndarray) -> None:
+    state = torch.random.get_rng_state()
+    noises = [make(classifier, scope="class", random_state=s).fit(faces).noise for s in (3, 3)]
+    assert np.array_equal(*noises)  # type: ignore[arg-type]
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("scope", ["class", "universal", "image"])
+def test_saved_and_loaded_is_the_same(
+    classifier: Any, faces: np.ndarray, scope: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "attack.safetensors"
+    attack = make(classifier, scope=scope).fit(faces)
+    attack.save(path)
+    loaded = PriEMO.load(path, classifier, verbose=False)
+    assert loaded.budget == attack.budget
+    assert np.array_equal(loaded.generate(faces), attack.generate(faces))
+
+
+def test_a_universal_perturbation_needs_no_classifier(
+    classifier: Any, faces: np.ndarray, tmp_path: Path
+) -> None:
+    attack = make(classifier, scope="universal").fit(faces)
+    attack.save(tmp_path / "u.safetensors")
+    loaded = PriEMO.load(tmp_path / "u.safetensors")
+    assert np.array_equal(loaded.apply(faces), attack.apply(faces))
+    with pytest.raises(PriemoError, match="classifier"):
+        loaded.fit(faces)
+
+
+@pytest.mark.parametrize(
+    ("params", "word"),
+    [
+        ({"scope": "clas"}, "did you mean class"),
+        ({"loss": "hinge"}, "losse"),
+        ({"ssim_floor": None, "eps": None}, "both None"),
+        ({"ssim_floor": 1.0}, "ssim_floor"),
+        ({"eps": 8.0}, "eps"),
+        ({"steps": 0}, "steps"),
+        ({"batch_size": 2.5}, "batch_size"),
+        ({"delta": 2}, "delta"),
+        ({"targeted": 1}, "targeted"),
+    ],
+)
+def test_bad_parameters_are_named(classifier: Any, params: dict[str, Any], word: str) -> None:
+    with pytest.raises(PriemoError, match=word):
+        make(classifier, **params)
+    valid = make(classifier)
+    with pytest.raises(PriemoError, match=word):
+        valid.set_params(**params)
+
+
+def test_bad_inputs_are_named(classifier: Any, model: Templates, faces: np.ndarray) -> None:
+    with pytest.raises(PriemoError, match="targets"):
+        make(classifier, scope="image", targeted=True).generate(faces)
+    with pytest.raises(PriemoError, match="one target"):
+        make(classifier, scope="universal", targeted=True).fit(faces, np.arange(30) % 3)
+    with pytest.raises(PriemoError, match="uint8"):
+        make(classifier).fit(publish(faces))
+    with pytest.raises(PriemoError, match="labels from 0 to 2"):
+        make(classifier).fit(faces, np.full(30, 9))
+    with pytest.raises(PriemoError, match="fitted"):
+        make(classifier).apply(faces)
+    with pytest.raises(PriemoError, match="clip_values"):
+        make(wrap(model, (0.0, 255.0))).fit(faces)
+    with pytest.raises(PriemoError, match="no layer"):
+        make(classifier, layer="fc9").fit(faces)
+    two = faces[classifier.predict(faces).argmax(1) != 2]
+    with pytest.raises(PriemoError, match="read as class 2"):
+        make(classifier, scope="image", targeted=True).fit(two, np.full(len(two), 2))
+
+
+def test_other_files_are_refused(classifier: Any, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"not safetensors")
+    with pytest.raises(PriemoError, match="cannot be read"):
+        PriEMO.load(tmp_path / "x", classifier)
