@@ -45,6 +45,15 @@ class FaceSet:
         if len(self.images) == 0:
             raise PriemoError(f"the {self.split} split of data set {self.name!r} is empty")
         check_bytes(self.images, f"{self.name}/{self.split} images")
+        for field_name in ("labels", "ids", "persons"):
+            if (n := len(getattr(self, field_name))) != len(self.images):
+                raise PriemoError(
+                    f"{self.name}/{self.split} has {len(self.images)} images but {n} {field_name}"
+                )
+        if not np.isin(self.labels, np.arange(len(EMOTIONS))).all():
+            raise PriemoError(f"{self.name}/{self.split} has labels outside 0..{len(EMOTIONS) - 1}")
+        if len(np.unique(self.ids)) < len(self.ids):
+            raise PriemoError(f"{self.name}/{self.split} has ids that are not unique")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -58,8 +67,8 @@ class FaceSet:
     def fingerprint(self) -> str:
         """SHA-256 over pixels, labels and ids: what a stored result depends on."""
         digest = sha256(repr((self.images.shape, self.ids.tolist())).encode())
-        digest.update(np.ascontiguousarray(self.images))
-        digest.update(np.ascontiguousarray(self.labels))
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
     def take(self, rows: np.ndarray) -> FaceSet:

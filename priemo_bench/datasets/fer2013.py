@@ -143,7 +143,7 @@ def _from_folders(root: Path) -> dict[str, FaceSet]:
 def _from_folder(root: Path, folder: Path) -> FaceSet:
     files = emotion_folders(folder)
     paths = [path for name in EMOTIONS for path in files[name]]
-    pictures = [read_picture(path).convert("L") for path in paths]
+    pictures = [read_picture(path)[0].convert("L") for path in paths]
     labels = np.repeat(np.arange(len(EMOTIONS)), [len(files[name]) for name in EMOTIONS])
     source = np.array([path.relative_to(root).as_posix() for path in paths])
     return _faces(stack(pictures, SIDE, folder), labels, source, root)

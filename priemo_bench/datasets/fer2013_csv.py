@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,9 @@ def read_csv(path: Path) -> tuple[Bytes, Labels, npt.NDArray[np.str_]]:
     """
     table = _table(path)
     labels = _labels(path, table["emotion"])
-    images = np.concatenate([_pixels(path, *chunk) for chunk in _chunks(table["pixels"])])
+    with ThreadPoolExecutor() as pool:
+        chunks = pool.map(partial(_pixels, path), *_chunks(table["pixels"]))
+    images = np.concatenate(list(chunks))
     usage = pc.utf8_trim_whitespace(table["usage"]).to_numpy(zero_copy_only=False).astype(str)
     return images, labels, usage
 
@@ -66,10 +70,10 @@ def _labels(path: Path, column: pa.ChunkedArray) -> Labels:
     return trimmed.cast(pa.int64()).to_numpy()
 
 
-def _chunks(column: pa.ChunkedArray) -> list[tuple[pa.Array, int]]:
-    """Chunks of the column, each with the number of rows before it."""
+def _chunks(column: pa.ChunkedArray) -> tuple[list[pa.Array], list[int]]:
+    """Chunks of the column, and the number of rows before each."""
     starts = np.cumsum([0, *map(len, column.chunks)])
-    return list(zip(column.chunks, starts.tolist(), strict=False))
+    return column.chunks, starts[:-1].tolist()
 
 
 def _pixels(path: Path, column: pa.Array, start: int) -> Bytes:

@@ -23,16 +23,18 @@ SYNONYMS = {
 """Folder names (casefolded) that are understood, and the emotion each means."""
 
 
-def read_picture(path: Path) -> Image.Image:
-    """The picture at `path` as an 8-bit grey ("L") or colour ("RGB") image, upright.
+def read_picture(path: Path) -> tuple[Image.Image, str]:
+    """The picture at `path` as an upright 8-bit "L" or "RGB" image, and its mode in the file.
+
+    Transparent parts become white.
 
     Raises:
         PriemoError: the file is truncated, not a picture, or has more than 8 bits a channel.
     """
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            picture = ImageOps.exif_transpose(picture)
+        with Image.open(path) as file:
+            file.load()
+            picture: Image.Image = ImageOps.exif_transpose(file)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         reason = str(error).removeprefix("cannot identify image file ").splitlines()[0]
         raise PriemoError(f"{path} cannot be read as a picture: {reason}") from None
@@ -40,20 +42,19 @@ def read_picture(path: Path) -> Image.Image:
         raise PriemoError(
             f"{path} has more than 8 bits a channel (mode {picture.mode}); save it as 8-bit"
         )
-    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
+    mode = picture.mode
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture).convert("RGB")
-    return (
-        picture if picture.mode == "L" else picture.convert("L" if picture.mode == "1" else "RGB")
-    )
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("L" if mode in ("1", "L", "LA", "La") else "RGB"), mode
 
 
 def resize(images: Bytes, size: int | None) -> Bytes:
     """(n, c, h, w) uint8 to (n, c, size, size), bicubic and antialiased; as it is for None."""
     if size is None or images.shape[2:] == (size, size):
         return images
-    _check_size(size)
+    check_size(size)
     out = np.empty((*images.shape[:2], size, size), np.uint8)
     for target, image in zip(out.reshape(-1, size, size), _planes(images), strict=True):
         target[:] = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
@@ -64,8 +65,9 @@ def _planes(images: Bytes) -> Bytes:
     return images.reshape(-1, *images.shape[2:])
 
 
-def _check_size(size: int) -> None:
-    if not 8 <= size <= 4096:
+def check_size(size: int | None) -> None:
+    """PriemoError unless `size` is None or a usable side in pixels."""
+    if size is not None and not 8 <= size <= 4096:
         raise PriemoError(f"size is {size}; it must be a side from 8 to 4096 pixels")
 
 
@@ -76,7 +78,7 @@ def stack(pictures: list[Image.Image], size: int | None, where: Path) -> Bytes:
         PriemoError: the pictures differ in size and no `size` is given.
     """
     if size is not None:
-        _check_size(size)
+        check_size(size)
         pictures = [
             p if p.size == (size, size) else p.resize((size, size), Image.Resampling.BICUBIC)
             for p in pictures
@@ -114,7 +116,7 @@ def emotion_folders(root: Path) -> dict[str, list[Path]]:
         )
     if missing := [name for name, found in files.items() if not found]:
         raise PriemoError(
-            f"{root} has no pictures of {' or '.join(missing)}; it needs a sub-folder with pictures "
-            f"for each of {', '.join(EMOTIONS)}"
+            f"{root} has no pictures of {' or '.join(missing)}; it needs a sub-folder with "
+            f"pictures for each of {', '.join(EMOTIONS)}"
         )
     return files

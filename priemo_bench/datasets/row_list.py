@@ -59,14 +59,20 @@ class RowList:
 
     def find(self, images: Bytes) -> Parts:
         """(n,) part of each image: that of the nearest hash; -1 where none is within TOLERANCE."""
-        mine, theirs = _signs(difference_hash(images)), _signs(self.keys)
-        parts = np.empty(len(images), np.int8)
-        for i in range(0, len(mine), 1024):
-            agreement = mine[i : i + 1024] @ theirs.T  # 128 - 2 * bits that differ
-            best = agreement.argmax(1)
-            near = agreement[np.arange(len(best)), best] >= 128 - 2 * TOLERANCE
-            parts[i : i + 1024] = np.where(near, self.parts[best], -1)
+        keys = difference_hash(images)
+        known = dict(zip(map(bytes, self.keys), self.parts, strict=True))
+        parts = np.array([known.get(bytes(key), -1) for key in keys], np.int8)
+        rest = np.flatnonzero(parts < 0)
+        for i in range(0, len(rest), 1024):
+            rows = rest[i : i + 1024]
+            parts[rows] = self._nearest(keys[rows])
         return parts
+
+    def _nearest(self, keys: Keys) -> Parts:
+        agreement = _signs(keys) @ _signs(self.keys).T  # 128 - 2 * bits that differ
+        best = agreement.argmax(1)
+        near = agreement.max(1) >= 128 - 2 * TOLERANCE
+        return np.where(near, self.parts[best], -1).astype(np.int8)
 
 
 def _signs(keys: Keys) -> npt.NDArray[np.float32]:
