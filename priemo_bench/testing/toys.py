@@ -1,0 +1,91 @@
+"""Toy faces and a toy victim that reads them: small, seeded, nothing to download."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.ndimage import zoom
+from torch import Tensor, nn
+
+from priemo_bench.images import EMOTIONS, Floats, Labels
+from priemo_bench.victim import Card, Victim, as_art, freeze
+
+if TYPE_CHECKING:
+    from art.estimators.classification import PyTorchClassifier
+
+_SIDE = 8
+
+
+class Broken(AssertionError):
+    """A rule of the conformance kit does not hold."""
+
+
+def require(holds: object, sentence: str) -> None:
+    """Raise `Broken` with `sentence` unless `holds` (kept where Python drops assert)."""
+    if not holds:
+        raise Broken(sentence)
+
+
+def _patterns() -> npt.NDArray[np.float64]:
+    """(7, 8, 8) orthogonal patterns without mean, of standard deviation 1: one an emotion."""
+    noise = np.random.default_rng(7).normal(size=(_SIDE**2, len(EMOTIONS)))
+    basis, _ = np.linalg.qr(noise - noise.mean(0))
+    return basis.T.reshape(-1, _SIDE, _SIDE) * _SIDE
+
+
+def toy_faces(
+    n: int = 14, channels: int = 1, size: int = 32, seed: int = 0
+) -> tuple[Floats, Labels]:
+    """`n` images (n, channels, size, size) on the 8-bit grid in [0, 1], emotions in turn.
+
+    Each shows the pattern of its emotion, at a contrast and on a brightness of its own, with noise.
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % len(EMOTIONS)
+    contrast = rng.uniform(0.08, 0.12, (n, 1, 1))
+    coarse = rng.uniform(0.4, 0.6, (n, 1, 1)) + contrast * _patterns()[labels]
+    images = zoom(coarse, (1, size / _SIDE, size / _SIDE), order=1, grid_mode=True, mode="nearest")
+    images = images[:, None] + rng.normal(0, 0.02, (n, channels, size, size))
+    return (np.rint(images.clip(0, 1) * 255) / 255).astype(np.float32), labels.astype(np.int64)
+
+
+class ToyVictim(Victim):
+    """Two layers, tanh between: a random rotation of 8x8 pixels, then nearest pattern."""
+
+    def __init__(self, seed: int = 0, sharpness: float = 2.0) -> None:
+        super().__init__(size=_SIDE, channels=1, mean=(0.5,), std=(0.1,))
+        generator = torch.Generator().manual_seed(seed)
+        rotation = torch.linalg.qr(torch.randn(_SIDE**2, _SIDE**2, generator=generator)).Q
+        rotation = rotation - rotation.mean(1, keepdim=True)  # blind to brightness
+        patterns = torch.from_numpy(_patterns()).float().flatten(1)
+        self.first = nn.Linear(_SIDE**2, _SIDE**2, bias=False)
+        self.last = nn.Linear(_SIDE**2, len(EMOTIONS))
+        with torch.no_grad():
+            self.first.weight.copy_(rotation)
+            prototypes = (patterns @ rotation.T).tanh()
+            self.last.weight.copy_(sharpness * nn.functional.normalize(prototypes))
+            self.last.bias.zero_()
+        self.card = Card(
+            name="toy",
+            architecture="two linear layers",
+            parameters=sum(p.numel() for p in self.parameters()),
+            input="8x8 grey",
+            training_data="none",
+            licence="MIT",
+            sha256="0" * 64,
+        )
+        freeze(self)
+
+    def embed(self, x: Tensor) -> Tensor:
+        return self.first(x.flatten(1)).tanh()
+
+    def head(self, f: Tensor) -> Tensor:
+        return self.last(f)
+
+
+def toy_classifier(channels: int = 1, size: int = 32, seed: int = 0) -> PyTorchClassifier:
+    """The toy victim as the ART classifier that attacks get."""
+    return as_art(ToyVictim(seed), channels=channels, size=size)

@@ -1,0 +1,43 @@
+"""Every attack and victim that the registry lists keeps the rules of the conformance kit."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from priemo_bench import registry, testing
+from priemo_bench.errors import PriemoError
+from priemo_bench.testing.attacks import toy_case
+
+
+def _name(rule: Callable[..., None]) -> str:
+    return rule.__name__
+
+
+@cache
+def _victim(name: str) -> Any:
+    try:
+        return registry.get("victims", name)()
+    except PriemoError as error:
+        if "not installed" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("rule", testing.VICTIM_RULES, ids=_name)
+@pytest.mark.parametrize("name", registry.names("victims"))
+def test_victim(name: str, rule: Callable[[Any], None]) -> None:
+    rule(_victim(name))
+
+
+@cache
+def _attack(name: str, channels: int) -> testing.AttackCase:
+    return toy_case(registry.get("attacks", name), channels)
+
+
+@pytest.mark.parametrize("channels", [1, 3], ids=["grey", "rgb"])
+@pytest.mark.parametrize("rule", testing.ATTACK_RULES, ids=_name)
+@pytest.mark.parametrize("name", registry.names("attacks"))
+def test_attack(name: str, rule: Callable[[testing.AttackCase], None], channels: int) -> None:
+    rule(_attack(name, channels))
