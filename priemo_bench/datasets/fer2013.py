@@ -1,8 +1,9 @@
 """FER2013 from the user's own copy: the challenge's csv, or the folder form (train/, test/).
 
 Training is cut by the committed row list into victim training, epoch choice and attack fit; test is
-PublicTest without the faces that have a near copy in Training. Faces are named by their pixels and
-kept in the order of these names, so that both forms give the same sets.
+PublicTest without the faces that have a near copy in Training; PrivateTest is not used. Faces are
+named by their pixels and kept in the order of these names, so that both forms give the same sets;
+the column `source` says where a face stands in the user's copy.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ import pandas as pd
 from priemo_bench.datasets import SPLITS, FaceSet, Split
 from priemo_bench.datasets.fer2013_csv import SIDE, read_csv
 from priemo_bench.datasets.near_copies import LIMIT, nearest
-from priemo_bench.datasets.pictures import emotion_folders, read_picture, resize, stack
+from priemo_bench.datasets.pictures import check_size, emotion_folders, read_picture, resize, stack
 from priemo_bench.datasets.row_list import PARTS, Parts, RowList
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Bytes, Labels
+from priemo_bench.registry import unknown
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
+FOLDERS = {"train": "Training", "test": "PublicTest"}
+
+Strings = npt.NDArray[np.str_]
 
 
 @dataclass
@@ -46,7 +51,8 @@ class Fer2013:
             PriemoError: the copy is missing, damaged, or has nothing for this split.
         """
         if split not in SPLITS:
-            raise PriemoError(f"no split is called {split!r}; known: {', '.join(SPLITS)}")
+            raise unknown("splits", split, SPLITS)
+        check_size(self.size)
         faces = self._test if split == "test" else self._training_part(split)
         return replace(faces, images=resize(faces.images, self.size))
 
@@ -55,12 +61,15 @@ class Fer2013:
         return _read(self.data)
 
     def _usage(self, usage: str) -> FaceSet:
-        if usage not in self._usages:
+        faces = self._usages.get(usage)
+        missing = [] if faces is None else [name for name, n in faces.counts.items() if n == 0]
+        if faces is None or missing:
             raise PriemoError(
-                f"{self.data} has no {usage} faces; use a complete copy of FER2013 (the csv with "
-                "Usage Training and PublicTest, or folders train and test)"
+                f"{self.data} has no {usage} faces{' of ' if missing else ''}{', '.join(missing)}; "
+                "use a complete copy of FER2013 (the csv with Usage Training and PublicTest, or "
+                "folders train and test)"
             )
-        return self._usages[usage]
+        return faces
 
     @property
     def training(self) -> FaceSet:
@@ -73,8 +82,8 @@ class Fer2013:
 
     def _training_part(self, split: Split) -> FaceSet:
         part = np.maximum(self._parts, 0)  # a face that the list does not know trains victims
-        unknown = int((self._parts < 0).sum())
-        notes = [f"{unknown} Training faces are not in the committed row list and went to train"]
+        strange = int((self._parts < 0).sum())
+        notes = [f"{strange} Training faces are not in the committed row list and went to train"]
         chosen = np.flatnonzero(part == PARTS.index(split))
         if len(chosen) == 0:
             raise PriemoError(
@@ -82,7 +91,7 @@ class Fer2013:
                 "list; is this FER2013?"
             )
         return replace(
-            self.training.take(chosen), split=split, notes=tuple(notes) if unknown else ()
+            self.training.take(chosen), split=split, notes=tuple(notes) if strange else ()
         )
 
     @cached_property
@@ -120,54 +129,51 @@ def _from_csv(path: Path) -> dict[str, FaceSet]:
     wrong = np.flatnonzero(~np.isin(usage, USAGES))
     if len(wrong):
         raise PriemoError(
-            f"{path}, row {wrong[0] + 1}: Usage {str(usage[wrong[0]])!r} is not one of "
+            f"{path}, line {wrong[0] + 2}: Usage {str(usage[wrong[0]])!r} is not one of "
             f"{', '.join(USAGES)}"
         )
-    source = np.array([f"row {i + 1}" for i in range(len(usage))])
-    return {
-        name: _faces(images[usage == name], labels[usage == name], source[usage == name], path)
-        for name in USAGES
-        if name in usage
-    }
+    source = np.array([f"line {i + 2}" for i in range(len(usage))])
+    return _by_usage(images, labels, usage, source)
 
 
 def _from_folders(root: Path) -> dict[str, FaceSet]:
-    usages = {"train": "Training", "test": "PublicTest"}
-    return {
-        usage: _from_folder(root, root / name)
-        for name, usage in usages.items()
-        if (root / name).is_dir()
-    }
-
-
-def _from_folder(root: Path, folder: Path) -> FaceSet:
-    files = emotion_folders(folder)
-    paths = [path for name in EMOTIONS for path in files[name]]
-    pictures = [read_picture(path)[0].convert("L") for path in paths]
-    labels = np.repeat(np.arange(len(EMOTIONS)), [len(files[name]) for name in EMOTIONS])
-    source = np.array([path.relative_to(root).as_posix() for path in paths])
-    return _faces(stack(pictures, SIDE, folder), labels, source, root)
-
-
-def _faces(images: Bytes, labels: Labels, source: npt.NDArray[np.str_], path: Path) -> FaceSet:
-    """Faces named and sorted by the digest of pixels and label; `source` becomes a column."""
-    for k, name in enumerate(EMOTIONS):
-        if not (labels == k).any():
-            raise PriemoError(f"{path} has a split without a face of {name}; use a complete copy")
-    ids = [
-        sha256(image.tobytes() + bytes([label])).hexdigest()[:12]
-        for image, label in zip(images, labels, strict=True)
-    ]
-    order = np.argsort(ids, kind="stable")
-    named = pd.Series(ids, dtype=object)[order]
-    repeat = named.groupby(named).cumcount()
-    unique = np.where(repeat > 0, named + "-" + (repeat + 1).astype(str), named).astype(str)
-    return FaceSet(
-        name="fer2013",
-        split="train",
-        images=images[order],
-        labels=labels[order].astype(np.int64),
-        ids=unique,
-        persons=unique,
-        columns=pd.DataFrame({"source": source[order]}),
+    """train/ is Training; test/ is PublicTest, but for files that a copy names PrivateTest_*."""
+    folders = {u: root / n for n, u in FOLDERS.items() if (root / n).is_dir()}
+    found = {usage: emotion_folders(folder) for usage, folder in folders.items()}
+    paths = [p for files in found.values() for name in EMOTIONS for p in files[name]]
+    labels = [k for files in found.values() for k, n in enumerate(EMOTIONS) for _ in files[n]]
+    usage = [u for u, files in found.items() for n in EMOTIONS for _ in files[n]]
+    private = [path.name.startswith("PrivateTest") for path in paths]
+    return _by_usage(
+        stack([read_picture(path)[0].convert("L") for path in paths], SIDE, root),
+        np.array(labels, np.int64),
+        np.where(private, "PrivateTest", usage),
+        np.array([path.relative_to(root).as_posix() for path in paths]),
     )
+
+
+def _by_usage(images: Bytes, labels: Labels, usage: Strings, source: Strings) -> dict[str, FaceSet]:
+    """One set per Usage, named and sorted by the digest of pixels and label."""
+    ids = np.array(
+        [
+            sha256(image.tobytes() + bytes([label])).hexdigest()[:12]
+            for image, label in zip(images, labels, strict=True)
+        ]
+    )
+    sets = {}
+    for name in USAGES:
+        rows = np.flatnonzero(usage == name)
+        if len(rows):
+            rows = rows[np.argsort(ids[rows], kind="stable")]
+            unique = _unique(ids[rows])
+            columns = pd.DataFrame({"source": source[rows]})
+            sets[name] = FaceSet(
+                "fer2013", "train", images[rows], labels[rows], unique, unique, columns=columns
+            )
+    return sets
+
+
+def _unique(ids: Strings) -> Strings:
+    """Sorted `ids` with -2, -3 ... at repetitions: FER2013 has identical faces."""
+    repeat = pd.Series(ids).groupby(ids).cumcount().to_numpy() + 1
+    return np.array([f"{i}-{k}" if k > 1 else i for i, k in zip(ids, repeat, strict=True)])

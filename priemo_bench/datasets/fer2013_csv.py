@@ -25,8 +25,8 @@ def read_csv(path: Path) -> tuple[Bytes, Labels, npt.NDArray[np.str_]]:
     The columns may stand in any order, with spaces around their names and values.
 
     Raises:
-        PriemoError: not such a csv; the sentence names the column, or the row (counted from 1,
-            the header left out) whose pixels or emotion are wrong.
+        PriemoError: not such a csv; the sentence names the missing column, or the line (the header
+            is line 1) whose pixels or emotion are wrong.
     """
     table = _table(path)
     labels = _labels(path, table["emotion"])
@@ -64,8 +64,8 @@ def _labels(path: Path, column: pa.ChunkedArray) -> Labels:
     wrong = np.flatnonzero(~right.to_numpy(zero_copy_only=False))
     if len(wrong):
         raise PriemoError(
-            f"{path}, row {wrong[0] + 1}: emotion {trimmed[wrong[0]].as_py()!r} is not one of 0 to "
-            f"{len(EMOTIONS) - 1}"
+            f"{path}, line {wrong[0] + 2}: emotion {trimmed[wrong[0]].as_py()!r} is not one of "
+            f"0 to {len(EMOTIONS) - 1}"
         )
     return trimmed.cast(pa.int64()).to_numpy()
 
@@ -82,16 +82,16 @@ def _pixels(path: Path, column: pa.Array, start: int) -> Bytes:
     lengths = pc.list_value_length(values).to_numpy(zero_copy_only=False)
     wrong = np.flatnonzero(lengths != SIDE * SIDE)
     if len(wrong):
-        n = int(np.nan_to_num(lengths[wrong[0]]))
+        n = len((column[wrong[0]].as_py() or "").split())
         raise PriemoError(
-            f"{path}, row {start + wrong[0] + 1}: {n} pixels, but a face has {SIDE}x{SIDE} = "
+            f"{path}, line {start + wrong[0] + 2}: {n} pixels, but a face has {SIDE}x{SIDE} = "
             f"{SIDE * SIDE}"
         )
     try:
         pixels = values.flatten().cast(pa.uint8())
     except pa.ArrowInvalid as error:
-        row = start + _first_bad(values) + 1
-        raise PriemoError(f"{path}, row {row}: pixels must be whole numbers 0 to 255") from error
+        line = start + _first_bad(values) + 2
+        raise PriemoError(f"{path}, line {line}: pixels must be whole numbers 0 to 255") from error
     return pixels.to_numpy().reshape(-1, 1, SIDE, SIDE)
 
 

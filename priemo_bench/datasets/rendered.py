@@ -22,6 +22,7 @@ from priemo_bench.datasets import SPLITS, FaceSet, Split
 from priemo_bench.datasets.pictures import check_size, stack
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
+from priemo_bench.registry import unknown
 
 REQUIRED = ("image", "emotion", "person", "split", "take")
 
@@ -44,7 +45,7 @@ class Rendered:
             PriemoError: the file is missing, damaged or not written by the renderer.
         """
         if split not in SPLITS:
-            raise PriemoError(f"no split is called {split!r}; known: {', '.join(SPLITS)}")
+            raise unknown("splits", split, SPLITS)
         check_size(self.size)
         with _located(self.data) as path:
             table = _read(path, split)
@@ -86,8 +87,8 @@ def _read(path: Path, split: Split) -> pa.Table:
         raise PriemoError(f"{path} is not a readable parquet file: {reason}") from None
     if len(table) == 0:
         raise PriemoError(f"{path} has no picture in the split {split}")
-    if unknown := set(table["emotion"].to_pylist()) - set(EMOTIONS):
-        raise PriemoError(f"{path} has the emotion {unknown.pop()!r}; known: {', '.join(EMOTIONS)}")
+    if strange := set(table["emotion"].to_pylist()) - set(EMOTIONS):
+        raise PriemoError(f"{path} has the emotion {strange.pop()!r}; known: {', '.join(EMOTIONS)}")
     return table
 
 

@@ -9,6 +9,7 @@ list again.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from priemo_bench.datasets.near_copies import block_means, groups
 from priemo_bench.images import EMOTIONS, Bytes, Labels
 
 PARTS = ("train", "choice", "fit")
-HELD_OUT = {"choice": 2500, "fit": 2500}
+HELD_OUT: Mapping[str, int] = {"choice": 2500, "fit": 2500}
 SEED = 2013
 FILE = Path(__file__).parent / "data" / "fer2013_rows.npz"
 
@@ -79,12 +80,18 @@ def _signs(keys: Keys) -> npt.NDArray[np.float32]:
     return np.unpackbits(keys, axis=1).astype(np.float32) * 2 - 1
 
 
-def cut(labels: Labels, group: npt.NDArray[np.int32], seed: int = SEED) -> Parts:
+def cut(
+    labels: Labels,
+    group: npt.NDArray[np.int32],
+    held_out: Mapping[str, int] = HELD_OUT,
+    seed: int = SEED,
+) -> Parts:
     """Cut faces into PARTS at random, stratified by emotion, every group of copies in one part.
 
     Args:
         labels: (n,) indices into EMOTIONS.
         group: (n,) group numbers of near copies.
+        held_out: faces of each part besides "train".
         seed: of the order in which groups are taken.
 
     Returns:
@@ -94,7 +101,7 @@ def cut(labels: Labels, group: npt.NDArray[np.int32], seed: int = SEED) -> Parts
     np.add.at(counts, (group, labels), 1)
     order = np.random.default_rng(seed).permutation(len(counts))
     part_of = np.zeros(len(counts), np.int8)
-    for part, total in HELD_OUT.items():
+    for part, total in held_out.items():
         room = _shares(counts.sum(0), total)
         for g in order[part_of[order] == 0]:
             if (counts[g] <= room).all():
@@ -111,9 +118,9 @@ def _shares(counts: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]:
     return shares
 
 
-def make(images: Bytes, labels: Labels) -> RowList:
+def make(images: Bytes, labels: Labels, held_out: Mapping[str, int] = HELD_OUT) -> RowList:
     """The list for these Training faces (n, 1, 48, 48), sorted by hash."""
-    keys, parts = difference_hash(images), cut(labels, groups(images))
+    keys, parts = difference_hash(images), cut(labels, groups(images), held_out)
     order = np.lexsort(keys.T)
     return RowList(keys[order], parts[order])
 
