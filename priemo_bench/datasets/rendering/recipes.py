@@ -1,31 +1,34 @@
 """What each emotion looks like, and the ranges that everything else is drawn from.
 
-Fixed before any classifier saw a picture. A two-sided face unit is named without its side. Brow and lid units move
-only a few hundredths of a decimetre, hence weights above one.
+Fixed before any classifier saw a picture. A two-sided face unit is named without its side. Brow and
+lid units move only a few hundredths of a decimetre, hence weights above one.
 """
-
-EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "angry": {
-        "browDown": 1.5, "noseSneer": 0.5, "mouthFrown": 0.6, "eyeSquint": 0.6, "mouthPress": 1.0, "eyeWide": 0.3,
+        "browDown": 1.5, "noseSneer": 0.5, "mouthFrown": 0.6,
+        "eyeSquint": 0.6, "mouthPress": 1.0, "eyeWide": 0.3,
     },
     "disgust": {
-        "noseSneer": 1.4, "mouthUpperUp": 1.1, "browDown": 0.6, "mouthShrugLower": 0.5, "eyeSquint": 0.9,
-        "mouthFrown": 0.4,
+        "noseSneer": 1.4, "mouthUpperUp": 1.1, "browDown": 0.6,
+        "mouthShrugLower": 0.5, "eyeSquint": 0.9, "mouthFrown": 0.4,
     },
     "fear": {
-        "browInnerUp": 1.6, "browOuterUp": 0.5, "eyeWide": 1.3, "mouthStretch": 1.2, "jawOpen": 0.3, "browDown": 0.3,
-        "mouthLowerDown": 0.5,
+        "browInnerUp": 1.6, "browOuterUp": 0.5, "eyeWide": 1.3, "mouthStretch": 1.2,
+        "jawOpen": 0.3, "browDown": 0.3, "mouthLowerDown": 0.5,
     },
     "happy": {
-        "mouthSmile": 1.1, "cheekSquint": 0.8, "eyeSquint": 0.4, "mouthUpperUp": 0.5, "jawOpen": 0.15,
-        "mouthDimple": 0.3,
+        "mouthSmile": 1.1, "cheekSquint": 0.8, "eyeSquint": 0.4,
+        "mouthUpperUp": 0.5, "jawOpen": 0.15, "mouthDimple": 0.3,
     },
     "sad": {
-        "browInnerUp": 1.6, "mouthFrown": 1.2, "browDown": 0.2, "mouthShrugLower": 0.5, "eyeBlink": 0.22,
+        "browInnerUp": 1.6, "mouthFrown": 1.2, "browDown": 0.2,
+        "mouthShrugLower": 0.5, "eyeBlink": 0.22,
     },
-    "surprise": {"browInnerUp": 1.3, "browOuterUp": 1.4, "eyeWide": 1.3, "jawOpen": 0.75, "mouthFunnel": 0.25},
+    "surprise": {
+        "browInnerUp": 1.3, "browOuterUp": 1.4, "eyeWide": 1.3,
+        "jawOpen": 0.75, "mouthFunnel": 0.25,
+    },
     "neutral": {},
 }  # fmt: skip
 
@@ -67,8 +70,8 @@ IRISES = {
     "caucasian": ((70, 50, 40), (88, 110, 130), (84, 104, 74), (100, 120, 140)),
 }
 
-# Axes of face shape: the two targets, and how far an identity goes along them (standard deviation, cut at two).
-# Axes that look like an expression (mouth corners, brow tilt, lid height) stay small.
+# Axes of face shape: the two targets, and how far an identity goes along them (standard deviation,
+# cut at two). Axes that look like an expression (mouth corners, brow tilt, lid height) stay small.
 SHAPE_AXES: tuple[tuple[str, str, float], ...] = (
     ("head/head-fat-incr", "head/head-fat-decr", 0.20),
     ("head/head-scale-horiz-incr", "head/head-scale-horiz-decr", 0.20),

@@ -1,6 +1,7 @@
 """From an identity and a view to pixels, with PyVista as the rasteriser.
 
-Light is computed here and PyVista only fills triangles, so a picture hardly depends on the graphics driver.
+Light is computed here and PyVista only fills triangles, so a picture hardly depends on the
+graphics driver.
 """
 
 from typing import Any
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from priemo_bench.datasets.rendering.assets import Array, Assets
+from priemo_bench.datasets.rendering.assets import Array, Assets, Index
 from priemo_bench.datasets.rendering.head import build_head, from_middle
 from priemo_bench.datasets.rendering.identity import Identity, identity_moves
-from priemo_bench.datasets.rendering.paint import EYE_Y, Painter
+from priemo_bench.datasets.rendering.paint import Painter
+from priemo_bench.datasets.rendering.places import EYE_Y
 from priemo_bench.datasets.rendering.view import View, rotation
 from priemo_bench.errors import PriemoError
 
@@ -22,12 +24,14 @@ WIDTH = 1.8  # of the picture, in distances between the eyes and the chin of the
 DOWN = 0.12  # of the width: how far the picture's centre lies below the eyes
 NECK = np.array([0.0, 6.5, 0.2], dtype=np.float32)  # what the head turns about
 HAIR_DEPTH = {"bald": 0.0, "cropped": 0.02, "short": 0.12, "tied": 0.06, "long": 0.10}
-HAIR_BEHIND = 0.2  # the part of the long hair that hangs behind this depth is shown: the rest covers the face
+HAIR_BEHIND = (
+    0.2  # the part of the long hair that hangs behind this depth is shown: the rest covers the face
+)
 IRIS, PUPIL = np.cos(np.radians((25.0, 11.0)))
 
 
 class Studio:
-    """Renders views of identities; one plotter is kept, its mesh's points and colours are replaced."""
+    """Renders views of identities with one plotter, whose meshes get new points and colours."""
 
     def __init__(self, assets: Assets | None = None) -> None:
         self.assets = assets or Assets()
@@ -80,7 +84,9 @@ class Studio:
         self._shell_actor.SetVisibility(identity.hair_style == "long")
         self._identity = identity
 
-    def _shoot(self, points: Array, colors: Array, middle: Array, width: float) -> NDArray[np.uint8]:
+    def _shoot(
+        self, points: Array, colors: Array, middle: Array, width: float
+    ) -> NDArray[np.uint8]:
         """RGBA picture of the mesh at the supersampled size; orthographic, along -z."""
         for mesh in (self._skin, self._shell):
             mesh.points = points
@@ -95,7 +101,7 @@ class Studio:
 
 
 def light_up(colors: Array, normals: Array, view: View) -> Array:
-    """Colours (n, 3) under a key light, a weak fill from the other side and soft light from above."""
+    """Colours (n, 3) under a key light, a weak fill from the other side and a soft sky."""
     key = np.array(view.light, dtype=np.float32)
     key /= np.linalg.norm(key)
     fill = np.array([-key[0], 0.0, 0.6], dtype=np.float32)
@@ -136,7 +142,9 @@ def _develop(rgba: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
 
 def _chin(base: Array) -> int:
     """The lowest vertex of the face's front in the middle: the tip of the chin."""
-    front = (np.abs(base[:, 0]) < 0.03) & (base[:, 1] > 5.9) & (base[:, 1] < 6.4) & (base[:, 2] > 1.1)
+    front = (
+        (np.abs(base[:, 0]) < 0.03) & (base[:, 1] > 5.9) & (base[:, 1] < 6.4) & (base[:, 2] > 1.1)
+    )
     return int(np.flatnonzero(front)[np.argmin(base[front, 1])])
 
 
@@ -146,18 +154,23 @@ def _cheek(base: Array, ears: Array) -> int:
     return int(np.argmax(np.where((y > 6.8) & (y < 7.0) & (z > 0.2) & (ears == 0), x, -9)))
 
 
-def _open_plotter(points: Array, triangles: NDArray[np.int64]) -> tuple[Any, Any]:
+def _open_plotter(points: Array, triangles: Index) -> tuple[Any, Any]:
     try:
         import pyvista
     except ImportError as error:
-        raise PriemoError('rendering faces needs pyvista: pip install "priemo-bench[render]"') from error
+        raise PriemoError(
+            'rendering faces needs pyvista: pip install "priemo-bench[render]"'
+        ) from error
     size = SIZE * SUPERSAMPLE
-    plotter = pyvista.Plotter(off_screen=True, window_size=[size, size])
-    plotter.enable_parallel_projection()
-    return plotter, _add(plotter, points, triangles)[0]
+    with pyvista.vtk_verbosity("error"):  # on a machine without a display VTK warns, then manages
+        plotter = pyvista.Plotter(off_screen=True, window_size=[size, size])
+        plotter.camera.parallel_projection = True
+        mesh = _add(plotter, points, triangles)[0]
+        plotter.render()
+    return plotter, mesh
 
 
-def _add(plotter: Any, points: Array, triangles: NDArray[np.int64]) -> tuple[Any, Any]:
+def _add(plotter: Any, points: Array, triangles: Index) -> tuple[Any, Any]:
     import pyvista
 
     mesh = pyvista.PolyData.from_regular_faces(points.copy(), triangles)

@@ -15,8 +15,9 @@ Range = tuple[float, float]
 class View:
     """Everything about a picture that is not the person.
 
-    Angles in degrees; `light` points from the face to its source, z towards the viewer; `shift` is in widths of the
-    picture, `softness` the standard deviation of a Gaussian in pixels; `units` are face units with their weights; colours 8-bit RGB.
+    Angles in degrees; `light` points from the face to its source, z towards the viewer; `shift` is
+    in widths of the picture, `softness` the standard deviation of a Gaussian in pixels; `units` are
+    face units with their weights; colours 8-bit RGB.
     """
 
     emotion: str
@@ -73,14 +74,19 @@ def rotation(yaw: float, pitch: float, roll: float) -> Array:
     return (np.array(about_y) @ np.array(about_x) @ np.array(about_z)).astype(np.float32)
 
 
-def _draw_units(emotion: str, strength: float, rng: np.random.Generator) -> tuple[tuple[str, float], ...]:
+def _draw_units(
+    emotion: str, strength: float, rng: np.random.Generator
+) -> tuple[tuple[str, float], ...]:
     units: list[tuple[str, float]] = []
     for name, weight in recipes.EXPRESSIONS[emotion].items():
         weight *= strength * float(rng.uniform(*recipes.UNIT_STRENGTH))
         if name in recipes.ONE_SIDED:
             units.append((name, weight))
         else:
-            units += [(name + side, weight * float(rng.uniform(*recipes.SIDE_STRENGTH))) for side in ("Left", "Right")]
+            units += [
+                (name + side, weight * float(rng.uniform(*recipes.SIDE_STRENGTH)))
+                for side in ("Left", "Right")
+            ]
     return tuple(units)
 
 
