@@ -43,6 +43,13 @@ def blur(x: Tensor) -> Tensor:
     return rows @ x @ columns.T
 
 
+def unblur(x: Tensor) -> Tensor:
+    """The transpose of `blur`: (..., h, w) windows spread back over the pixels they cover."""
+    rows = _window(x.shape[-2], x.dtype).to(x.device)
+    columns = _window(x.shape[-1], x.dtype).to(x.device)
+    return rows.T @ x @ columns
+
+
 class Reference:
     """The original images (n, c, h, w) in [0, 1], their window statistics computed once."""
 

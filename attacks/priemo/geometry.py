@@ -1,4 +1,4 @@
-"""The budget as geometry: perturbations d = clip(M * u, -eps, eps) with u in a plain body.
+"""The budget as geometry: perturbations d = cut(M * u) with u in a plain body.
 
 For a small perturbation d of an image x with window means mu and variances s2,
 
@@ -13,68 +13,82 @@ the box |u| <= 1.
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
+import torch
 from torch import Tensor
 
-from priemo_bench.quality import C2, Budget, Reference, blur
+from priemo_bench.quality import C2, RADIUS, Budget, Reference, unblur
 
-
-class Body(Protocol):
-    """Where u may lie, and which way is steepest there."""
-
-    def weights(self, x: Tensor) -> Tensor:
-        """M: change of each pixel per unit of u, for images (n, c, h, w)."""
-        ...
-
-    def steepest(self, gradient: Tensor) -> Tensor:
-        """Unit step that raises a loss with this gradient in u most, per image."""
-        ...
-
-    def project(self, u: Tensor, radius: Tensor | float = 1.0) -> Tensor:
-        """The nearest u inside."""
-        ...
+SINGLE_PRECISION = 1e-3
+"""Share of the SSIM drop kept back while it is computed in float32."""
 
 
 class Ball:
-    """mean(u^2) <= 1 per image: the SSIM floor."""
+    """mean(u^2) <= radius^2 for each image of a batch: the SSIM floor.
 
-    def __init__(self, floor: float) -> None:
-        self.scale = math.sqrt(1 - floor)
+    A floor holds for the mean over all windows and for the mean without the border. `share` is the
+    part of the latter in the cost of a pixel, `radius` what second order leaves out; both follow
+    the measured SSIM, until both means meet the floor (or the face leaves the border unused).
+    """
 
-    def weights(self, x: Tensor) -> Tensor:
-        variance = Reference(x).variance
-        return self.scale * blur(1 / (2 * variance + C2)).rsqrt()
+    def __init__(self, x: Tensor, floor: float) -> None:
+        self.drop = (1 - floor) * (1 - SINGLE_PRECISION)
+        self.reference = Reference(x)
+        inner = torch.zeros_like(x[:1, :1])
+        inner[..., RADIUS:-RADIUS, RADIUS:-RADIUS] = 1
+        precision = 1 / (2 * self.reference.variance + C2)
+        self._inner = unblur(precision * inner / inner.mean())
+        self._full = unblur(precision)
+        self.share = x.new_full((len(x), 1, 1, 1), 0.5)
+        self.radius = x.new_ones(len(x), 1, 1, 1)
+
+    @property
+    def weights(self) -> Tensor:
+        """M (n, c, h, w): change of each pixel per unit of u."""
+        cost = self.share * self._inner + (1 - self.share) * self._full
+        return math.sqrt(self.drop) * cost.rsqrt()
+
+    def follow(self, published: Tensor) -> Tensor:
+        """Adapt to the SSIM of `published` images; (n,) which of them keep the floor."""
+        inner, full = (1 - mean for mean in self.reference.ssim(published))
+        worst = torch.maximum(inner, full)
+        towards = ((inner - full) / self.drop).clamp(-1, 1)
+        self.share = (self.share + 0.1 * towards.view(-1, 1, 1, 1)).clamp(0, 0.9)
+        ratio = (self.drop / worst.clamp_min(1e-9)).sqrt().clamp(0.8, 1.25)
+        self.radius = (self.radius * ratio.view(-1, 1, 1, 1)).clamp(0.2, 4)
+        return worst <= self.drop
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        return gradient / rms(gradient).clamp_min(1e-20)
+        """Step of length `radius` that raises a loss with this gradient in u most."""
+        return self.radius * gradient / rms(gradient).clamp_min(1e-20)
 
-    def project(self, u: Tensor, radius: Tensor | float = 1.0) -> Tensor:
-        return u * (radius / rms(u).clamp_min(1e-20)).clamp(max=1)
+    def project(self, u: Tensor) -> Tensor:
+        """The nearest u inside."""
+        return u * (self.radius / rms(u).clamp_min(1e-20)).clamp(max=1)
 
 
 class Box:
-    """|u| <= 1 per pixel: the cap alone."""
+    """|u| <= 1 at each pixel: the cap alone. The same calls as `Ball`."""
 
-    def __init__(self, eps: float) -> None:
-        self.eps = eps
+    def __init__(self, x: Tensor, eps: float) -> None:
+        self.weights = x.new_full((1, 1, 1, 1), eps)
 
-    def weights(self, x: Tensor) -> Tensor:
-        return x.new_full((1, 1, 1, 1), self.eps)
+    def follow(self, published: Tensor) -> Tensor:
+        return torch.ones(len(published), dtype=torch.bool, device=published.device)
 
     def steepest(self, gradient: Tensor) -> Tensor:
         return gradient.sign()
 
-    def project(self, u: Tensor, radius: Tensor | float = 1.0) -> Tensor:
+    def project(self, u: Tensor) -> Tensor:
         return u.clamp(-1, 1)
 
 
-def body(budget: Budget) -> Body:
-    """The body of a budget; `budget` has a floor or a cap."""
+def body(x: Tensor, budget: Budget) -> Ball | Box:
+    """The body of a budget around images `x` (n, c, h, w); it has a floor or a cap."""
     if budget.ssim_floor is not None:
-        return Ball(budget.ssim_floor)
+        return Ball(x, budget.ssim_floor)
     assert budget.eps is not None
-    return Box(budget.eps)
+    return Box(x, budget.eps)
 
 
 def rms(u: Tensor) -> Tensor:

@@ -7,13 +7,11 @@ from torch import Tensor
 
 from priemo_bench.attacks.priemo.geometry import body, cut
 from priemo_bench.attacks.priemo.objective import Objective
-from priemo_bench.quality import Budget, Reference, match_budget
+from priemo_bench.quality import Budget, match_budget
 
 MOMENTUM = 0.75
 FIRST_STEP, LAST_STEP = 0.5, 0.05
 """Step lengths at the start and the end, in radii of the body."""
-SINGLE_PRECISION = 1e-3
-"""Share of the SSIM drop kept back while it is computed in float32."""
 
 
 def quantise(x: Tensor) -> Tensor:
@@ -26,38 +24,27 @@ def protect(x: Tensor, y: Tensor, objective: Objective, budget: Budget, steps: i
 
     Steepest descent with momentum in the metric of the budget. The loss is read, and its gradient
     taken, at the rounded image: at an SSIM drop of .003 most changes are below two grey levels, and
-    what rounding does to them decides. The radius follows the measured SSIM of that rounded image,
+    what rounding does to them decides. The body follows the measured SSIM of that rounded image,
     and the best image that kept the budget is returned.
 
     Costs `steps` forward and backward passes and one forward pass, each through every surrogate.
     """
-    shape = body(budget)
-    weights = shape.weights(x)
-    reference = Reference(x) if budget.ssim_floor is not None else None
-    u, velocity = torch.zeros_like(x), torch.zeros_like(x)
-    radius = x.new_ones(len(x), 1, 1, 1)
+    shape = body(x, budget)
+    d, velocity = torch.zeros_like(x), torch.zeros_like(x)
     best, best_score = x.clone(), x.new_full((len(x),), torch.inf)
     for step in range(steps):
-        seen = quantise(x + cut(weights * u, budget)).requires_grad_()
+        seen = quantise(x + d).requires_grad_()
         loss, score = objective(seen, y)
-        gradient = torch.autograd.grad(loss.sum(), seen)[0] * weights
+        gradient = torch.autograd.grad(loss.sum(), seen)[0]
         seen = seen.detach()
-        if reference is not None:
-            assert budget.ssim_floor is not None
-            drop = 1 - reference.worst(seen)
-            allowed = (1 - budget.ssim_floor) * (1 - SINGLE_PRECISION)
-            kept = drop <= allowed
-            ratio = allowed / drop.clamp_min(1e-9)
-            radius = radius * ratio.sqrt().clamp(0.8, 1.25).view(-1, 1, 1, 1)
-            radius = radius.clamp(0.2, 4)
-        else:
-            kept = torch.ones_like(score, dtype=torch.bool)
-        better = kept & (score < best_score)
+        better = shape.follow(seen) & (score < best_score)
         best[better], best_score[better] = seen[better], score[better]
-        velocity = MOMENTUM * velocity + shape.steepest(gradient)
+        weights = shape.weights
+        velocity = MOMENTUM * velocity + shape.steepest(gradient * weights)
         length = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(steps - 1, 1)
-        u = shape.project(u - length * radius * shape.steepest(velocity), radius)
-    last = _land(x, weights * u, budget)
+        u = shape.project(d / weights - length * shape.steepest(velocity))
+        d = cut(weights * u, budget)
+    last = _land(x, d, budget)
     with torch.no_grad():
         better = objective(last, y)[1] < best_score
     best[better] = last[better]

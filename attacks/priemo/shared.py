@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from priemo_bench.attacks.priemo.geometry import body, cut
+from priemo_bench.attacks.priemo.geometry import body, cut, rms
 from priemo_bench.attacks.priemo.image import quantise
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.images import Bytes, Floats, publish
@@ -38,7 +38,6 @@ def learn(
         x: (n, c, h, w) faces; y: (n,) labels or targets; groups: (n,) in 0..count-1.
         steps: mini-batches of `batch_size`, one forward and backward pass each.
     """
-    shape = body(budget)
     u = torch.zeros(count, *x.shape[1:], device=x.device)
     mean, square = torch.zeros_like(u), torch.zeros_like(u)
     order = torch.empty(0, dtype=torch.long)
@@ -47,7 +46,8 @@ def learn(
             order = torch.cat([order, torch.randperm(len(x), generator=generator)])
         rows, order = order[:batch_size].to(x.device), order[batch_size:]
         part = u.detach().requires_grad_()
-        seen = x[rows] + cut(shape.weights(x[rows]) * part[groups[rows]], budget)
+        shape = body(x[rows], budget)
+        seen = x[rows] + cut(shape.weights * part[groups[rows]], budget)
         seen = seen.clamp(0, 1) + (quantise(seen) - seen.clamp(0, 1)).detach()
         loss = objective(seen, y[rows])[0].mean()
         gradient = torch.autograd.grad(loss, part)[0]
@@ -57,8 +57,15 @@ def learn(
         rate = LEARNING_RATE * (1 - 0.9 * step / steps)
         touched = torch.zeros(count, 1, 1, 1, device=x.device)
         touched[groups[rows].unique()] = 1
-        u = shape.project(u - rate * change * touched)
+        u = project(u - rate * change * touched, budget)
     return u
+
+
+def project(u: Tensor, budget: Budget) -> Tensor:
+    """Shared patterns (count, c, h, w) back into the body, of radius 1."""
+    if budget.ssim_floor is None:
+        return u.clamp(-1, 1)
+    return u / rms(u).clamp_min(1)
 
 
 def add(x: Floats, u: Tensor, groups: np.ndarray, budget: Budget, stretch: float) -> Floats:
@@ -67,7 +74,7 @@ def add(x: Floats, u: Tensor, groups: np.ndarray, budget: Budget, stretch: float
     Without an SSIM floor this is a plain add and clip.
     """
     images = torch.from_numpy(x)
-    change = cut(body(budget).weights(images) * u.cpu()[torch.from_numpy(groups)], budget)
+    change = cut(body(images, budget).weights * u.cpu()[torch.from_numpy(groups)], budget)
     protected = (images + change).clamp_(0, 1).numpy()
     if budget.ssim_floor is None:
         return protected

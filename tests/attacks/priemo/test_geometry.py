@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from priemo_bench.attacks.priemo.geometry import Ball, Box, cut, rms
-from priemo_bench.quality import Budget, Reference
+from priemo_bench.quality import Budget
 
 
 def smooth_faces(n: int = 4, side: int = 48) -> torch.Tensor:
@@ -18,27 +18,43 @@ def smooth_faces(n: int = 4, side: int = 48) -> torch.Tensor:
 def test_a_perturbation_on_the_ball_has_the_ssim_drop_of_the_floor(floor: float) -> None:
     x = smooth_faces()
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
-    ball = Ball(floor)
-    d = ball.weights(x) * noise / rms(noise)
-    drop = 1 - Reference(x).ssim(x + d)[1]
-    assert drop.tolist() == pytest.approx([1 - floor] * len(x), rel=0.1)
+    ball = Ball(x, floor)
+    inner, full = ball.reference.ssim(x + ball.weights * noise / rms(noise))
+    assert (1 - (inner + full) / 2).tolist() == pytest.approx([1 - floor] * len(x), rel=0.1)
 
 
-def test_steepest_maximises_a_linear_loss_over_the_ball_and_the_box() -> None:
-    gradient = torch.randn(2, 1, 12, 12, generator=torch.Generator().manual_seed(2))
-    others = torch.randn(200, 1, 12, 12, generator=torch.Generator().manual_seed(3))
-    ball, box = Ball(0.997), Box(8 / 255)
-    for shape in (ball, box):
-        best = (gradient * shape.project(shape.steepest(gradient))).sum((1, 2, 3))
-        inside = shape.project(others * 100)
-        assert ((gradient[:1] * inside).sum((1, 2, 3)) <= best[0] + 1e-3).all()
+def test_following_the_measured_drop_makes_both_means_meet_the_floor() -> None:
+    """A perturbation that would rather be in the middle ends with both means at the floor."""
+    x = smooth_faces()
+    wish = torch.zeros_like(x)
+    wish[..., 8:40, 8:40] = 1
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
+    gradient = noise * (wish + 0.3)
+    ball = Ball(x, 0.997)
+    for _ in range(30):
+        seen = x + ball.weights * ball.steepest(gradient * ball.weights)
+        ball.follow(seen)
+    drops = torch.stack([1 - mean for mean in ball.reference.ssim(seen)])
+    assert drops.flatten().tolist() == pytest.approx([0.003] * 8, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "shape", [Ball(smooth_faces(1, 16), 0.997), Box(smooth_faces(1, 16), 0.03)]
+)
+def test_steepest_maximises_a_linear_loss_over_the_body(shape: Ball | Box) -> None:
+    gradient = torch.randn(1, 1, 16, 16, generator=torch.Generator().manual_seed(2))
+    others = torch.randn(200, 1, 16, 16, generator=torch.Generator().manual_seed(3))
+    best = (gradient * shape.project(shape.steepest(gradient))).sum()
+    inside = torch.cat([shape.project(other[None] * 100) for other in others])
+    assert ((gradient * inside).sum((1, 2, 3)) <= best + 1e-3).all()
 
 
 def test_projection_leaves_what_is_inside() -> None:
-    u = torch.full((1, 1, 4, 4), 0.5)
-    assert torch.equal(Ball(0.9).project(u), u)
-    assert torch.equal(Box(0.1).project(u), u)
-    assert rms(Ball(0.9).project(u * 10)).item() == pytest.approx(1)
+    x = smooth_faces(1, 16)
+    u = torch.full_like(x, 0.5)
+    assert torch.equal(Ball(x, 0.9).project(u), u)
+    assert torch.equal(Box(x, 0.1).project(u), u)
+    assert rms(Ball(x, 0.9).project(u * 10)).item() == pytest.approx(1)
 
 
 def test_cut_keeps_whole_grey_levels() -> None:
