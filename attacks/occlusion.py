@@ -1,0 +1,63 @@
+"""Bars over eyes and mouth."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from priemo_bench.attack import Traits
+from priemo_bench.attacks.base import ModelFreeAttack, require
+from priemo_bench.images import Floats
+
+Box = tuple[float, float, float, float]
+"""Top, left, bottom, right, as shares of the image's height and width."""
+
+EYES_AND_MOUTH: tuple[Box, ...] = ((0.25, 0.12, 0.47, 0.88), (0.64, 0.25, 0.90, 0.75))
+"""Where both eyes with their brows, and the mouth, lie in a face crop like those of the data sets:
+upright, cut near chin and hairline, eyes at about 0.37 of the height, mouth at 0.70 to 0.80."""
+
+
+class Occlusion(ModelFreeAttack):
+    """Fixed bars over eyes and mouth of an aligned face crop; nothing is detected.
+
+    Args:
+        size: how large each box is drawn about its centre; 1 as given, cut at the image's edge.
+        boxes: shares (top, left, bottom, right) of height and width.
+        value: grey level of the bars in [0, 1].
+    """
+
+    traits: ClassVar[Traits] = Traits(
+        "transform", knob="size", strengths=(0.05, 0.1, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85, 1, 1.25)
+    )
+    attack_params = [*ModelFreeAttack.attack_params, "size", "boxes", "value"]  # noqa: RUF012
+
+    def __init__(
+        self,
+        classifier: Any = None,
+        size: float = 1.0,
+        boxes: tuple[Box, ...] = EYES_AND_MOUTH,
+        value: float = 0.0,
+    ) -> None:
+        super().__init__(classifier)
+        self.size = size
+        self.boxes = boxes
+        self.value = value
+        self._check_params()
+
+    def protect(self, x: Floats) -> Floats:
+        x = x.copy()
+        height, width = x.shape[2:]
+        for top, left, bottom, right in self.boxes:
+            rows, columns = self._span(top, bottom, height), self._span(left, right, width)
+            x[:, :, rows, columns] = self.value
+        return x
+
+    def _span(self, low: float, high: float, side: int) -> slice:
+        centre, half = (low + high) / 2, self.size * (high - low) / 2
+        return slice(max(0, round((centre - half) * side)), max(0, round((centre + half) * side)))
+
+    def _check_params(self) -> None:
+        require(self.size > 0, "size", self.size, "above 0")
+        require(0 <= self.value <= 1, "value", self.value, "in [0, 1]")
+        for box in self.boxes:
+            inside = len(box) == 4 and 0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1
+            require(inside, "a box", box, "(top, left, bottom, right) within 0..1")

@@ -1,0 +1,161 @@
+"""Transforms: what people do to a photo to hide a face, blind to any classifier.
+
+Each has one knob, and `traits.strengths` lists it from weakest to strongest.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+from torch.nn.functional import interpolate
+
+from priemo_bench.attack import Traits
+from priemo_bench.attacks.base import ModelFreeAttack, require
+from priemo_bench.images import Bytes, Floats, check_images, publish, to_float
+
+
+class GaussianBlur(ModelFreeAttack):
+    """Gaussian blur, per channel, borders reflected, cut at 4 sigma.
+
+    Args:
+        sigma: standard deviation in pixels, above 0.
+    """
+
+    traits: ClassVar[Traits] = Traits(
+        "transform",
+        knob="sigma",
+        strengths=(0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 4),
+    )
+    attack_params = [*ModelFreeAttack.attack_params, "sigma"]  # noqa: RUF012
+
+    def __init__(self, classifier: Any = None, sigma: float = 2.0) -> None:
+        super().__init__(classifier)
+        self.sigma = sigma
+        self._check_params()
+
+    def protect(self, x: Floats) -> Floats:
+        return check_images(gaussian_filter(x, (0, 0, self.sigma, self.sigma)))
+
+    def _check_params(self) -> None:
+        require(self.sigma > 0, "sigma", self.sigma, "above 0 pixels")
+
+
+class Pixelation(ModelFreeAttack):
+    """Each square of pixels becomes its mean; squares at the right and lower edge may be smaller.
+
+    Args:
+        block: side of a square in pixels, at least 2.
+    """
+
+    traits: ClassVar[Traits] = Traits(
+        "transform", knob="block", strengths=(2, 3, 4, 5, 6, 8, 10, 12, 16)
+    )
+    attack_params = [*ModelFreeAttack.attack_params, "block"]  # noqa: RUF012
+
+    def __init__(self, classifier: Any = None, block: int = 8) -> None:
+        super().__init__(classifier)
+        self.block = block
+        self._check_params()
+
+    def protect(self, x: Floats) -> Floats:
+        for axis in (2, 3):
+            starts = np.arange(0, x.shape[axis], self.block)
+            sizes = np.diff(starts, append=x.shape[axis])
+            sums = np.add.reduceat(x.astype(np.float64), starts, axis)
+            shape = [-1 if a == axis else 1 for a in range(4)]
+            x = np.repeat(sums / sizes.reshape(shape), sizes, axis)
+        return check_images(x)
+
+    def _check_params(self) -> None:
+        require(int(self.block) == self.block >= 2, "block", self.block, "a whole number from 2")
+        self.block = int(self.block)
+
+
+class JPEG(ModelFreeAttack):
+    """JPEG compression by Pillow of the 8-bit image, grey as mode L.
+
+    Args:
+        quality: 1 (worst) to 95 (best).
+    """
+
+    traits: ClassVar[Traits] = Traits(
+        "transform", knob="quality", strengths=(95, 92, 90, 85, 80, 75, 60, 50, 40, 30, 20, 10, 5)
+    )
+    attack_params = [*ModelFreeAttack.attack_params, "quality"]  # noqa: RUF012
+
+    def __init__(self, classifier: Any = None, quality: int = 20) -> None:
+        super().__init__(classifier)
+        self.quality = quality
+        self._check_params()
+
+    def protect(self, x: Floats) -> Floats:
+        return to_float(np.stack([self._compress(image) for image in publish(x)]))
+
+    def _compress(self, image: Bytes) -> Bytes:
+        buffer = BytesIO()
+        pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=self.quality)
+        read = np.asarray(Image.open(buffer))
+        return read[None] if read.ndim == 2 else read.transpose(2, 0, 1)
+
+    def _check_params(self) -> None:
+        whole = int(self.quality) == self.quality
+        require(whole and 1 <= self.quality <= 95, "quality", self.quality, "a whole number 1..95")
+        self.quality = int(self.quality)
+
+
+class DownUp(ModelFreeAttack):
+    """Made smaller (bilinear, antialiased) and brought back to its size (bilinear).
+
+    Args:
+        factor: how many times smaller, above 1; sides are rounded, at least one pixel stays.
+    """
+
+    traits: ClassVar[Traits] = Traits(
+        "transform", knob="factor", strengths=(1.1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8)
+    )
+    attack_params = [*ModelFreeAttack.attack_params, "factor"]  # noqa: RUF012
+
+    def __init__(self, classifier: Any = None, factor: float = 4.0) -> None:
+        super().__init__(classifier)
+        self.factor = factor
+        self._check_params()
+
+    def protect(self, x: Floats) -> Floats:
+        size = [max(1, round(side / self.factor)) for side in x.shape[2:]]
+        small = interpolate(torch.from_numpy(x), size, mode="bilinear", antialias=True)
+        return check_images(interpolate(small, x.shape[2:], mode="bilinear").numpy())
+
+    def _check_params(self) -> None:
+        require(self.factor > 1, "factor", self.factor, "above 1")
+
+
+class BrightnessContrast(ModelFreeAttack):
+    """A veil of white: contrast times 1 - strength, and everything brighter; nothing is clipped.
+
+    Args:
+        strength: share of white, above 0 and below 1.
+    """
+
+    traits: ClassVar[Traits] = Traits(
+        "transform",
+        knob="strength",
+        strengths=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 0.95),
+    )
+    attack_params = [*ModelFreeAttack.attack_params, "strength"]  # noqa: RUF012
+
+    def __init__(self, classifier: Any = None, strength: float = 0.5) -> None:
+        super().__init__(classifier)
+        self.strength = strength
+        self._check_params()
+
+    def protect(self, x: Floats) -> Floats:
+        return check_images((1 - np.float32(self.strength)) * x + np.float32(self.strength))
+
+    def _check_params(self) -> None:
+        require(0 < self.strength < 1, "strength", self.strength, "between 0 and 1")
