@@ -1,7 +1,7 @@
 """FER2013 from the user's own copy: the challenge's csv, or the folder form (train/, test/).
 
 Training is cut by the committed row list into victim training, epoch choice and attack fit; test is
-PublicTest without the faces that have a near copy in Training; PrivateTest is not used. Faces are
+PublicTest without near copies of Training or of each other; PrivateTest is not used. Faces are
 named by their pixels and kept in the order of these names, so that both forms give the same sets;
 the column `source` says where a face stands in the user's copy.
 """
@@ -19,8 +19,8 @@ import pandas as pd
 
 from priemo_bench.datasets import SPLITS, FaceSet, Split
 from priemo_bench.datasets.fer2013_csv import SIDE, read_csv
-from priemo_bench.datasets.near_copies import LIMIT, nearest
-from priemo_bench.datasets.pictures import check_size, emotion_folders, read_picture, resize, stack
+from priemo_bench.datasets.near_copies import LIMIT, first_of_each, nearest
+from priemo_bench.datasets.pictures import check_size, emotion_folders, grey, read_pictures, resize
 from priemo_bench.datasets.row_list import PARTS, Parts, RowList
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Bytes, Labels
@@ -76,6 +76,11 @@ class Fer2013:
         """All of Training, before the cut."""
         return self._usage("Training")
 
+    @property
+    def public(self) -> FaceSet:
+        """All of PublicTest, near copies included: for comparison with published accuracies."""
+        return replace(self._usage("PublicTest"), split="test")
+
     @cached_property
     def _parts(self) -> Parts:
         return (self.rows or RowList.load()).find(self.training.images)
@@ -96,15 +101,18 @@ class Fer2013:
 
     @cached_property
     def _test(self) -> FaceSet:
-        public = self._usage("PublicTest")
+        public = self.public
         copies = nearest(public.images, self.training.images) > LIMIT
+        faces = public.take(~copies)
+        distinct = first_of_each(faces.images)
         notes = [
             f"{int(copies.sum())} of {len(public)} PublicTest faces have a near copy in Training "
-            "and were left out"
+            "and were left out",
+            f"{int((~distinct).sum())} PublicTest faces repeat another and were left out",
         ]
         if "PrivateTest" in self._usages:
             notes.append(f"{len(self._usages['PrivateTest'])} PrivateTest faces were not used")
-        return replace(public.take(~copies), split="test", notes=tuple(notes))
+        return replace(faces.take(distinct), notes=tuple(notes))
 
 
 def _read(data: Path | None) -> dict[str, FaceSet]:
@@ -145,7 +153,7 @@ def _from_folders(root: Path) -> dict[str, FaceSet]:
     usage = [u for u, files in found.items() for n in EMOTIONS for _ in files[n]]
     private = [path.name.startswith("PrivateTest") for path in paths]
     return _by_usage(
-        stack([read_picture(path)[0].convert("L") for path in paths], SIDE, root),
+        grey(read_pictures(paths, SIDE)[0]),
         np.array(labels, np.int64),
         np.where(private, "PrivateTest", usage),
         np.array([path.relative_to(root).as_posix() for path in paths]),

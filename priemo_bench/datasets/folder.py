@@ -7,7 +7,6 @@ who is in a picture; `file` is the path below ROOT.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from priemo_bench.datasets import FaceSet, Split
-from priemo_bench.datasets.near_copies import LIMIT, groups, nearest
-from priemo_bench.datasets.pictures import check_size, emotion_folders, read_picture, stack
+from priemo_bench.datasets.near_copies import LIMIT, first_of_each, groups, nearest
+from priemo_bench.datasets.pictures import check_size, emotion_folders, read_pictures
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Labels
 
@@ -33,8 +32,9 @@ Mask = npt.NDArray[np.bool_]
 class Folder:
     """The pictures under `data`, brought to `size` x `size` (needed when their sizes differ).
 
-    Offers the splits fit and test, disjoint by person where persons are known; test pictures with
-    a near copy in fit are left out. Grey only if every picture is.
+    Offers the splits fit and test, disjoint by person where persons are known. Test pictures with
+    a near copy in fit are left out, and where persons are not known, repetitions within test.
+    Grey only if every picture is.
     """
 
     data: Path | None = None
@@ -91,22 +91,17 @@ def _faces(root: Path, parts: list[Path], size: int | None) -> FaceSet:
     found = [emotion_folders(part) for part in parts]
     paths = [path for part in found for name in EMOTIONS for path in part[name]]
     labels = [k for part in found for k, name in enumerate(EMOTIONS) for _ in part[name]]
-    pictures, modes = zip(*map(read_picture, paths), strict=True)
+    images, changes = read_pictures(paths, size)
     ids = np.array([path.relative_to(root).as_posix() for path in paths])
     persons, notes = _persons(root / "persons.csv", ids)
-    notes += [
-        f"{n} pictures of mode {mode} were converted to 8-bit RGB or grey"
-        for mode, n in sorted(Counter(modes).items())
-        if mode not in ("L", "RGB")
-    ]
     return FaceSet(
         name="folder",
         split="test",
-        images=stack(list(pictures), size, root),
+        images=images,
         labels=np.array(labels, np.int64),
         ids=ids,
         persons=persons,
-        notes=tuple(notes),
+        notes=(*notes, *changes),
     )
 
 
@@ -148,13 +143,17 @@ def _cut(labels: Labels, units: npt.NDArray[np.generic]) -> Mask:
 def _apart(faces: FaceSet, fit: Mask) -> tuple[Mask, list[str]]:
     """Test pictures whose person is not in fit and that have no near copy there, with notes."""
     test = np.flatnonzero(~fit)
-    same = np.isin(faces.persons[test], faces.persons[fit])
-    copy = nearest(faces.images[test], faces.images[fit]) > LIMIT
-    notes = []
-    if same.any():
-        notes.append(f"{int(same.sum())} test pictures show a person of the fit split: left out")
-    if copy.any():
-        notes.append(f"{int(copy.sum())} test pictures have a near copy in the fit split: left out")
-    keep = np.zeros(len(faces), bool)
-    keep[test[~(same | copy)]] = True
+    images, persons = faces.images[test], faces.persons[test]
+    reasons = {
+        "show a person of the fit split": np.isin(persons, faces.persons[fit]),
+        "have a near copy in the fit split": nearest(images, faces.images[fit]) > LIMIT,
+    }
+    if (faces.persons == faces.ids).all():  # elsewhere intervals count persons, not pictures
+        reasons["repeat another"] = ~first_of_each(images)
+    keep, notes = ~fit, []
+    for reason, wrong in reasons.items():
+        wrong &= keep[test]
+        keep[test[wrong]] = False
+        if wrong.any():
+            notes.append(f"{int(wrong.sum())} test pictures {reason}: left out")
     return keep, notes

@@ -79,3 +79,10 @@ def groups(images: Bytes) -> npt.NDArray[np.int32]:
     rows, columns = (np.concatenate(side) for side in zip(*found, strict=True))
     graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(len(images),) * 2)
     return connected_components(graph, directed=False)[1]
+
+
+def first_of_each(images: Bytes) -> npt.NDArray[np.bool_]:
+    """(n,) mask that keeps the first image of every group of near copies."""
+    keep = np.zeros(len(images), bool)
+    keep[np.unique(groups(images), return_index=True)[1]] = True
+    return keep

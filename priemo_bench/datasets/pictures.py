@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,18 +55,23 @@ def read_picture(path: Path) -> tuple[Image.Image, str]:
 
 
 def resize(images: Bytes, size: int | None) -> Bytes:
-    """(n, c, h, w) uint8 to (n, c, size, size), bicubic and antialiased; as it is for None."""
+    """(n, c, h, w) uint8 to (n, c, size, size), bicubic and antialiased; unchanged for None."""
     if size is None or images.shape[2:] == (size, size):
         return images
     check_size(size)
     out = np.empty((*images.shape[:2], size, size), np.uint8)
-    for target, image in zip(out.reshape(-1, size, size), _planes(images), strict=True):
-        target[:] = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
+    planes = images.reshape(-1, *images.shape[2:])
+    for target, plane in zip(out.reshape(-1, size, size), planes, strict=True):
+        target[:] = fit(Image.fromarray(plane), size)
     return out
 
 
-def _planes(images: Bytes) -> Bytes:
-    return images.reshape(-1, *images.shape[2:])
+def grey(images: Bytes) -> Bytes:
+    """(n, 1 or 3, h, w) uint8 to (n, 1, h, w), by Pillow's luma."""
+    if images.shape[1] == 1:
+        return images
+    colour = images.transpose(0, 2, 3, 1)
+    return np.stack([np.asarray(Image.fromarray(x).convert("L")) for x in colour])[:, None]
 
 
 def check_size(size: int | None) -> None:
@@ -71,25 +80,50 @@ def check_size(size: int | None) -> None:
         raise PriemoError(f"size is {size}; it must be a side from 8 to 4096 pixels")
 
 
-def stack(pictures: list[Image.Image], size: int | None, where: Path) -> Bytes:
-    """Pictures as one (n, 1 or 3, h, w) array: grey only if all of them are.
+def read_pictures(paths: Sequence[Path], size: int | None) -> tuple[Bytes, list[str]]:
+    """The pictures as one (n, 1 or 3, h, w) array, grey only if all are; and notes on changes.
+
+    With `size` each is brought to that side, of a picture that is not square the middle.
 
     Raises:
-        PriemoError: the pictures differ in size and no `size` is given.
+        PriemoError: a picture cannot be read, or they differ in size and no `size` is given.
     """
-    if size is not None:
-        check_size(size)
-        pictures = [
-            p if p.size == (size, size) else p.resize((size, size), Image.Resampling.BICUBIC)
-            for p in pictures
-        ]
-    shapes = sorted({p.size for p in pictures})
-    if len(shapes) > 1:
-        (w, h), (w2, h2) = shapes[0], shapes[-1]
-        raise PriemoError(
-            f"the pictures in {where} differ in size (from {w}x{h} to {w2}x{h2}); choose one side "
-            "in pixels with --size"
-        )
+    check_size(size)
+    with ThreadPoolExecutor() as pool:
+        read = list(pool.map(partial(_read_to_size, size=size), paths))
+    modes = Counter(mode for _, mode, _ in read if mode not in ("L", "RGB"))
+    notes = [
+        f"{n} pictures of mode {mode} were converted to 8-bit RGB or grey"
+        for mode, n in sorted(modes.items())
+    ]
+    if size is not None and (oblong := sum(w != h for _, _, (w, h) in read)):
+        notes.append(f"{oblong} pictures are not square: their middle was used")
+    return stack([picture for picture, _, _ in read], paths), notes
+
+
+def _read_to_size(path: Path, size: int | None) -> tuple[Image.Image, str, tuple[int, int]]:
+    """The picture at one size, with the mode and size that it came in."""
+    picture, mode = read_picture(path)
+    fitted = picture if size is None else fit(picture, size)
+    return fitted, mode, picture.size
+
+
+def fit(picture: Image.Image, size: int) -> Image.Image:
+    """The largest square in the middle of the picture, at `size` x `size`."""
+    if picture.size == (size, size):
+        return picture
+    return ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+
+
+def stack(pictures: Sequence[Image.Image], names: Sequence[object]) -> Bytes:
+    """Pictures of one size as one (n, 1 or 3, h, w) array; PriemoError names two that differ."""
+    first = pictures[0].size
+    for picture, name in zip(pictures, names, strict=True):
+        if picture.size != first:
+            raise PriemoError(
+                f"the pictures differ in size ({names[0]} is {first[0]}x{first[1]}, {name} is "
+                f"{picture.width}x{picture.height}); choose one side in pixels with --size"
+            )
     if all(p.mode == "L" for p in pictures):
         return np.stack([np.asarray(p) for p in pictures])[:, None]
     return np.stack([np.asarray(p.convert("RGB")) for p in pictures]).transpose(0, 3, 1, 2).copy()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from priemo_bench.datasets import SPLITS, FaceSet, Split
-from priemo_bench.datasets.pictures import check_size, stack
+from priemo_bench.datasets.pictures import check_size, resize, stack
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
 from priemo_bench.registry import unknown
@@ -49,14 +51,15 @@ class Rendered:
         check_size(self.size)
         with _located(self.data) as path:
             table = _read(path, split)
-            pictures = [_decode(code, path) for code in table["image"].to_pylist()]
-        images = stack(pictures, self.size, path)
+            with ThreadPoolExecutor() as pool:
+                decode = partial(_decode, path=path)
+                pictures = list(pool.map(decode, table["image"].to_pylist()))
         columns = table.drop_columns(["image", "split"]).to_pandas()
         ids = columns["person"] + "-" + columns["emotion"] + "-" + columns["take"].astype(str)
         return FaceSet(
             name=self.name,
             split=split,
-            images=images,
+            images=resize(stack(pictures, ids), self.size),
             labels=columns["emotion"].map(EMOTIONS.index).to_numpy(np.int64),
             ids=ids.to_numpy(str),
             persons=columns["person"].to_numpy(str),

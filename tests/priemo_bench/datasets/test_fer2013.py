@@ -63,6 +63,7 @@ def test_splits_of_the_csv(faces, rows, tmp_path):
     assert sorted(seen) == sorted(f"line {i + 2}" for i in range(70))
     assert sets["test"].notes == (
         "1 of 22 PublicTest faces have a near copy in Training and were left out",
+        "0 PublicTest faces repeat another and were left out",
     )
     for face, label, source in zip(
         sets["test"].images, sets["test"].labels, sets["test"].columns["source"], strict=True
@@ -74,14 +75,14 @@ def test_splits_of_the_csv(faces, rows, tmp_path):
 
 def test_both_forms_and_any_order_give_the_same_sets(faces, rows, tmp_path):
     order = np.random.default_rng(0).permutation(len(faces[0]))
+    (tmp_path / "sorted").mkdir()
     copies = [
-        write_csv(tmp_path, lines(faces)).parent,
-        write_csv(tmp_path, [lines(faces)[i] for i in order]),
-        write_folders(tmp_path / "folders", faces),
+        Fer2013(write_csv(tmp_path / "sorted", lines(faces)).parent, rows=rows),
+        Fer2013(write_csv(tmp_path, [lines(faces)[i] for i in order]), rows=rows),
+        Fer2013(write_folders(tmp_path / "folders", faces), rows=rows),
     ]
     for split in SPLITS:
-        prints = {Fer2013(copy, rows=rows).split(split).fingerprint for copy in copies}
-        assert len(prints) == 1
+        assert len({copy.split(split).fingerprint for copy in copies}) == 1
 
 
 def test_columns_in_another_order_with_spaces(faces, rows, tmp_path):
@@ -102,16 +103,18 @@ def test_private_faces_are_not_used(faces, rows, tmp_path):
     folders = write_folders(tmp_path / "f", changed, "{usage}_{i}.png")
     by_folder = Fer2013(folders, rows=rows).split("test")
     assert len(by_csv) == 7
-    assert by_csv.notes[1] == "14 PrivateTest faces were not used"
+    assert by_csv.notes[2] == "14 PrivateTest faces were not used"
     assert by_folder.fingerprint == by_csv.fingerprint
     assert by_folder.notes == by_csv.notes
 
 
 def test_size_and_repeated_faces(faces, rows, tmp_path):
     twice = [*lines(faces), lines(faces)[75]]
-    test = Fer2013(write_csv(tmp_path, twice), 32, rows).split("test")
-    assert test.images.shape == (22, 1, 32, 32)
-    assert sum(name.endswith("-2") for name in test.ids) == 1
+    data = Fer2013(write_csv(tmp_path, twice), 32, rows)
+    assert len(data.public) == 23
+    assert sum(name.endswith("-2") for name in data.public.ids) == 1
+    assert data.split("test").images.shape == (21, 1, 32, 32)
+    assert data.split("test").notes[1].startswith("1 PublicTest faces repeat another")
 
 
 def test_faces_that_the_list_does_not_know_train_victims(faces, patterns, tmp_path):

@@ -74,9 +74,12 @@ def test_near_copies_stay_on_one_side(patterns, tmp_path):
     both = np.concatenate([x, (x * 0.8 + 20).astype(np.uint8)])
     root = write(tmp_path, both, np.tile(np.arange(7), 10))
     fit, test = Folder(root).split("fit"), Folder(root).split("test")
-    assert len(fit) + len(test) == 70
     numbers = [{int(name[-7:-4]) % 35 for name in faces.ids} for faces in (fit, test)]
     assert not numbers[0] & numbers[1]
+    assert numbers[0] | numbers[1] == set(range(35))
+    assert len(fit) == 2 * len(numbers[0])
+    assert len(test) == len(numbers[1])
+    assert test.notes == (f"{len(test)} test pictures repeat another: left out",)
 
 
 def test_given_splits_are_kept_and_copies_left_out(patterns, tmp_path):
@@ -104,7 +107,7 @@ def test_known_persons_are_left_out_of_a_given_test(patterns, tmp_path):
 def test_mixed_sizes_need_a_size(root):
     with Image.open(root / "sad" / "004.png") as picture:
         picture.resize((60, 50)).save(root / "sad" / "004.png")
-    with pytest.raises(PriemoError, match=r"from 48x48 to 60x50.*--size"):
+    with pytest.raises(PriemoError, match=r"004\.png is 60x50.*--size"):
         Folder(root).split("test")
     assert Folder(root, 56).split("test").images.shape[1:] == (1, 56, 56)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from priemo_bench.datasets.pictures import read_picture, resize, stack
+from priemo_bench.datasets.pictures import grey, read_picture, read_pictures, resize
 from priemo_bench.errors import PriemoError
 
 
@@ -68,8 +68,26 @@ def test_resize_is_antialiased_and_keeps_constants(patterns):
     assert resize(x, None) is x
 
 
-def test_stack_of_grey_and_colour(tmp_path):
-    grey, red = Image.new("L", (5, 5), 9), Image.new("RGB", (5, 5), "red")
-    assert stack([grey, grey], None, tmp_path).shape == (2, 1, 5, 5)
-    both = stack([grey, red], None, tmp_path)
+def test_grey_only_if_all_are(tmp_path):
+    dark = saved(tmp_path / "a.png", Image.new("L", (9, 9), 9))
+    red = saved(tmp_path / "b.png", Image.new("RGB", (9, 9), "red"))
+    images, notes = read_pictures([dark, dark], None)
+    assert images.shape == (2, 1, 9, 9)
+    both, _ = read_pictures([dark, red], None)
     assert both[:, :, 0, 0].tolist() == [[9, 9, 9], [255, 0, 0]]
+    assert grey(both)[:, 0, 0, 0].tolist() == [9, 76]  # red weighs .299
+    assert notes == []
+
+
+def test_the_middle_of_oblong_pictures_is_used(tmp_path):
+    picture = Image.new("L", (40, 20), 0)
+    picture.paste(200, (10, 0, 30, 20))
+    images, notes = read_pictures([saved(tmp_path / "a.png", picture)], 10)
+    assert images[:, :, :, 2:-2].min() >= 198  # the edge may see the pixel beside it
+    assert notes == ["1 pictures are not square: their middle was used"]
+
+
+def test_pictures_that_differ_are_named(tmp_path):
+    paths = [saved(tmp_path / f"{n}.png", Image.new("L", (n, 9))) for n in (9, 12)]
+    with pytest.raises(PriemoError, match=r"9\.png is 9x9, .*12\.png is 12x9\); choose .* --size"):
+        read_pictures(paths, None)
