@@ -78,7 +78,7 @@ def test_both_forms_and_any_order_give_the_same_sets(faces, rows, tmp_path):
     (tmp_path / "sorted").mkdir()
     copies = [
         Fer2013(write_csv(tmp_path / "sorted", lines(faces)).parent, rows=rows),
-        Fer2013(write_csv(tmp_path, [lines(faces)[i] for i in order]), rows=rows),
+        Fer2013(write_csv(tmp_path, lines([array[order] for array in faces])), rows=rows),
         Fer2013(write_folders(tmp_path / "folders", faces), rows=rows),
     ]
     for split in SPLITS:
