@@ -45,8 +45,8 @@ def check_images(x: object, name: str = "x") -> Floats:
     low, high = float(x.min()), float(x.max())
     if not (low >= -SLACK and high <= 1 + SLACK):  # NaN fails both
         raise PriemoError(f"{name} has values from {low:g} to {high:g}; they must be in [0, 1]")
-    x = x.astype(np.float32, copy=False)
-    return x if low >= 0 and high <= 1 else np.clip(x, 0, 1)
+    floats: Floats = x.astype(np.float32, copy=False)
+    return floats if low >= 0 and high <= 1 else floats.clip(0, 1)
 
 
 def check_bytes(x: object, name: str = "x") -> Bytes:

@@ -43,6 +43,9 @@ class Victim(nn.Module):
     """
 
     card: Card
+    _mean: Tensor
+    _std: Tensor
+    _grey: Tensor
 
     def __init__(
         self, size: int, channels: int, mean: tuple[float, ...], std: tuple[float, ...]

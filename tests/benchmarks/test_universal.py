@@ -1,0 +1,96 @@
+"""Pri-EMO's universal scope against ART's UniversalPerturbation: same data, eps and victim.
+
+    pytest -m slow -s tests/benchmarks/test_universal.py
+
+prints held-out protection, seconds and pass counts of both; the assertion is on protection.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from art.attacks.evasion import UniversalPerturbation
+
+from priemo_bench import registry
+from priemo_bench.attacks.priemo import PriEMO
+from priemo_bench.cost import PassCounter
+from priemo_bench.images import publish, to_float
+from priemo_bench.victim import as_art
+
+EPS = 8 / 255
+
+
+@dataclass
+class Arena:
+    """One embedded victim with its correctly read rendered faces, 64x64."""
+
+    victim: torch.nn.Module
+    classifier: Any
+    fit: np.ndarray
+    test: np.ndarray
+    labels: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def arena() -> Arena:
+    victim = registry.get("victims", "resnet")()
+    faces = registry.get("datasets", "rendered")(None, 64)
+    classifier = as_art(victim, 3, 64)
+    fit, test = faces.split("fit"), faces.split("test")
+    x = to_float(test.images)
+    read = classifier.predict(x).argmax(1)
+    right = read == test.labels
+    fit_x = to_float(fit.images)
+    return Arena(victim, classifier, fit_x[:100], x[right], read[right])
+
+
+def measure(arena: Arena, name: str, run: Callable[[], np.ndarray]) -> float:
+    """Held-out protection rate of `run`, with seconds and passes printed."""
+    with PassCounter([arena.victim]) as passes:
+        start = time.perf_counter()
+        noise = run()
+        seconds = time.perf_counter() - start
+    published = to_float(publish(np.clip(arena.test + noise, 0, 1)))
+    rate = float((arena.classifier.predict(published).argmax(1) != arena.labels).mean())
+    print(
+        f"\n{name:12s} protection {rate:.3f} on {len(arena.labels)} held-out faces, "
+        f"fit {seconds:.1f} s, {passes.forwards} forward and {passes.backwards} backward images"
+    )
+    return rate
+
+
+def priemo(arena: Arena) -> np.ndarray:
+    attack = PriEMO(
+        arena.classifier, "universal", ssim_floor=None, eps=EPS, random_state=0, verbose=False
+    )
+    noise = attack.fit(arena.fit).noise
+    assert noise is not None
+    return noise
+
+
+def art(arena: Arena, attacker: str) -> np.ndarray:
+    inner = {"pgd": {"eps": EPS, "eps_step": EPS / 4, "max_iter": 10, "verbose": False}}
+    attack = UniversalPerturbation(
+        arena.classifier,
+        attacker=attacker,
+        attacker_params=inner.get(attacker, {"verbose": False}),
+        eps=EPS,
+        max_iter=3,
+        verbose=False,
+    )
+    attack.generate(arena.fit)
+    return np.asarray(attack.noise)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attacker", ["deepfool", "pgd"])
+def test_higher_held_out_protection_than_art(arena: Arena, attacker: str) -> None:
+    ours = measure(arena, "Pri-EMO", lambda: priemo(arena))
+    theirs = measure(arena, f"ART {attacker}", lambda: art(arena, attacker))
+    assert ours > theirs
