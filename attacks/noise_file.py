@@ -1,0 +1,52 @@
+"""A fitted universal perturbation as safetensors, with its meaning in the metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+import priemo_bench
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import EMOTIONS
+
+FORMAT = "noise-1"
+T = TypeVar("T")
+
+
+def save(attack: Any, path: Path) -> None:
+    """Write `attack.noise`, its `attack_params` and fooling rate; PriemoError before a fit."""
+    if attack.noise is None:
+        raise PriemoError("nothing to save: call fit() first")
+    settings = {name: getattr(attack, name) for name in attack.attack_params if name != "verbose"}
+    settings.pop("summary_writer", None)
+    metadata = {
+        "format": FORMAT,
+        "attack": type(attack).__name__,
+        "version": priemo_bench.__version__,
+        "emotions": ",".join(EMOTIONS),
+        "image": "x".join(map(str, attack.noise.shape[1:])),
+        "settings": json.dumps(settings),
+        "fooling_rate": json.dumps(attack.fooling_rate),
+    }
+    save_file({"noise": np.ascontiguousarray(attack.noise)}, path, metadata)
+
+
+def load(cls: type[T], path: Path, classifier: Any) -> T:
+    """What `save` wrote of a `cls`; PriemoError for any other file."""
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            noise = file.get_tensor("noise")
+    except (OSError, SafetensorError) as error:
+        raise PriemoError(f"{path} cannot be read as a saved perturbation: {error}") from error
+    if metadata.get("format") != FORMAT or metadata.get("attack") != cls.__name__:
+        raise PriemoError(f"{path} was not written by {cls.__name__}.save")
+    attack: Any = cls(classifier, **json.loads(metadata["settings"]))  # type: ignore[call-arg]
+    attack.noise = noise
+    attack.fooling_rate = json.loads(metadata["fooling_rate"])
+    return attack  # type: ignore[no-any-return]
