@@ -109,7 +109,7 @@ class ArtAttack(EvasionAttack):
             ]
         with seeded(self.random_state):
             protected = self._build().generate(x.copy(), y, **kwargs)
-        return np.clip(protected, 0, 1).astype(np.float32, copy=False)
+        return check_images(np.clip(protected, 0, 1), f"the result of {self.attack}")
 
     def _build(self) -> EvasionAttack:
         make = art_class(self.attack)

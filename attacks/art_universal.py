@@ -117,13 +117,13 @@ class ArtUniversal(EvasionAttack):
         if self.estimator is None:
             raise PriemoError("fit() needs a classifier: load(path, classifier)")
         x = check_images(x)
-        labels = self._labels(x, y)
         rows = np.random.default_rng(self.random_state).permutation(len(x))[: self.n_fit]
         attack = self._build()
+        with seeded(self.random_state):  # ART's data loaders draw even where it only predicts
+            labels = self._labels(x, y)
+        one_hot = np.eye(self.estimator.nb_classes, dtype=np.float32)[labels]
         with seeded(self.random_state):
-            attack.generate(
-                x[rows], np.eye(self.estimator.nb_classes, dtype=np.float32)[labels[rows]]
-            )
+            attack.generate(x[rows], one_hot[rows])
         self.noise = np.clip(attack.noise, -self.eps, self.eps).astype(np.float32)
         rate = attack.targeted_success_rate if self.targeted else attack.fooling_rate
         self.fooling_rate = float(rate)

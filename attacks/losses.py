@@ -29,6 +29,15 @@ class Margin(nn.Module):
         return (other - logits[own]).mean()
 
 
+def clip(x: Tensor) -> Tensor:
+    """`x` clipped to [0, 1], its gradient passed straight through.
+
+    That of `clamp` is zero outside, and in some versions of torch at 0 and 1 too, so that no
+    white pixel could be darkened.
+    """
+    return x + (x.clamp(0, 1) - x).detach()
+
+
 class Clipped(nn.Module):
     """`model` reading its input clipped to [0, 1], as the published image is."""
 
@@ -37,7 +46,7 @@ class Clipped(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.model(x.clamp(0, 1))
+        logits: Tensor = self.model(clip(x))
         return logits
 
 

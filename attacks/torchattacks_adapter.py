@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
-from warnings import warn
 
 import numpy as np
 import torch
@@ -17,9 +16,9 @@ from priemo_bench.attack import EPS_GRID, Traits
 from priemo_bench.attacks.art_adapter import STEP, accepted
 from priemo_bench.attacks.base import as_labels, require, require_eps, seeded
 from priemo_bench.attacks.entry import Entry
-from priemo_bench.attacks.losses import LOSSES, Loss, check_classifier
+from priemo_bench.attacks.losses import LOSSES, Loss, check_classifier, clip
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, check_images
+from priemo_bench.images import Floats, Labels, check_images
 from priemo_bench.registry import unknown
 
 GRADIENT_ONLY = {
@@ -42,10 +41,9 @@ def _torchattacks() -> ModuleType:
 class _Reader(nn.Module):
     """The classifier, preprocessing included, as torchattacks sees it.
 
-    An image that torchattacks made NaN (MI-FGSM divides by a mean gradient of zero) is read as
-    black, so that it spoils no other. With `labels` the logits are such that the gradient of the
-    cross-entropy is half that of the margin, best other logit minus own: both are moved to zero
-    without touching their gradient, and the others removed.
+    With `labels` the logits are such that the gradient of the cross-entropy is half that of the
+    margin, best other logit minus own: both are moved to zero without touching their gradient,
+    and the others removed.
     """
 
     def __init__(self, classifier: Any) -> None:
@@ -55,7 +53,7 @@ class _Reader(nn.Module):
         self.labels: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        x, _ = self.prepare(torch.where(x.isnan(), 0, x).clamp(0, 1), y=None, no_grad=False)
+        x, _ = self.prepare(clip(x), y=None, no_grad=False)
         logits: Tensor = self.model(x)
         if self.labels is None:
             return logits
@@ -112,8 +110,6 @@ class TorchAttack(EvasionAttack):
     def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
         """Protected images, floats in [0, 1]; `x` is not modified.
 
-        An image whose gradient vanished comes back as it was, with a warning that counts them.
-
         Args:
             x: (n, 1 or 3, h, w) floats in [0, 1]. y: labels (n,) or one-hot, the targets if
                 targeted; None takes what the classifier reads.
@@ -122,24 +118,23 @@ class TorchAttack(EvasionAttack):
         if y is None and self.targeted:
             raise PriemoError("a targeted attack needs the targets as y")
         if y is None:
-            y = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
-        labels = torch.from_numpy(as_labels(y, len(x), self.estimator.nb_classes))
+            with seeded(self.random_state):
+                y = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
+        labels = as_labels(y, len(x), self.estimator.nb_classes)
+        with seeded(self.random_state):
+            protected = self._run(x, labels)
+        return check_images(np.clip(protected, 0, 1), f"the result of {self.attack}")
+
+    def _run(self, x: Floats, labels: Labels) -> Floats:
         reader = _Reader(self.estimator).eval()
         attack = self._build(reader)
-        images = torch.from_numpy(x.copy())
         done = []
-        with seeded(self.random_state):
-            for part, own in zip(
-                images.split(self.batch_size), labels.split(self.batch_size), strict=True
-            ):
-                reader.labels = own.to(self.estimator.device) if self.loss == "margin" else None
-                done.append(attack(part, own).detach().cpu())
-        protected = torch.cat(done).numpy()
-        lost = ~np.isfinite(protected).all((1, 2, 3))
-        if lost.any():
-            warn(f"{self.attack}: no gradient at {lost.sum()} of {len(x)} images", stacklevel=2)
-            protected[lost] = x[lost]
-        return np.clip(protected, 0, 1).astype(np.float32, copy=False)
+        for start in range(0, len(x), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            own = torch.from_numpy(labels[part]).to(self.estimator.device)
+            reader.labels = own if self.loss == "margin" else None
+            done.append(attack(torch.from_numpy(x[part].copy()), own).detach().cpu().numpy())
+        return np.concatenate(done)
 
     def _build(self, model: nn.Module) -> Any:
         package = _torchattacks()
