@@ -13,12 +13,13 @@ from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from rich.progress import track
 from torch import Tensor
 
+from priemo_bench.attacks.base import as_labels, require
 from priemo_bench.attacks.priemo import shared, store
 from priemo_bench.attacks.priemo.image import protect
 from priemo_bench.attacks.priemo.objective import LOSSES, Loss, Objective
 from priemo_bench.attacks.priemo.surrogate import Surrogate
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, Labels, check_images, publish, to_float
+from priemo_bench.images import EMOTIONS, Floats, check_images, publish, to_float
 from priemo_bench.quality import Budget
 from priemo_bench.registry import unknown
 
@@ -215,6 +216,12 @@ class PriEMO(EvasionAttack):
         """Read what `save` wrote. Scope universal needs no classifier to `apply`."""
         return store.load(cls, Path(path), classifier, **params)
 
+    @property
+    def _classes(self) -> int:
+        if self.estimator is not None:
+            return int(self.estimator.nb_classes)
+        return len(self._u) if self._u is not None and len(self._u) > 1 else len(EMOTIONS)
+
     def _open(self) -> list[Surrogate]:
         if self.estimator is None:
             raise PriemoError("this needs a classifier: load(path, classifier)")
@@ -236,12 +243,7 @@ class PriEMO(EvasionAttack):
                 raise PriemoError("a targeted attack needs the targets as y")
             assert read is not None
             return read
-        y = np.asarray(y)
-        y = y.argmax(1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
-        labels: Labels = y.astype(np.int64)
-        classes = int(self.estimator.nb_classes) if self.estimator is not None else labels.max() + 1
-        if len(labels) != n or labels.min() < 0 or labels.max() >= classes:
-            raise PriemoError(f"y must be {n} labels from 0 to {classes - 1}, or one-hot")
+        labels = as_labels(y, n, self._classes)
         device = self._objective.surrogates[0].device if self._objective else None
         return torch.from_numpy(labels).to(read.device if read is not None else device or "cpu")
 
@@ -250,7 +252,7 @@ class PriEMO(EvasionAttack):
             if self.targeted and len(labels.unique()) > 1:
                 raise PriemoError("scope universal has one perturbation: give one target for all")
             return torch.zeros_like(labels), 1
-        return (read if self.targeted else labels), int(self.estimator.nb_classes)
+        return (read if self.targeted else labels), self._classes
 
     def _emotions(self, x: Floats, y: np.ndarray | None) -> np.ndarray:
         if y is None or self.targeted:
@@ -268,10 +270,9 @@ class PriEMO(EvasionAttack):
         _ = self.budget  # checks both
         for name in ("steps", "batch_size"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise PriemoError(f"{name} is {value!r}; it must be a whole number from 1")
-        if not 0 <= self.delta <= 1:
-            raise PriemoError(f"delta is {self.delta}; it must be in [0, 1]")
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            require(whole and value >= 1, name, value, "a whole number from 1")
+        require(0 <= self.delta <= 1, "delta", self.delta, "in [0, 1]")
         for name in ("targeted", "verbose"):
-            if not isinstance(getattr(self, name), bool):
-                raise PriemoError(f"{name} must be True or False")
+            value = getattr(self, name)
+            require(isinstance(value, bool), name, value, "True or False")

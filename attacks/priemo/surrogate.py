@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
+from priemo_bench.attacks.losses import check_classifier
 from priemo_bench.errors import PriemoError
 
 
@@ -27,14 +26,7 @@ class Surrogate:
     """
 
     def __init__(self, classifier: Any, layer: str | None = None) -> None:
-        if not isinstance(classifier, PyTorchClassifier):
-            kind = type(classifier).__name__
-            raise PriemoError(f"Pri-EMO reads features of ART PyTorchClassifiers, not of {kind}")
-        clip = classifier.clip_values
-        if clip is None or {float(v) for v in (*np.ravel(clip[0]), *(np.ravel(clip[1]) - 1))} != {
-            0
-        }:
-            raise PriemoError(f"clip_values of the classifier are {clip}; they must be (0, 1)")
+        check_classifier(classifier)
         self.classifier = classifier
         self.model: nn.Module = classifier.model
         self.classes = int(classifier.nb_classes)

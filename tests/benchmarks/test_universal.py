@@ -19,7 +19,7 @@ from art.attacks.evasion import UniversalPerturbation
 
 from priemo_bench import registry
 from priemo_bench.attacks.priemo import PriEMO
-from priemo_bench.cost import PassCounter
+from priemo_bench.cost import Passes
 from priemo_bench.images import publish, to_float
 from priemo_bench.victim import as_art
 
@@ -52,7 +52,7 @@ def arena() -> Arena:
 
 def measure(arena: Arena, name: str, run: Callable[[], np.ndarray]) -> float:
     """Held-out protection rate of `run`, with seconds and passes printed."""
-    with PassCounter([arena.victim]) as passes:
+    with Passes([arena.victim]) as passes:
         start = time.perf_counter()
         noise = run()
         seconds = time.perf_counter() - start
