@@ -81,6 +81,11 @@ class Fer2013:
         """All of PublicTest, near copies included: for comparison with published accuracies."""
         return replace(self._usage("PublicTest"), split="test")
 
+    @property
+    def public_test(self) -> FaceSet:
+        """All of PublicTest with its copies of Training faces, as published accuracies count."""
+        return replace(self._usage("PublicTest"), split="test")
+
     @cached_property
     def _parts(self) -> Parts:
         return (self.rows or RowList.load()).find(self.training.images)
