@@ -1,0 +1,80 @@
+"""What a report says of a run besides its rows: data, victims, machine, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from priemo_bench import __version__
+from priemo_bench.lab import Lab
+from priemo_bench.spec import Spec
+
+PACKAGES = (
+    "torch", "adversarial-robustness-toolbox", "torchattacks", "timm", "numpy", "pandas", "Pillow",
+)  # fmt: skip
+"""Whose versions a report names."""
+
+
+def versions() -> dict[str, str]:
+    """Of the project, of Python, and of the packages that are installed."""
+    found = {"priemo-bench": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def facts(spec: Spec, lab: Lab, command: str) -> dict[str, Any]:
+    """Everything beside the rows that the tables and the page need."""
+    import torch
+
+    frozen = spec.model_copy(update={"versions": versions()})
+    return {
+        "name": spec.name,
+        "command": command,
+        "spec": frozen.to_toml(),
+        "ssim_floor": spec.ssim_floor,
+        "eps": spec.eps,
+        "seeds": list(spec.seeds),
+        "versions": frozen.versions,
+        "machine": {
+            "cpus": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "device": lab.device,
+        },
+        "data": {dataset.name: _data(lab, dataset.name) for dataset in spec.datasets},
+        "victims": {name: _card(lab.victims[name]) for name in spec.victims},
+    }
+
+
+def _data(lab: Lab, dataset: str) -> dict[str, Any]:
+    limit = next(d.limit for d in lab.spec.datasets if d.name == dataset)
+    test = lab.faces(dataset, "test", limit, lab.spec.draw_seed)
+    fit = lab.split(dataset, "fit")
+    persons = len(set(test.persons)) if (test.persons != test.ids).any() else None
+    return {
+        "test": len(test),
+        "of": len(lab.split(dataset, "test")),
+        "fit": len(fit),
+        "persons": persons,
+        "counts": test.counts,
+        "shape": list(test.images.shape[1:]),
+        "notes": list(dict.fromkeys([*fit.notes, *test.notes])),
+    }
+
+
+def _card(victim: Any) -> dict[str, Any]:
+    card = getattr(victim, "card", None)
+    if card is None:
+        return {}
+    return {
+        "architecture": card.architecture,
+        "parameters": card.parameters,
+        "training_data": card.training_data,
+        "sha256": card.sha256,
+    }

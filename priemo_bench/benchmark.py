@@ -1,0 +1,140 @@
+"""The benchmark as a library: `Benchmark("default").run().leaderboard()`."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.registry import unknown
+from priemo_bench.spec import Spec, load
+
+
+class Results:
+    """A finished run: its rows and tables.
+
+    Attributes:
+        out: the folder it was written to.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = Path(out)
+
+    @cached_property
+    def tables(self) -> Any:
+        """All tables (`priemo_bench.leaderboard.Tables`)."""
+        from priemo_bench.leaderboard import Tables
+        from priemo_bench.rows import Rows
+
+        return Tables(Rows.load(self.out / "results.parquet"))
+
+    def rows(self) -> pd.DataFrame:
+        """One line per protected image, defense and victim."""
+        frame: pd.DataFrame = self.tables.rows.frame
+        return frame
+
+    def leaderboard(self) -> pd.DataFrame:
+        """As leaderboard.csv."""
+        table: pd.DataFrame = self.tables.leaderboard()
+        return table
+
+    def transfer(self) -> pd.DataFrame:
+        """As transfer.csv."""
+        table: pd.DataFrame = self.tables.transfer()
+        return table
+
+    def defenses(self) -> pd.DataFrame:
+        """As defenses.csv."""
+        table: pd.DataFrame = self.tables.defenses()
+        return table
+
+    def failures(self) -> pd.DataFrame:
+        """As failures.csv."""
+        table: pd.DataFrame = self.tables.failures()
+        return table
+
+
+class Benchmark:
+    """Attacks against victims, into leaderboards.
+
+    Args:
+        spec: a `Spec`, the name of a bundled one, or a TOML file.
+        out: folder for rows, tables, figures and page; `runs/NAME` when None.
+        jobs: processes; device: "cpu" or "cuda".
+        overrides: values of the spec to replace (`attacks=("pgd",)`, `limit=100` ...).
+
+    Raises:
+        PriemoError: anything in the spec that is wrong.
+    """
+
+    def __init__(
+        self,
+        spec: Spec | str | Path = "default",
+        out: Path | str | None = None,
+        jobs: int = 1,
+        device: str = "cpu",
+        command: str | None = None,
+        **overrides: Any,
+    ) -> None:
+        if isinstance(spec, Spec):
+            if overrides:
+                raise PriemoError("overrides go with a spec's name or file, not with a Spec")
+            self.spec = spec
+        else:
+            self.spec = load(spec, **overrides)
+        if jobs < 1:
+            raise PriemoError(f"jobs is {jobs}; it must be at least 1")
+        self.out = Path(out) if out is not None else Path("runs") / self.spec.name
+        self.jobs, self.device = jobs, device
+        self.command = command or f"Benchmark({self.spec.name!r}).run()"
+
+    def run(self, progress: bool = False) -> Results:
+        """Do what is not done yet, then write rows, tables, figures and page.
+
+        Raises:
+            PriemoError: wrong input, or a disk that refuses; finished cells are kept.
+        """
+        from priemo_bench.about import facts
+        from priemo_bench.execute import finished, run_cells
+        from priemo_bench.lab import Lab
+        from priemo_bench.plan import cells
+        from priemo_bench.progress import bar
+        from priemo_bench.report import save_grid, write_report
+        from priemo_bench.rows import Rows, gather
+        from priemo_bench.store import Store
+
+        self.spec.check()
+        _check_device(self.device)
+        lab, store = Lab(self.spec, self.device), Store(self.out)
+        plan = [cell.keyed(lab.fingerprints) for cell in cells(self.spec)]
+        open_cells = [cell for cell in plan if not finished(cell, lab, store)]
+        request = _digest(self.spec, [cell.key for cell in plan])
+        results = self.out / "results.parquet"
+        if open_cells or Rows.request(results) != request:
+            with bar(len(open_cells), progress) as done:
+                run_cells(open_cells, lab, store, self.jobs, done)
+            rows = gather(plan, lab, store)
+            rows.facts.update(facts(self.spec, lab, self.command), request=request)
+            rows.save(results)
+            save_grid(plan, lab, store)
+            write_report(self.out)
+        return Results(self.out)
+
+
+def _digest(spec: Spec, keys: list[str]) -> str:
+    """What a report must agree on to be still the one that is asked for."""
+    return sha256(json.dumps([spec.to_toml(), keys]).encode()).hexdigest()
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    if device not in ("cpu", "cuda"):
+        raise unknown("devices", device, ("cpu", "cuda"))
+    if device == "cuda" and not torch.cuda.is_available():
+        raise PriemoError("device is 'cuda', but torch finds none here; use --device cpu")

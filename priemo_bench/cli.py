@@ -1,0 +1,232 @@
+"""The command line. Everything heavy is imported inside the commands: help and list stay fast."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from priemo_bench.errors import PriemoError
+
+app = typer.Typer(
+    help="How well the emotion in a face photo can be hidden from emotion classifiers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Names = Annotated[str | None, typer.Option(metavar="A,B")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR")]
+
+
+def main() -> None:
+    """Run the command line: a user's mistake is one sentence and exit code 2, Ctrl-C 130."""
+    try:
+        app()
+    except PriemoError as error:
+        _say(str(error))
+        sys.exit(2)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say("stopped; finished work is kept: type the same command again to go on")
+        raise typer.Exit(130) from None
+
+
+def _say(sentence: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(sentence, style="red", markup=False, highlight=False)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(n.strip() for n in text.split(",") if n.strip())
+
+
+def _surrogates(text: str | None) -> tuple[str | tuple[str, ...], ...] | None:
+    """ "a,b+c" is a alone, and b and c together."""
+    if text is None:
+        return None
+    groups = [tuple(name.split("+")) for name in _names(text) or ()]
+    return tuple(g[0] if len(g) == 1 else g for g in groups)
+
+
+def _number(text: str | None, name: str) -> Any:
+    """ "8/255", "0.997" or "none"; None when not given."""
+    from priemo_bench.spec import number
+
+    value = number(text)
+    if isinstance(value, str):
+        raise PriemoError(f"{name} is {text!r}; it must be a number such as 0.997 or 8/255")
+    return "none" if text == "none" else value
+
+
+@app.command()
+def run(
+    spec: Annotated[str, typer.Argument(help="default, full, fer2013, or a TOML file")] = "default",
+    dataset: Annotated[str | None, typer.Option(help="instead of the spec's")] = None,
+    data: Annotated[Path | None, typer.Option(help="your copy of the data set")] = None,
+    size: Annotated[int | None, typer.Option(help="side of the images in pixels")] = None,
+    attacks: Names = None,
+    victims: Names = None,
+    surrogates: Annotated[str | None, typer.Option(metavar="A,B+C")] = None,
+    defenses: Names = None,
+    ssim_floor: Annotated[str | None, typer.Option(help="SSIM every image keeps, or none")] = None,
+    eps: Annotated[
+        str | None, typer.Option(help="largest change of a pixel, 8/255, or none")
+    ] = None,
+    seeds: Names = None,
+    limit: Annotated[int | None, typer.Option(help="test faces, drawn once")] = None,
+    jobs: Annotated[int, typer.Option(help="processes")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="folder; runs/NAME by default")] = None,
+) -> None:
+    """Attack, judge, and write leaderboards; finished work is never done again."""
+    from priemo_bench.benchmark import Benchmark
+    from priemo_bench.report.terminal import summary
+
+    benchmark = Benchmark(
+        spec, out=out, jobs=jobs, device=device, command=_command(),
+        dataset=dataset, data=data, size=size, limit=limit, attacks=_names(attacks),
+        victims=_names(victims), surrogates=_surrogates(surrogates), defenses=_names(defenses),
+        ssim_floor=_number(ssim_floor, "--ssim-floor"), eps=_number(eps, "--eps"),
+        seeds=_seeds(seeds),
+    )  # fmt: skip
+    with _interruptible():
+        summary(benchmark.run(progress=True))
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["priemo-bench", *sys.argv[1:]])
+
+
+def _seeds(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else tuple(int(seed) for seed in _names(text) or ())
+    except ValueError:
+        raise PriemoError(f"--seeds is {text!r}; it must be whole numbers such as 0,1,2") from None
+
+
+@app.command(name="list")
+def list_(kind: Annotated[str, typer.Argument(metavar="KIND")]) -> None:
+    """Names of attacks, victims, datasets, defenses or metrics."""
+    from priemo_bench.registry import KINDS, names, unknown
+
+    if kind not in KINDS:
+        raise unknown("kinds", kind, KINDS)
+    for name in names(kind):
+        print(name)
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Tables, figures and page again, from the stored rows."""
+    from priemo_bench.report import write_report
+
+    write_report(folder)
+    print(folder / "README.md")
+
+
+@app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD")],
+    new: Annotated[Path, typer.Argument(metavar="NEW")],
+    fail_on: Annotated[str, typer.Option(help="never or regression")] = "never",
+) -> None:
+    """Rank and rate changes between two runs, with intervals; exit code 1 for --fail-on."""
+    from priemo_bench.compare import compared, regressions
+    from priemo_bench.registry import unknown
+    from priemo_bench.report.terminal import comparison
+
+    if fail_on not in ("never", "regression"):
+        raise unknown("failures", fail_on, ("never", "regression"))
+    table = compared(old, new)
+    comparison(table)
+    if fail_on == "regression" and len(regressions(table)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def fit(
+    attack: Annotated[str, typer.Argument(metavar="ATTACK")],
+    surrogates: Annotated[str, typer.Option(metavar="A,B")],
+    out: Annotated[Path, typer.Option(metavar="F.safetensors")],
+    dataset: str = "rendered",
+    data: Path | None = None,
+    size: int | None = None,
+    limit: Annotated[int | None, typer.Option(help="faces to learn from")] = None,
+    target: Annotated[str | None, typer.Option(help="emotion to be read")] = None,
+    ssim_floor: str | None = None,
+    eps: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Learn a universal perturbation and write it to a file."""
+    from priemo_bench.files import fit_to_file
+
+    fit_to_file(
+        attack, _names(surrogates) or (), out, dataset, data, size, limit, target, seed,
+        _number(ssim_floor, "--ssim-floor"), _number(eps, "--eps"),
+    )  # fmt: skip
+    print(out)
+
+
+@app.command()
+def protect(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...")],
+    with_: Annotated[Path, typer.Option("--with", metavar="F.safetensors")],
+    out: Annotated[Path, typer.Option(metavar="DIR")],
+    resize: Annotated[bool, typer.Option(help="bring photos to the size that was fitted")] = False,
+) -> None:
+    """Add a fitted perturbation to face photos; results are PNG."""
+    from priemo_bench.files import protect_photos
+
+    for path in protect_photos(photos, with_, out, resize):
+        print(path)
+
+
+@app.command()
+def train(
+    victim: Annotated[str, typer.Argument(metavar="VICTIM")],
+    data: Annotated[Path, typer.Option(help="your copy of FER2013")],
+    out: Annotated[Path | None, typer.Option(help="folder; the victim's own by default")] = None,
+    device: str = "cpu",
+) -> None:
+    """Train an embedded victim again, from its committed spec; goes on where it stopped."""
+    from priemo_bench.training import train_victim
+
+    with _interruptible():
+        train_victim(victim, data, out, device)
+
+
+@app.command()
+def install(victim: Annotated[str, typer.Argument(metavar="VICTIM")]) -> None:
+    """Fetch the weights of a public recogniser, checked by SHA-256."""
+    from priemo_bench.registry import get
+
+    entry = get("victims", victim)
+    if not hasattr(entry, "install"):
+        raise PriemoError(f"victim {victim!r} comes with the package; there is nothing to install")
+    entry.install()
+
+
+@app.command()
+def render(out: Annotated[Path, typer.Argument(metavar="F.parquet")]) -> None:
+    """Render the embedded data set again (needs the extra `render`)."""
+    from priemo_bench.datasets.rendering.build import render as render_faces
+
+    with _interruptible():
+        render_faces(out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Runs cells: attacks, quality, and what every victim reads; what is finished is never done again.
+
+A cell that fails is kept as failed with its reason, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pandas as pd
+import torch
+
+from priemo_bench.cost import peak_megabytes
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import Bytes
+from priemo_bench.lab import Lab, defense_fingerprint, read
+from priemo_bench.plan import Cell
+from priemo_bench.quality import linf, psnr, ssim
+from priemo_bench.store import Arrays, Store
+from priemo_bench.strength import Bench
+
+Say = Callable[[str], object]
+
+
+def run_cells(
+    cells: Iterable[Cell], lab: Lab, store: Store, jobs: int = 1, done: Say = lambda title: None
+) -> None:
+    """Bring every cell to its end: attacked, judged and read, or failed with its reason.
+
+    Args:
+        jobs: processes; each loads its own victims and takes its share of the cores.
+        done: called with the title of each finished cell.
+    """
+    if jobs == 1:
+        for cell in cells:
+            run_cell(cell, lab, store)
+            done(cell.title)
+        return
+    from joblib import Parallel, cpu_count, delayed
+
+    threads = max(1, cpu_count() // jobs)
+    work = (delayed(_in_worker)(cell, lab, store, threads) for cell in cells)
+    for title in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+        done(title)
+
+
+def finished(cell: Cell, lab: Lab, store: Store) -> bool:
+    """Whether nothing is left to do for a cell."""
+    if not store.done(cell.key):
+        return False
+    return set(columns(lab, cell.defended).values()) <= set(store.readings(cell.key).columns)
+
+
+def _in_worker(cell: Cell, lab: Lab, store: Store, threads: int) -> str:
+    torch.set_num_threads(threads)
+    run_cell(cell, lab, store)
+    return cell.title
+
+
+def run_cell(cell: Cell, lab: Lab, store: Store) -> None:
+    """Attack unless that is done, then read whatever a victim has not read yet."""
+    try:
+        if not store.done(cell.key):
+            store.keep(cell.key, _attack(cell, lab, store))
+        read_missing(cell.key, cell.defended, lab, store, lambda: _published(cell, lab, store))
+    except PriemoError as error:
+        if _is_storage(error):
+            raise
+        store.keep(cell.key, _failed(str(error)))
+    except Exception as error:
+        store.keep(cell.key, _failed(f"{type(error).__name__}: {error}"))
+
+
+def read_missing(
+    key: str, defended: bool, lab: Lab, store: Store, images: Callable[[], Bytes]
+) -> None:
+    """Add to the readings of `key` the (victim, defense) pairs that are not there yet."""
+    wanted = columns(lab, defended)
+    known = store.readings(key)
+    missing = {pair: name for pair, name in wanted.items() if name not in known}
+    if not missing:
+        return
+    published = images()
+    new = {
+        name: read(lab.victims[victim], lab.defenses[defense], published)
+        for (victim, defense), name in missing.items()
+    }
+    store.keep_readings(key, pd.concat([known, pd.DataFrame(new)], axis=1))
+
+
+def columns(lab: Lab, defended: bool) -> dict[tuple[str, str], str]:
+    """Column of the readings for each (victim, defense): what decides them is in its name."""
+    defenses = lab.defenses if defended else {"none": lab.defenses["none"]}
+    prints = {victim: lab.fingerprints[f"victim {victim}"][:16] for victim in lab.spec.victims}
+    return {
+        (victim, name): f"{prints[victim]} {defense_fingerprint(defense, name)}"
+        for victim in lab.spec.victims
+        for name, defense in defenses.items()
+    }
+
+
+def clean_key(lab: Lab, cell: Cell) -> str:
+    """Where the readings of a cell's unprotected faces are kept."""
+    fingerprint = lab.fingerprints[f"test {cell.dataset}"][:16]
+    return f"clean-{fingerprint}-{cell.limit or 'all'}-{cell.draw_seed}"
+
+
+def _attack(cell: Cell, lab: Lab, store: Store) -> dict[str, Any]:
+    """Protect, judge, keep; the facts of the cell."""
+    faces = lab.test_faces(cell)
+    bench = Bench(cell, lab)
+    published = bench.run(faces)
+    training = [n for n in cell.surrogates if any(m.training for m in lab.victims[n].modules())]
+    for name in training:
+        lab.victims[name].eval()
+    store.keep_images(cell.key, faces.images, published, quality(faces.images, published))
+    n = len(faces)
+    return {
+        "status": "done",
+        "reason": "",
+        "strength": bench.strength,
+        "unchanged": bench.unchanged,
+        "fit_seconds": bench.fitting.seconds,
+        "fit_forwards": bench.fitting.forwards,
+        "fit_backwards": bench.fitting.backwards,
+        "ms_per_image": 1000 * bench.using.seconds / n,
+        "forwards_per_image": bench.using.forwards / n,
+        "backwards_per_image": bench.using.backwards / n,
+        "peak_mb": peak_megabytes(),
+        "left_training": training,
+        "zero_gradient": [n for n in cell.surrogates if lab.gradient_vanishes(n, faces)],
+    }
+
+
+def quality(x: Bytes, y: Bytes) -> Arrays:
+    """What each published image lost, by name of the measure."""
+    return {
+        "ssim": ssim(x, y, border=False),
+        "ssim_full": ssim(x, y),
+        "psnr": psnr(x, y),
+        "linf": linf(x, y),
+    }
+
+
+def _published(cell: Cell, lab: Lab, store: Store) -> Bytes:
+    return store.images(cell.key, lab.test_faces(cell).images)
+
+
+def _failed(reason: str) -> dict[str, Any]:
+    return {"status": "failed", "reason": " ".join(reason.split())}
+
+
+def _is_storage(error: PriemoError) -> bool:
+    return isinstance(error.__cause__, OSError)

@@ -1,0 +1,166 @@
+"""What cells have in common, made once: faces, frozen victims, and what these read when clean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from priemo_bench import registry
+from priemo_bench.datasets import FaceSet, Split
+from priemo_bench.datasets.draw import draw
+from priemo_bench.defenses import Defense
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import Bytes, Floats, Labels, to_float
+from priemo_bench.plan import Cell
+from priemo_bench.spec import Spec
+from priemo_bench.victim import as_art, freeze
+
+BATCH = 250
+PROBES = 16
+"""Faces on which a gradient is looked at."""
+Scores = npt.NDArray[np.float32]
+
+
+def weights_fingerprint(victim: nn.Module) -> str:
+    """SHA-256 over the state dict: what makes a victim another one."""
+    digest = sha256(type(victim).__qualname__.encode())
+    for name, value in sorted(victim.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def defense_fingerprint(defense: Defense, name: str) -> str:
+    """The defense's own words for its settings, or its name where these tell an address."""
+    words = repr(defense)
+    return sha256((name if " at 0x" in words else words).encode()).hexdigest()[:12]
+
+
+@dataclass
+class Lab:
+    """The data sets, victims and defenses of a spec.
+
+    Attributes:
+        device: where victims read.
+        last: the attack whose eps was chosen last, for its row at one strength.
+    """
+
+    spec: Spec
+    device: str = "cpu"
+    last: tuple[Cell, Any, Any, float] | None = field(default=None, repr=False)
+    _faces: dict[tuple[Any, ...], FaceSet] = field(default_factory=dict, repr=False)
+    _scores: dict[tuple[Any, ...], Scores] = field(default_factory=dict, repr=False)
+    _blind: dict[tuple[Any, ...], bool] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def victims(self) -> dict[str, nn.Module]:
+        """Every victim and surrogate, frozen, by name."""
+        wanted = dict.fromkeys([*self.spec.victims, *self.spec.all_surrogates])
+        return {name: self._victim(name) for name in wanted}
+
+    def _victim(self, name: str) -> nn.Module:
+        try:
+            victim: nn.Module = registry.get("victims", name)()
+            return freeze(victim.to(self.device))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise PriemoError(f"victim {name!r} cannot be loaded: {reason}") from error
+
+    @cached_property
+    def defenses(self) -> dict[str, Defense]:
+        """By name; "none" always comes first."""
+        wanted = dict.fromkeys(["none", *self.spec.defenses])
+        return {name: registry.get("defenses", name) for name in wanted}
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """Of whole splits and of weights, by "test NAME", "fit NAME" and "victim NAME"."""
+        found = {f"victim {n}": weights_fingerprint(v) for n, v in self.victims.items()}
+        for dataset in self.spec.datasets:
+            for split in ("fit", "test"):
+                found[f"{split} {dataset.name}"] = self.split(dataset.name, split).fingerprint
+        return found
+
+    def split(self, dataset: str, split: Split) -> FaceSet:
+        """A whole split."""
+        key = (dataset, split)
+        if key not in self._faces:
+            wanted = next(d for d in self.spec.datasets if d.name == dataset)
+            source = registry.get("datasets", dataset)(wanted.data, wanted.size)
+            self._faces |= {(dataset, part): source.split(part) for part in ("fit", "test")}
+        return self._faces[key]
+
+    def faces(self, dataset: str, split: Split, limit: int | None, seed: int) -> FaceSet:
+        """`limit` faces of a split, drawn once."""
+        key = (dataset, split, limit, seed)
+        if key not in self._faces:
+            self._faces[key] = draw(self.split(dataset, split), limit, seed)
+        return self._faces[key]
+
+    def test_faces(self, cell: Cell) -> FaceSet:
+        """The faces a cell protects."""
+        return self.faces(cell.dataset, "test", cell.limit, cell.draw_seed)
+
+    def classifiers(self, cell: Cell) -> list[Any]:
+        """The surrogates of a cell as ART classifiers for its images."""
+        _, channels, height, _ = self.split(cell.dataset, "test").images.shape
+        return [as_art(self.victims[name], channels, height) for name in cell.surrogates]
+
+    def labels(self, cell: Cell, faces: FaceSet) -> Labels | None:
+        """What an attack is told: its target, or what its surrogates read; never the truth."""
+        if not cell.surrogates:
+            return None
+        if cell.target >= 0:
+            return np.full(len(faces), cell.target, np.int64)
+        return self.reading(cell.surrogates, faces)
+
+    def reading(self, names: Iterable[str], faces: FaceSet) -> Labels:
+        """(n,) emotion of highest mean probability over the named victims, on clean faces."""
+        return self.probabilities(names, faces).argmax(1)
+
+    def probabilities(self, names: Iterable[str], faces: FaceSet) -> Scores:
+        """(n, 7) mean probabilities of the named victims on clean faces."""
+        found = []
+        for name in names:
+            key = (name, faces.name, faces.split, faces.ids.tobytes())
+            if key not in self._scores:
+                self._scores[key] = scores(self.victims[name], to_float(faces.images))
+            found.append(self._scores[key])
+        mean: Scores = np.mean(found, 0)
+        return mean
+
+    def gradient_vanishes(self, name: str, faces: FaceSet) -> bool:
+        """Whether a victim's cross-entropy has no gradient at most of some faces."""
+        key = (name, faces.name, faces.images.shape)
+        if key not in self._blind:
+            x = torch.from_numpy(to_float(faces.images[:PROBES])).to(self.device)
+            logits = self.victims[name](x.requires_grad_())
+            loss = torch.nn.functional.cross_entropy(logits, logits.argmin(1), reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, x)
+            still = gradient.flatten(1).abs().amax(1) == 0
+            self._blind[key] = bool(still.float().mean() > 0.5)
+        return self._blind[key]
+
+
+@torch.inference_mode()
+def scores(victim: nn.Module, x: Floats) -> Scores:
+    """(n, 7) probabilities for (n, c, h, w) floats in [0, 1]."""
+    device = next((p.device for p in victim.parameters()), torch.device("cpu"))
+    parts = [
+        victim(torch.from_numpy(np.ascontiguousarray(x[i : i + BATCH])).to(device)).softmax(1).cpu()
+        for i in range(0, len(x), BATCH)
+    ]
+    return torch.cat(parts).numpy()
+
+
+def read(victim: nn.Module, defense: Defense, images: Bytes) -> npt.NDArray[np.int8]:
+    """(n,) what a victim reads in published images under a defense."""
+    return scores(victim, defense(images)).argmax(1).astype(np.int8)

@@ -1,0 +1,152 @@
+"""Figures of a report, small PNG files drawn by seaborn from the tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from priemo_bench.store import write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from priemo_bench.leaderboard import Tables
+
+DPI = 110
+
+
+def save_figures(tables: Tables, folder: Path) -> list[str]:
+    """Draw what there is to draw; names of the files in `folder`, in reading order."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import seaborn as sns
+
+    sns.set_theme(style="whitegrid", context="paper")
+    names = []
+    for dataset in tables.rates.keys["dataset"].unique():
+        for kind, draw in (("quality", _quality), ("transfer", _transfer), ("defenses", _defenses)):
+            figure = draw(tables, dataset)
+            if figure is not None:
+                names.append(f"{kind}-{dataset}.png")
+                _save(figure, folder / names[-1])
+    return names
+
+
+def _save(figure: Figure, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    write(
+        path,
+        lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"),
+    )
+    plt.close(figure)
+
+
+def _label(line: pd.Series) -> str:
+    return str(line["attack"]) + (" (one strength)" if line["scale"] == "one" else "")
+
+
+def _quality(tables: Tables, dataset: str) -> Figure | None:
+    """Protection against the loss of SSIM: a point per method, one panel for each budget."""
+    import matplotlib.pyplot as plt
+
+    table = tables.methods()
+    if table.empty:
+        return None
+    table = table[(table["dataset"] == dataset) & ~table["targeted"]]
+    budgets = [b for b in ("equal", "conventional") if (table["budget"] == b).any()]
+    if not budgets:
+        return None
+    figure, axes = plt.subplots(1, len(budgets), figsize=(5.2 * len(budgets), 4.4), squeeze=False)
+    for axis, budget in zip(axes[0], budgets, strict=True):
+        _scatter(axis, table[table["budget"] == budget], budget, tables.rows.facts["ssim_floor"])
+    return figure
+
+
+def _scatter(axis: Any, table: pd.DataFrame, budget: str, floor: float | None) -> None:
+    import seaborn as sns
+
+    table = table.assign(drop=table["ssim_drop"].clip(lower=1e-5))
+    sns.scatterplot(
+        table, x="drop", y="protection_rate", hue="family", style="threat", s=55, ax=axis
+    )
+    low = table["protection_rate"] - table["protection_low"]
+    high = table["protection_high"] - table["protection_rate"]
+    axis.errorbar(
+        table["drop"], table["protection_rate"], yerr=[low.clip(lower=0), high.clip(lower=0)],
+        fmt="none", ecolor="0.7", linewidth=0.8, zorder=0,
+    )  # fmt: skip
+    for _, line in table.iterrows():
+        axis.annotate(
+            _label(line), (line["drop"], line["protection_rate"]), fontsize=6,
+            xytext=(3, 3), textcoords="offset points",
+        )  # fmt: skip
+    if floor is not None:
+        axis.axvline(1 - floor, color="0.5", linestyle="--", linewidth=0.8)
+    axis.set(
+        xscale="log", ylim=(-0.03, 1.05), xlabel="mean loss of SSIM", ylabel="protection rate",
+        title=f"{budget} budget",
+    )  # fmt: skip
+    axis.legend(fontsize=6, loc="upper left")
+
+
+def _transfer(tables: Tables, dataset: str) -> Figure | None:
+    """Surrogate x victim, one panel for each method of the equal budget."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    table = tables.transfer()
+    own = table[
+        (table["dataset"] == dataset) & (table["budget"] == "equal") & (table["target"] == "-")
+        & (table["surrogate"] != "-") & (table["scale"] != "one")
+    ]  # fmt: skip
+    attacks = [
+        a for a, part in own.groupby("attack", sort=False) if part["surrogate"].nunique() > 1
+    ]
+    if not attacks:
+        return None
+    columns = min(4, len(attacks))
+    rows = -(-len(attacks) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(2.7 * columns + 0.6, 2.4 * rows), squeeze=False, sharex=True
+    )
+    for axis in axes.flat[len(attacks) :]:
+        axis.remove()
+    for axis, attack in zip(axes.flat, attacks, strict=False):
+        matrix = own[own["attack"] == attack].pivot_table(
+            index="surrogate", columns="victim", values="protection_rate", observed=True, sort=False
+        )
+        sns.heatmap(
+            100 * matrix, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="viridis", cbar=False,
+            annot_kws={"fontsize": 6}, ax=axis,
+        )  # fmt: skip
+        axis.set(title=attack, xlabel="", ylabel="")
+    figure.supxlabel("victim", fontsize=8)
+    figure.supylabel("surrogate", fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def _defenses(tables: Tables, dataset: str) -> Figure | None:
+    """Protection by attack and defense, mean over surrogates."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    table = tables.defenses()
+    own = table[(table["dataset"] == dataset) & (table["target"] == "-")]
+    if own.empty:
+        return None
+    own = own.assign(name=[_label(line) for _, line in own.iterrows()])
+    matrix = own.pivot_table(
+        index="name", columns="defense", values="protection_rate", observed=True, sort=False
+    )
+    figure, axis = plt.subplots(figsize=(1.0 + 0.8 * matrix.shape[1], 0.8 + 0.26 * len(matrix)))
+    sns.heatmap(
+        100 * matrix, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="viridis", cbar=False,
+        annot_kws={"fontsize": 6}, ax=axis,
+    )  # fmt: skip
+    axis.set(xlabel="", ylabel="", title="protection % under each defense")
+    return figure
