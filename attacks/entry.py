@@ -19,3 +19,9 @@ class Entry:
 
     def __call__(self, classifier: Any, **params: Any) -> Attack:
         return self.make(classifier, **{**self.preset, **params})
+
+    @property
+    def load(self) -> Callable[..., Attack]:
+        """Reads what the attack's `save` wrote: `load(path, classifier=None, ...)`."""
+        found: Callable[..., Attack] = self.make.load  # type: ignore[attr-defined]
+        return found

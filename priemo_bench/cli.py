@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -59,14 +59,21 @@ def _surrogates(text: str | None) -> tuple[str | tuple[str, ...], ...] | None:
     return tuple(g[0] if len(g) == 1 else g for g in groups)
 
 
-def _number(text: str | None, name: str) -> Any:
-    """ "8/255", "0.997" or "none"; None when not given."""
+def _bound(text: str, flag: str) -> float | None:
+    """ "8/255", "0.997", or "none" for no bound."""
     from priemo_bench.spec import number
 
     value = number(text)
     if isinstance(value, str):
-        raise PriemoError(f"{name} is {text!r}; it must be a number such as 0.997 or 8/255")
-    return "none" if text == "none" else value
+        raise PriemoError(f"{flag} is {text!r}; it must be a number such as 0.997 or 8/255")
+    return value  # type: ignore[return-value]
+
+
+def _checked(text: str | None, flag: str) -> str | None:
+    """A bound as the spec takes it, after a look whether it is a number."""
+    if text is not None:
+        _bound(text, flag)
+    return text
 
 
 @app.command()
@@ -97,7 +104,7 @@ def run(
         spec, out=out, jobs=jobs, device=device, command=_command(),
         dataset=dataset, data=data, size=size, limit=limit, attacks=_names(attacks),
         victims=_names(victims), surrogates=_surrogates(surrogates), defenses=_names(defenses),
-        ssim_floor=_number(ssim_floor, "--ssim-floor"), eps=_number(eps, "--eps"),
+        ssim_floor=_checked(ssim_floor, "--ssim-floor"), eps=_checked(eps, "--eps"),
         seeds=_seeds(seeds),
     )  # fmt: skip
     with _interruptible():
@@ -171,12 +178,17 @@ def fit(
     seed: int = 0,
 ) -> None:
     """Learn a universal perturbation and write it to a file."""
-    from priemo_bench.files import fit_to_file
+    from priemo_bench.files import FitRequest, fit_to_file
+    from priemo_bench.spec import DatasetSpec
 
-    fit_to_file(
-        attack, _names(surrogates) or (), out, dataset, data, size, limit, target, seed,
-        _number(ssim_floor, "--ssim-floor"), _number(eps, "--eps"),
-    )  # fmt: skip
+    bounds = {"ssim_floor": (ssim_floor, "--ssim-floor"), "eps": (eps, "--eps")}
+    params = {k: _bound(v, flag) for k, (v, flag) in bounds.items() if v is not None}
+    source = DatasetSpec(name=dataset, data=data, size=size)
+    request = FitRequest(
+        attack, _names(surrogates) or (), source, params, limit=limit, target=target, seed=seed
+    )
+    with _interruptible():
+        fit_to_file(request, out)
     print(out)
 
 

@@ -164,3 +164,26 @@ def failures(table: pd.DataFrame) -> pd.DataFrame:
 def is_empty(table: pd.DataFrame) -> bool:
     """Whether there is nothing to show."""
     return table.empty or bool(np.all(table.isna()))
+
+
+def changes(table: pd.DataFrame) -> pd.DataFrame:
+    """What `compare` prints."""
+
+    def rank(value: Any) -> str:
+        return "-" if pd.isna(value) else str(int(value))
+
+    return _shown(
+        table,
+        {
+            "budget": lambda r: r["budget"],
+            "attack": _name,
+            "surrogate": lambda r: r["surrogate"],
+            "target": lambda r: r["target"],
+            "rank": lambda r: f"{rank(r['rank_old'])} > {rank(r['rank_new'])}",
+            "old %": lambda r: percent(r["rate_old"]),
+            "new %": lambda r: percent(r["rate_new"]),
+            "change": lambda r: (
+                f"{percent(r['change'])} [{percent(r['change_low'])}, {percent(r['change_high'])}]"
+            ),
+        },
+    )
