@@ -61,7 +61,8 @@ class Victim(nn.Module):
         """(n, 1 or 3, h, w) in [0, 1] to the network's own input; differentiable."""
         if x.ndim != 4 or x.shape[1] not in (1, 3):
             raise PriemoError(f"x has shape {tuple(x.shape)}; it must be (n, 1 or 3, h, w)")
-        x = x.clamp(0, 1) if _slightly_outside(x) else x
+        if _slightly_outside(x):  # the gradient of clamp would be 0 at black and white pixels
+            x = x + (x.clamp(0, 1) - x).detach()
         if self.channels == 1 and x.shape[1] == 3:
             x = (x * self._grey).sum(1, keepdim=True)
         elif self.channels == 3 and x.shape[1] == 1:

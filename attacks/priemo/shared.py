@@ -48,7 +48,7 @@ def learn(
         part = u.detach().requires_grad_()
         shape = body(x[rows], budget)
         seen = x[rows] + cut(shape.weights * part[groups[rows]], budget)
-        seen = seen.clamp(0, 1) + (quantise(seen) - seen.clamp(0, 1)).detach()
+        seen = seen + (quantise(seen) - seen).detach()
         loss = objective(seen, y[rows])[0].mean()
         gradient = torch.autograd.grad(loss, part)[0]
         mean = 0.9 * mean + 0.1 * gradient
