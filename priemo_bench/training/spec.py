@@ -1,0 +1,85 @@
+"""The training spec of a victim: everything its weights depend on besides the data."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from priemo_bench.errors import PriemoError
+
+Share = Field(ge=0, le=1)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Augmentation(_Strict):
+    """Shares of images that get something, and how much of it.
+
+    Attributes:
+        equalised: share that is histogram-equalised (many published copies of FER2013 are).
+        rotation: degrees either way; scale, shift: shares of the side, either way.
+        contrast, brightness, gamma: factor 1 +- contrast, offset +- brightness, exponent
+            e^(+- gamma).
+        colour: each channel's factor 1 +- colour.
+        blurred, noisy, erased: shares of images.
+    """
+
+    equalised: float = Share
+    rotation: float = 10.0
+    scale: float = 0.1
+    shift: float = 0.06
+    contrast: float = 0.3
+    brightness: float = 0.1
+    gamma: float = 0.3
+    colour: float = 0.1
+    blurred: float = Share
+    noisy: float = Share
+    erased: float = Share
+
+
+class TrainingSpec(_Strict):
+    """One training, read from TOML.
+
+    Attributes:
+        model: what the victim's own `build` reads; the harness does not look inside.
+        repeats: data set name to how often each of its training faces is shown in an epoch.
+        choice: the data set whose `choice` split picks the epoch.
+        sides: image side per stage, equally long stages, last one the victim's own size;
+            smaller first is cheaper.
+        decay: of the exponential moving average of the weights, per step.
+    """
+
+    name: str
+    model: dict[str, Any]
+    repeats: dict[str, PositiveInt]
+    choice: str = "fer2013"
+    seed: NonNegativeInt = 0
+    epochs: PositiveInt
+    sides: tuple[PositiveInt, ...] = ()
+    batch: PositiveInt = 64
+    optimizer: Literal["sgd", "adamw"]
+    rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    warmup: float = Field(default=0.2, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    decay: float = Field(default=0.998, ge=0, lt=1)
+    augmentation: Augmentation
+
+    @classmethod
+    def load(cls, path: Path) -> TrainingSpec:
+        """The spec in a TOML file; PriemoError names the field that is wrong."""
+        try:
+            return cls(**tomllib.loads(path.read_text("utf-8")))
+        except FileNotFoundError:
+            raise PriemoError(f"training spec {path} does not exist") from None
+        except tomllib.TOMLDecodeError as error:
+            raise PriemoError(f"training spec {path} is not TOML: {error}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise PriemoError(f"training spec {path}, {where}: {first['msg']}") from None

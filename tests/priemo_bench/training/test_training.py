@@ -1,0 +1,105 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from priemo_bench.datasets import FaceSet
+from priemo_bench.errors import PriemoError
+from priemo_bench.training.card import evaluate_victim, make_card
+from priemo_bench.training.faces import Pool
+from priemo_bench.training.loop import CHECKPOINT, Training, rate_at
+from priemo_bench.training.spec import TrainingSpec
+from priemo_bench.victim import Victim
+
+Build = Callable[[], Victim]
+Faces = Callable[..., FaceSet]
+
+
+@pytest.fixture
+def start(build: Build, spec: TrainingSpec, faces: Faces) -> Callable[..., Training]:
+    def make(out: Path, seed: int = 0, spec: TrainingSpec = spec) -> Training:
+        sets, choices = {"toy": faces(seed=seed)}, {"toy": faces("choice", seed=9)}
+        return Training(build, spec, sets, choices, out)
+
+    return make
+
+
+def test_resumed_is_uninterrupted(start: Callable[..., Training], tmp_path: Path) -> None:
+    """Two epochs of two steps, at once and with a break between them."""
+    whole = start(tmp_path / "a")
+    whole.run()
+    torch.rand(7)  # what happens in between must not matter
+    start(tmp_path / "b").run(epochs=1)
+    resumed = start(tmp_path / "b")
+    resumed.run()
+    assert len(resumed.curve) == len(whole.curve) == 2
+    for name, value in whole.average.state_dict().items():
+        assert torch.equal(value, resumed.average.state_dict()[name]), name
+    files = [load_file(tmp_path / folder / "best.safetensors") for folder in "ab"]
+    assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
+    assert files[0]["last.weight"].dtype == torch.float16
+
+
+def test_random_numbers_of_the_caller_are_left_alone(
+    start: Callable[..., Training], tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    start(tmp_path).run(epochs=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_checkpoint_of_other_faces_is_refused(
+    start: Callable[..., Training], tmp_path: Path
+) -> None:
+    start(tmp_path).run(epochs=1)
+    with pytest.raises(PriemoError, match="other faces"):
+        start(tmp_path, seed=1).run()
+
+
+def test_a_damaged_checkpoint_is_named(start: Callable[..., Training], tmp_path: Path) -> None:
+    start(tmp_path).run(epochs=1)
+    (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 not a checkpoint")
+    with pytest.raises(PriemoError, match="remove it"):
+        start(tmp_path).run()
+
+
+def test_only_the_training_split_is_trained_on(
+    build: Build, spec: TrainingSpec, faces: Faces
+) -> None:
+    for split in ("choice", "fit", "test"):
+        with pytest.raises(PriemoError, match="train split only"):
+            Pool.of(build(), spec, {"toy": faces(split)})
+
+
+def test_rate_warms_up_and_anneals(spec: TrainingSpec) -> None:
+    rates = np.array([rate_at(step, 100, spec) for step in range(100)])
+    top = int(rates.argmax())
+    assert top == round(spec.warmup * 100)
+    assert rates[top] == spec.rate
+    assert (np.diff(rates[: top + 1]) > 0).all()
+    assert (np.diff(rates[top:]) < 0).all()
+    assert rates[-1] < 0.01 * spec.rate
+
+
+def test_the_card_counts_right_readings(build: Build, spec: TrainingSpec, faces: Faces) -> None:
+    """A victim that always says happy is right on the happy faces and nowhere else."""
+    victim = build().eval()
+    torch.nn.init.zeros_(victim.last.weight)
+    victim.last.bias.data = torch.tensor([0.0, 0, 0, 1, 0, 0, 0])
+    test = faces("test", n=21)
+    report = evaluate_victim(victim, {"toy test": test})["toy test"]
+    happy = (test.labels == 3).mean()
+    assert report["overall"]["value"] == pytest.approx(happy, abs=1e-6)
+    assert report["overall"]["n"] == report["overall"]["persons"] == 21
+    assert report["overall"]["low"] < happy < report["overall"]["high"]
+    assert report["recall"]["happy"]["value"] == 1
+    assert report["recall"]["sad"]["value"] == 0
+    curve = [{"epoch": 1.0, "toy": 0.2}, {"epoch": 2.0, "toy": 0.1}]
+    card = make_card(victim, spec, "0" * 64, curve, {}, {"toy": 14})
+    assert (card.input, card.training["best_epoch"]) == ("16x16 grey", 1)
+    assert card.parameters == 1 * 4 * 9 + 4 + 4 + 4 + 4 * 7 + 7

@@ -1,0 +1,122 @@
+"""A timm network as a victim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import timm
+from timm.layers import ClassifierHead
+from timm.models._efficientnet_builder import decode_arch_def
+from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
+from timm.models.efficientnet import EfficientNet
+from timm.models.vgg import VGG
+from torch import Tensor, nn
+
+from priemo_bench.images import EMOTIONS
+from priemo_bench.victim import Victim
+
+MEAN, STD = 0.508, 0.255
+"""Of FER2013's pixels."""
+
+
+def vgg(num_classes: int, in_chans: int, layers: list[int | str]) -> VGG:
+    """timm's VGG with batch norm and any `layers` (widths, "M" for pooling), one linear layer."""
+    net = VGG(layers, num_classes, in_chans, norm_layer=nn.BatchNorm2d, mlp_ratio=1 / 4096)
+    net.pre_logits = nn.Identity()
+    net.head = ClassifierHead(net.num_features, num_classes)
+    return net
+
+
+def byob(
+    num_classes: int,
+    in_chans: int,
+    block: str,
+    widths: list[int],
+    depths: list[int],
+    stem: int,
+    **options: Any,
+) -> ByobNet:
+    """timm's ByobNet: stages of any of its blocks ("rep", "edge" ...), halving from stage 2 on.
+
+    The stem is a 3x3 convolution of stride 2 and a pooling.
+    """
+    stages = tuple(
+        ByoBlockCfg(type=block, d=depth, c=width, s=2 if i else 1, gs=0, br=1.0)
+        for i, (width, depth) in enumerate(zip(widths, depths, strict=True))
+    )
+    config = ByoModelCfg(
+        blocks=stages, stem_type="3x3", stem_pool="maxpool", stem_chs=stem, **options
+    )
+    return ByobNet(config, num_classes=num_classes, in_chans=in_chans)
+
+
+def efficientnet(
+    num_classes: int, in_chans: int, stages: list[str], stem: int, features: int
+) -> EfficientNet:
+    """timm's EfficientNet of any `stages` (its own notation), with a pooling after the stem."""
+    net = EfficientNet(
+        decode_arch_def([[stage] for stage in stages]),
+        num_classes=num_classes,
+        in_chans=in_chans,
+        num_features=features,
+        stem_size=stem,
+        round_chs_fn=int,
+    )
+    net.bn1 = nn.Sequential(net.bn1, nn.MaxPool2d(3, 2, 1))
+    return net
+
+
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "vgg": vgg,
+    "byob": byob,
+    "efficientnet": efficientnet,
+}
+"""Networks that `timm.create_model` cannot make in small."""
+
+
+class TimmVictim(Victim):
+    """Any timm classifier; features are the input of its last linear layer.
+
+    Weights start from torch's own initialisation: timm's are made for long trainings, and start
+    several times slower here (residual branches at zero, heads near it).
+
+    Args:
+        architecture: a name in BUILDERS, or timm's name of the network.
+        size: side in pixels it reads; channels: 1 (grey) or 3.
+        options: further keyword arguments of the builder, or of `timm.create_model`.
+        strides: path of a convolution to its stride, for networks made for larger images.
+        skipped: paths of modules to leave out (a stem's pooling).
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        size: int,
+        channels: int = 1,
+        options: Mapping[str, Any] | None = None,
+        strides: Mapping[str, int] | None = None,
+        skipped: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(size, channels, (MEAN,) * channels, (STD,) * channels)
+        arguments = {"num_classes": len(EMOTIONS), "in_chans": channels, **(options or {})}
+        if architecture in BUILDERS:
+            self.net = BUILDERS[architecture](**arguments)
+        else:
+            self.net = timm.create_model(architecture, **arguments)
+        for path, stride in (strides or {}).items():
+            self.net.get_submodule(path).stride = (stride, stride)
+        for path in skipped:
+            parent, _, name = path.rpartition(".")
+            setattr(self.net.get_submodule(parent), name, nn.Identity())
+        for module in self.net.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+                module.reset_parameters()
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Network input (n, channels, size, size) to features (n, d)."""
+        return self.net.forward_head(self.net.forward_features(x), pre_logits=True)
+
+    def head(self, f: Tensor) -> Tensor:
+        """Features (n, d) to logits (n, 7)."""
+        return self.net.get_classifier()(f)
