@@ -33,8 +33,8 @@ def _signed(n: int, amount: float, *shape: int) -> Tensor:
     return (torch.rand(n, *shape) * 2 - 1) * amount
 
 
-def _placed(x: Tensor, spec: Augmentation, side: int) -> Tensor:
-    """Flipped, turned, scaled, shifted and brought to `side` in one interpolation."""
+def _placed(x: Tensor, spec: Augmentation) -> Tensor:
+    """Flipped, turned, scaled and shifted in one interpolation."""
     n = len(x)
     angle = _signed(n, math.radians(spec.rotation))
     scale = 1 + _signed(n, spec.scale)
@@ -42,9 +42,8 @@ def _placed(x: Tensor, spec: Augmentation, side: int) -> Tensor:
     cos, sin = angle.cos() * scale, angle.sin() * scale
     shift = _signed(n, 2 * spec.shift, 2)
     rows = [cos * flip, -sin, shift[:, 0], sin * flip, cos, shift[:, 1]]
-    grid = F.affine_grid(
-        torch.stack(rows, 1).view(n, 2, 3), [n, x.shape[1], side, side], align_corners=False
-    )
+    theta = torch.stack(rows, 1).view(n, 2, 3)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
@@ -84,10 +83,10 @@ def _erased(x: Tensor, share: float) -> Tensor:
     return torch.where(mask, torch.rand(n, 1, 1, 1), x)
 
 
-def augment(x: Tensor, spec: Augmentation, side: int) -> Tensor:
-    """A batch (n, c, h, w) in [0, 1] augmented to (n, c, side, side) in [0, 1].
+def augment(x: Tensor, spec: Augmentation) -> Tensor:
+    """A batch (n, c, h, w) in [0, 1], augmented: same shape and range.
 
     Draws from torch's global CPU generator, so that a seed fixes it.
     """
-    x = _degraded(_toned(_placed(x, spec, side), spec), spec)
+    x = _degraded(_toned(_placed(x, spec), spec), spec)
     return _erased(x, spec.erased).clamp(0, 1)

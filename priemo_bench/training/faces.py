@@ -70,12 +70,10 @@ class Pool:
             torch.from_numpy(np.concatenate(rows)),
         )
 
-    def batches(
-        self, size: int, side: int, augmentation: Augmentation
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch in random order: augmented (n, c, side, side) in [0, 1], labels (n,)."""
+    def batches(self, size: int, augmentation: Augmentation) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch in random order: augmented (n, c, s, s) in [0, 1], labels (n,)."""
         order = self.rows[torch.randperm(len(self.rows))]
         for rows in order[: len(order) - len(order) % size].split(size):
             equal = (torch.rand(size) < augmentation.equalised).view(-1, 1, 1, 1)
             x = torch.where(equal, self.equal[rows], self.plain[rows]).float() / 255
-            yield augment(x, augmentation, side), self.labels[rows]
+            yield augment(x, augmentation), self.labels[rows]

@@ -28,8 +28,14 @@ from priemo_bench.victim import Victim
 CHECKPOINT, BEST, CURVE = "checkpoint.pt", "best.safetensors", "curve.csv"
 
 
-def rate_at(step: int, steps: int, spec: TrainingSpec) -> float:
-    """Learning rate: linear warm-up to `spec.rate`, then a half cosine to nothing."""
+def rate_at(step: int, per_epoch: int, spec: TrainingSpec) -> float:
+    """Learning rate: linear warm-up to `spec.rate`, then a half cosine to nothing.
+
+    `spec.more` epochs follow with a half cosine from half the rate.
+    """
+    steps, more = spec.epochs * per_epoch, spec.more * per_epoch
+    if step >= steps:
+        return spec.rate * 0.25 * (1 + math.cos(math.pi * (step - steps) / max(1, more)))
     rising = spec.warmup * steps
     if step < rising:
         return spec.rate * (step + 1) / (rising + 1)
@@ -77,9 +83,10 @@ class Training:
     def run(self, epochs: int | None = None) -> Path:
         """Trains to the end, or no further than `epochs`; the file of the best weights so far."""
         self.out.mkdir(parents=True, exist_ok=True)
+        total = self.spec.epochs + self.spec.more
         with torch.random.fork_rng(devices=[]):
             self._start()
-            for epoch in range(len(self.curve), min(self.spec.epochs, epochs or self.spec.epochs)):
+            for epoch in range(len(self.curve), min(total, epochs or total)):
                 torch.manual_seed(1000 * self.spec.seed + epoch + 1)
                 self._epoch(epoch)
         return self.out / BEST
@@ -118,29 +125,25 @@ class Training:
         self.curve = state["curve"]
         self.console.print(f"{self.spec.name}: going on after epoch {len(self.curve)}")
 
-    def _side(self, epoch: int) -> int:
-        sides = self.spec.sides or (self.net.size,)
-        return sides[epoch * len(sides) // self.spec.epochs]
-
     def _epoch(self, epoch: int) -> None:
         begun, spec = time.perf_counter(), self.spec
         per_epoch = len(self.pool.rows) // spec.batch
         losses = torch.zeros(per_epoch)
-        batches = self.pool.batches(spec.batch, self._side(epoch), spec.augmentation)
-        title = f"{spec.name} epoch {epoch + 1}/{spec.epochs}"
+        batches = self.pool.batches(spec.batch, spec.augmentation)
+        title = f"{spec.name} epoch {epoch + 1}/{spec.epochs + spec.more}"
         self.net.train()
         for i, (x, y) in enumerate(
             track(batches, title, per_epoch, console=self.console, transient=True)
         ):
             for group in self.optimizer.param_groups:
-                group["lr"] = rate_at(epoch * per_epoch + i, spec.epochs * per_epoch, spec)
+                group["lr"] = rate_at(epoch * per_epoch + i, per_epoch, spec)
             losses[i] = self._step(x.to(self.device), y.to(self.device))
         self._close(epoch, float(losses.mean()), time.perf_counter() - begun)
 
     def _step(self, x: Tensor, y: Tensor) -> Tensor:
-        x = ((x - self.net._mean) / self.net._std).contiguous(memory_format=torch.channels_last)
-        logits = self.net.head(self.net.embed(x))
-        loss = nn.functional.cross_entropy(logits, y, label_smoothing=self.spec.label_smoothing)
+        loss = nn.functional.cross_entropy(
+            self.net(x), y, label_smoothing=self.spec.label_smoothing
+        )
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

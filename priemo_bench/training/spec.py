@@ -49,8 +49,8 @@ class TrainingSpec(_Strict):
         model: what the victim's own `build` reads; the harness does not look inside.
         repeats: data set name to how often each of its training faces is shown in an epoch.
         choice: the data set whose `choice` split picks the epoch.
-        sides: image side per stage, equally long stages, last one the victim's own size;
-            smaller first is cheaper.
+        epochs: of the main schedule; `more` is how many follow in a second one, a half cosine
+            from half the rate, for a network that the first left short.
         decay: of the exponential moving average of the weights, per step.
     """
 
@@ -60,7 +60,7 @@ class TrainingSpec(_Strict):
     choice: str = "fer2013"
     seed: NonNegativeInt = 0
     epochs: PositiveInt
-    sides: tuple[PositiveInt, ...] = ()
+    more: NonNegativeInt = 0
     batch: PositiveInt = 64
     optimizer: Literal["sgd", "adamw"]
     rate: float = Field(gt=0)

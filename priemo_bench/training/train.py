@@ -19,7 +19,9 @@ from priemo_bench.training.spec import TrainingSpec
 from priemo_bench.victim import freeze
 
 
-def train_victim(name: str, data: Path | None, out: Path, device: str = "cpu") -> Path:
+def train_victim(
+    name: str, data: Path | None, out: Path | None = None, device: str = "cpu"
+) -> Path:
     """Trains the victim `name` by its own spec, or goes on where that stopped.
 
     Writes under `out`: checkpoints/NAME/ after each epoch; at the end weights/NAME.safetensors
@@ -27,6 +29,7 @@ def train_victim(name: str, data: Path | None, out: Path, device: str = "cpu") -
 
     Args:
         data: the user's copy of FER2013; None only for specs that do not use it.
+        out: None for the victim's own folder, whose weights and card are then replaced.
 
     Returns:
         The weight file.
@@ -40,6 +43,7 @@ def train_victim(name: str, data: Path | None, out: Path, device: str = "cpu") -
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise PriemoError(f"device {device!r} is not available here; use cpu")
     spec: TrainingSpec = entry.spec
+    out = entry.root if out is None else out
     sources: dict[str, Dataset] = {
         # only FER2013 is read from the user's disk; other sets come with their package
         key: registry.get("datasets", key)(data if key == "fer2013" else None, None)
