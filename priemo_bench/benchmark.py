@@ -116,8 +116,8 @@ class Benchmark:
         request = _digest(self.spec, [cell.key for cell in plan])
         results = self.out / "results.parquet"
         if open_cells or Rows.request(results) != request:
-            with bar(len(open_cells), progress) as done:
-                run_cells(open_cells, lab, store, self.jobs, done)
+            with bar(len(open_cells), progress) as shown:
+                run_cells(open_cells, lab, store, self.jobs, shown)
             rows = gather(plan, lab, store)
             rows.facts.update(facts(self.spec, lab, self.command), request=request)
             rows.save(results)

@@ -16,33 +16,34 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.images import Bytes
 from priemo_bench.lab import Lab, defense_fingerprint, read
 from priemo_bench.plan import Cell
+from priemo_bench.progress import Bar
 from priemo_bench.quality import linf, psnr, ssim
-from priemo_bench.store import Arrays, Store
+from priemo_bench.store import Arrays, StorageError, Store
 from priemo_bench.strength import Bench
-
-Say = Callable[[str], object]
 
 
 def run_cells(
-    cells: Iterable[Cell], lab: Lab, store: Store, jobs: int = 1, done: Say = lambda title: None
+    cells: Iterable[Cell], lab: Lab, store: Store, jobs: int = 1, progress: Bar | None = None
 ) -> None:
     """Bring every cell to its end: attacked, judged and read, or failed with its reason.
 
     Args:
         jobs: processes; each loads its own victims and takes its share of the cores.
-        done: called with the title of each finished cell.
+        progress: is told what begins and what is done.
     """
+    progress = progress or Bar(None)
     if jobs == 1:
         for cell in cells:
+            progress.begin(cell.title)
             run_cell(cell, lab, store)
-            done(cell.title)
+            progress.done(cell.title)
         return
     from joblib import Parallel, cpu_count, delayed
 
     threads = max(1, cpu_count() // jobs)
     work = (delayed(_in_worker)(cell, lab, store, threads) for cell in cells)
-    for title in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-        done(title)
+    for title in Parallel(n_jobs=jobs, return_as="generator")(work):
+        progress.done(title)
 
 
 def finished(cell: Cell, lab: Lab, store: Store) -> bool:
@@ -60,16 +61,18 @@ def _in_worker(cell: Cell, lab: Lab, store: Store, threads: int) -> str:
 
 def run_cell(cell: Cell, lab: Lab, store: Store) -> None:
     """Attack unless that is done, then read whatever a victim has not read yet."""
+    facts = store.facts(cell.key) or {}
     try:
-        if not store.done(cell.key):
-            store.keep(cell.key, _attack(cell, lab, store))
+        if not facts.get("attacked"):
+            facts = _attack(cell, lab, store)
         read_missing(cell.key, cell.defended, lab, store, lambda: _published(cell, lab, store))
-    except PriemoError as error:
-        if _is_storage(error):
-            raise
-        store.keep(cell.key, _failed(str(error)))
+        facts |= {"status": "done", "reason": ""}
+    except StorageError:
+        raise
     except Exception as error:
-        store.keep(cell.key, _failed(f"{type(error).__name__}: {error}"))
+        kind = "" if isinstance(error, PriemoError) else f"{type(error).__name__}: "
+        facts |= {"status": "failed", "reason": " ".join(f"{kind}{error}".split())}
+    store.keep(cell.key, facts)
 
 
 def read_missing(
@@ -117,8 +120,7 @@ def _attack(cell: Cell, lab: Lab, store: Store) -> dict[str, Any]:
     store.keep_images(cell.key, faces.images, published, quality(faces.images, published))
     n = len(faces)
     return {
-        "status": "done",
-        "reason": "",
+        "attacked": True,
         "strength": bench.strength,
         "unchanged": bench.unchanged,
         "fit_seconds": bench.fitting.seconds,
@@ -145,11 +147,3 @@ def quality(x: Bytes, y: Bytes) -> Arrays:
 
 def _published(cell: Cell, lab: Lab, store: Store) -> Bytes:
     return store.images(cell.key, lab.test_faces(cell).images)
-
-
-def _failed(reason: str) -> dict[str, Any]:
-    return {"status": "failed", "reason": " ".join(reason.split())}
-
-
-def _is_storage(error: PriemoError) -> bool:
-    return isinstance(error.__cause__, OSError)

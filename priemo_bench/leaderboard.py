@@ -49,7 +49,9 @@ class Tables:
     def board(self) -> pd.DataFrame:
         """The leaderboard under the numbers of `rates.keys`, with a few columns more."""
         keys = self.rates.keys
-        table = keys.join(pd.DataFrame([self._line(row) for row in keys.index], index=keys.index))
+        lines = pd.DataFrame([self._line(row) for row in keys.index], index=keys.index)
+        absent = [name for name in [*COLUMNS, "clean_accuracy", "untouched"] if name not in lines]
+        table = keys.join(lines.assign(**dict.fromkeys(set(absent) - set(keys), np.nan)))
         table["transfer_minus_noise"] = self._minus_noise(table)
         table["rank"] = self._ranks(table)
         table["flags"] = flags(table, self.rows.cells)

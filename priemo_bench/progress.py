@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class Bar:
+    """Told which cell begins and which is done; shows it, or with None keeps silent.
+
+    Where nobody watches (a log file), each finished cell becomes a line.
+    """
+
+    def __init__(self, progress: Progress | None, total: int = 0) -> None:
+        self.progress, self.total, self.count = progress, total, 0
+        self.task = progress.add_task("", total=total) if progress is not None else None
+
+    def begin(self, title: str) -> None:
+        """A cell begins."""
+        if self.progress is not None and self.task is not None:
+            self.progress.update(self.task, description=title)
+
+    def done(self, title: str) -> None:
+        """A cell is done."""
+        self.count += 1
+        if self.progress is None or self.task is None:
+            return
+        self.progress.update(self.task, completed=self.count)
+        if not self.progress.console.is_terminal:
+            line = f"{self.count}/{self.total} {title}"
+            self.progress.console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def bar(total: int, shown: bool = True) -> Iterator[Callable[[str], None]]:
-    """A bar over `total` cells; call what it yields with the title of each finished one."""
+def bar(total: int, shown: bool = True) -> Iterator[Bar]:
+    """A bar over `total` cells, on standard error."""
+    if not shown or total == 0:
+        yield Bar(None)
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     )  # fmt: skip
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not shown or total == 0) as progress:
-        task = progress.add_task("cells", total=total)
-
-        def done(title: str) -> None:
-            progress.update(task, advance=1, description=title)
-            if not console.is_terminal and shown:
-                console.print(f"{progress.tasks[0].completed:.0f}/{total} {title}", highlight=False)
-
-        yield done
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Bar(progress, total)

@@ -27,6 +27,10 @@ from priemo_bench.images import Bytes
 Arrays = dict[str, npt.NDArray[Any]]
 
 
+class StorageError(PriemoError):
+    """A file cannot be written; nothing more can be done."""
+
+
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
     """A full disk, or one that refuses, becomes one sentence."""
@@ -34,11 +38,11 @@ def telling(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise PriemoError(
+            raise StorageError(
                 f"the disk is full: {path} cannot be written; finished work is kept, make room "
                 "and type the command again"
             ) from error
-        raise PriemoError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
@@ -77,8 +81,7 @@ class Store:
 
     def done(self, key: str) -> bool:
         """Whether the cell is finished (a failed one is tried again)."""
-        facts = self.facts(key)
-        return bool(facts and facts["status"] == "done")
+        return (self.facts(key) or {}).get("status") == "done"
 
     def keep(self, key: str, facts: dict[str, Any]) -> None:
         """Write the facts of a cell; last, since they say that the rest is there."""

@@ -48,7 +48,8 @@ def _shown(table: pd.DataFrame, columns: dict[str, Cell]) -> pd.DataFrame:
 
 
 def _name(line: pd.Series) -> str:
-    return line["attack"] + (", one strength" if line["scale"] == "one" else "")
+    one = line["scale"] == "one" and line["budget"] == "equal"
+    return line["attack"] + (", one strength" if one else "")
 
 
 def _rank(line: pd.Series) -> str:

@@ -62,6 +62,20 @@ class Gradient:
         return np.clip(x + (-1 if self.targeted else 1) * self.eps * step, 0, 1).astype(np.float32)
 
 
+class Shared(Gradient):
+    """One delta for all faces: the sign of the mean gradient over the fit faces."""
+
+    traits = Traits("universal", "universal", "one", targeted=True, knob="eps", strengths=(0.1,))
+
+    def fit(self, x: Floats, y: Labels) -> Shared:
+        gradient = self.classifier.loss_gradient(x, np.eye(7, dtype=np.float32)[y])
+        self.noise = self.eps * np.sign(gradient.mean(0)).astype(np.float32)
+        return self
+
+    def apply(self, x: Floats, y: Labels | None = None) -> Floats:
+        return np.clip(x + self.noise, 0, 1)
+
+
 class Broken(Shift):
     """Always fails."""
 
@@ -91,8 +105,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Point]]:
     add("datasets", "toys", ToyFaces)
     add("victims", "toy-a", partial(ToyVictim, 0))
     add("victims", "toy-b", partial(ToyVictim, 1))
+    add("victims", "toy-c", partial(ToyVictim, 2))
     add("attacks", "shift", Shift)
     add("attacks", "gradient", Gradient)
+    add("attacks", "shared", Shared)
     add("attacks", "broken", Broken)
     monkeypatch.setattr(registry, "_points", kinds.__getitem__)
     Shift.told.clear()

@@ -1,7 +1,10 @@
-"""The runner end to end on toys: what is asked of surrogates, resumption, failures, bad input."""
+"""The runner end to end on toys: what attacks are told, resumption, failures, full disks."""
 
 from __future__ import annotations
 
+import errno
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +12,271 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from priemo_bench import lab as lab_module
 from priemo_bench.benchmark import Benchmark
+from priemo_bench.errors import PriemoError
+from priemo_bench.lab import Lab
+from priemo_bench.plan import cells
+from priemo_bench.quality import Budget
+from priemo_bench.rows import Rows
 from priemo_bench.spec import Spec, parse
+from priemo_bench.store import Store
+from priemo_bench.testing import ToyVictim
 
-pytestmark = pytest.mark.usefixtures("world")
+Attacks = dict[str, Any] | str
 
 
-def toy_spec(*attacks: dict[str, Any] | str, **more: Any) -> Spec:
+def toy_spec(*attacks: Attacks, **more: Any) -> Spec:
     listed = [a if isinstance(a, dict) else {"name": a} for a in attacks]
-    values = {"name": "t", "datasets": [{"name": "toys"}], "victims": ["toy-a", "toy-b"]}
+    values = {
+        "name": "t", "datasets": [{"name": "toys"}], "victims": ["toy-a", "toy-b"],
+        "ssim_floor": 0.8, "eps": 0.2, "eps_grid": [0.02, 0.1],
+    }  # fmt: skip
     return parse({**values, "attacks": listed, **more})
 
 
+def images_of(spec: Spec, out: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Original and published images by attack and budget."""
+    lab, store = Lab(spec), Store(out)
+    found = {}
+    for cell in (c.keyed(lab.fingerprints) for c in cells(spec)):
+        x = lab.test_faces(cell).images
+        found[f"{cell.attack} {cell.budget} {cell.scale}"] = x, store.images(cell.key, x)
+    return found
+
+
+@pytest.mark.usefixtures("world")
 def test_a_run_from_spec_to_page(tmp_path: Path) -> None:
     spec = toy_spec("nothing", "noise", "gradient", "priemo-image", defenses=["none", "median3"])
     results = Benchmark(spec, out=tmp_path).run()
-    board = results.leaderboard()
-    best = board[(board["attack"] == "priemo-image")]
-    assert (best["protection_rate"] > 0.9).all()
-    assert best["within_budget"].all()
-    for name in ("leaderboard.csv", "transfer.csv", "defenses.csv", "failures.csv", "README.md",
-                 "index.html", "spec.toml", "results.parquet"):  # fmt: skip
+    board = results.leaderboard().set_index(["attack", "budget"])
+    assert (board.loc[("priemo-image", "equal"), "protection_rate"] > 0.5).all()
+    assert board[board.index.get_level_values("budget") == "equal"]["within_budget"].all()
+    nothing = board.loc[[("nothing", "equal")]].iloc[0]
+    assert (nothing["protection_rate"], nothing["ssim"]) == (0.0, 1.0)
+    gradient = board.loc[[("gradient", "equal")]].iloc[0]
+    assert (gradient["forwards_per_image"], gradient["backwards_per_image"]) == (1.0, 1.0)
+    assert set(results.defenses()["defense"]) == {"none", "median3"}
+    assert len(results.transfer()) == 2 * len(board)
+    tables = ["leaderboard.csv", "transfer.csv", "defenses.csv", "failures.csv"]
+    pages = ["README.md", "index.html", "spec.toml", "figures/quality-toys.png"]
+    for name in [*tables, *pages, "results.parquet"]:
         assert (tmp_path / name).is_file(), name
+    assert not (tmp_path / "figures" / "grid.png").exists()  # toys are no made-up persons
+    read = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert read["protection_rate"].tolist() == pytest.approx(
+        results.leaderboard()["protection_rate"].tolist(), rel=1e-5
+    )
+
+
+@pytest.mark.usefixtures("world")
+def test_rows_agree_with_a_victim_asked_directly(tmp_path: Path) -> None:
+    spec = toy_spec({"name": "gradient", "budgets": ["equal"]}, surrogates=["toy-a"])
+    rows = Benchmark(spec, out=tmp_path).run().rows()
+    _, published = images_of(spec, tmp_path)["gradient equal -"]
+    direct = ToyVictim(1)(torch_floats(published)).argmax(1).numpy()
+    own = rows[rows["victim"] == "toy-b"].sort_values("image")
+    assert np.array_equal(own["prediction"].to_numpy(), direct)
+    truth = Lab(spec).split("toys", "test")
+    assert np.array_equal(own["label"].to_numpy(), truth.labels)
+    assert own["person"].tolist() == truth.persons.tolist()
+
+
+def torch_floats(images: np.ndarray) -> Any:
+    import torch
+
+    return torch.from_numpy(images).float() / 255
+
+
+class Liar(ToyVictim):
+    """Reads every face as happy."""
+
+    def head(self, f: Any) -> Any:
+        import torch
+
+        return super().head(f) * 0 + torch.eye(7)[3]
+
+
+def test_attacks_are_told_what_the_surrogate_reads_never_the_truth(
+    world: Any, tmp_path: Path
+) -> None:
+    told: list[Any] = []
+
+    gradient = world["attacks"]["gradient"].load()
+
+    class Listener(gradient):  # type: ignore[misc, valid-type]
+        def generate(self, x: Any, y: Any) -> Any:
+            told.append(y)
+            return super().generate(x, y)
+
+    world["attacks"]["gradient"].thing = Listener
+    world["victims"]["toy-a"].thing = partial(Liar, 0)
+    spec = toy_spec({"name": "gradient", "targets": ["none", "sad"]}, surrogates=["toy-a"])
+    Benchmark(spec, out=tmp_path).run()
+    assert {int(v) for y in told for v in y} == {3, 4}
+
+
+@pytest.mark.usefixtures("world")
+def test_every_knob_lands_on_the_budget(tmp_path: Path) -> None:
+    spec = toy_spec("noise", "blur", "gradient", "shared", surrogates=["toy-a"], ssim_floor=0.9)
+    board = Benchmark(spec, out=tmp_path).run().leaderboard()
+    equal = board[board["budget"] == "equal"]
+    budget = Budget(0.9, 0.2)
+    for name, (x, y) in images_of(spec, tmp_path).items():
+        if " equal " in name and not name.endswith(" one"):
+            assert budget.holds(x, y).all(), name
+            assert (x != y).any((1, 2, 3)).all(), name
+    assert equal[equal["scale"] != "one"]["within_budget"].all()
+    one_x, one_y = images_of(spec, tmp_path)["shared equal one"]
+    change = one_y.astype(int) - one_x
+    inside = (one_x > 60) & (one_x < 195)  # where nothing is clipped all faces change alike
+    spread = np.where(inside, change, np.nan)
+    assert np.nanmax(np.nanmax(spread, 0) - np.nanmin(spread, 0)) <= 1
+
+
+def test_each_image_takes_the_strongest_value_that_holds(world: Any, tmp_path: Path) -> None:
+    shift = world["attacks"]["shift"].load()
+
+    class Brightness(shift):  # type: ignore[misc, valid-type]
+        traits = type(shift.traits)("transform", knob="eps2", strengths=(0.02, 0.06, 0.3))
+
+        def __init__(self, classifier: Any = None, eps2: float = 0.02) -> None:
+            super().__init__(classifier, eps2)
+
+    world["attacks"]["shift"].thing = Brightness
+    spec = toy_spec({"name": "shift", "budgets": ["equal"]}, ssim_floor=None, eps=0.1)
+    board = Benchmark(spec, out=tmp_path).run().leaderboard()
+    x, y = images_of(spec, tmp_path)["shift equal -"]
+    assert (y.astype(int) - x).max() == round(0.06 * 255)
+    assert board.at[0, "strength"] == pytest.approx(0.06)
+    assert board.at[0, "unchanged"] == 0
+
+
+def counting(world: Any, name: str = "shift") -> list[int]:
+    """Counts the calls of an attack from here on."""
+    calls: list[int] = []
+    base = world["attacks"][name].load()
+
+    class Counted(base):  # type: ignore[misc, valid-type]
+        def generate(self, x: Any, y: Any = None) -> Any:
+            calls.append(len(x))
+            return super().generate(x, y)
+
+    world["attacks"][name].thing = Counted
+    return calls
+
+
+def test_finished_cells_are_never_computed_again(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = counting(world)
+    spec = toy_spec("shift", "nothing")
+    first = Benchmark(spec, out=tmp_path).run().leaderboard()
+    assert len(calls) == 2
+    written = (tmp_path / "README.md").stat().st_mtime_ns
+    monkeypatch.setattr(lab_module, "scores", None)  # no victim may be asked
+    second = Benchmark(spec, out=tmp_path).run().leaderboard()
+    assert len(calls) == 2
+    assert (tmp_path / "README.md").stat().st_mtime_ns == written
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_new_victim_or_defense_needs_no_new_attack(world: Any, tmp_path: Path) -> None:
+    calls = counting(world)
+    Benchmark(toy_spec("shift"), out=tmp_path).run()
+    wider = toy_spec("shift", victims=["toy-a", "toy-b", "toy-c"], defenses=["none", "blur"])
+    board = Benchmark(wider, out=tmp_path).run()
+    assert len(calls) == 2
+    assert set(board.rows()["victim"]) == {"toy-a", "toy-b", "toy-c"}
+    assert set(board.defenses()["defense"]) == {"none", "blur"}
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(world: Any, tmp_path: Path) -> None:
+    calls = counting(world)
+    broken = world["attacks"]["broken"].load()
+
+    class Interrupted(broken):  # type: ignore[misc, valid-type]
+        def generate(self, x: Any, y: Any = None) -> Any:
+            raise KeyboardInterrupt
+
+    world["attacks"]["broken"].thing = Interrupted
+    spec = toy_spec("shift", "broken", "nothing")
+    with pytest.raises(KeyboardInterrupt):
+        Benchmark(spec, out=tmp_path).run()
+    assert len(calls) == 2
+    world["attacks"]["broken"].thing = broken
+    board = Benchmark(spec, out=tmp_path).run().leaderboard()
+    assert len(calls) == 2
+    assert set(board["status"]) == {"ok", "failed"}
+
+
+@pytest.mark.usefixtures("world")
+def test_a_failed_cell_has_its_reason_and_is_tried_again(world: Any, tmp_path: Path) -> None:
+    spec = toy_spec({"name": "broken", "budgets": ["equal"]}, "nothing")
+    results = Benchmark(spec, out=tmp_path).run()
+    assert results.failures()["reason"].tolist() == ["RuntimeError: out of luck"]
+    assert "RuntimeError: out of luck" in (tmp_path / "README.md").read_text()
+    world["attacks"]["broken"].thing = world["attacks"]["shift"].load()
+    again = Benchmark(spec, out=tmp_path).run()
+    assert again.failures().empty
+    assert set(again.leaderboard()["status"]) == {"ok"}
+
+
+@pytest.mark.usefixtures("world")
+def test_nothing_but_failures_still_makes_a_page(tmp_path: Path) -> None:
+    results = Benchmark(toy_spec("broken"), out=tmp_path).run()
+    assert set(results.leaderboard()["status"]) == {"failed"}
+    assert "Failures" in (tmp_path / "README.md").read_text()
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_is_done(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = counting(world)
+    spec = toy_spec({"name": "shift", "budgets": ["equal"]}, "nothing")
+    real, moves = os.replace, []
+
+    def full(source: Any, target: Any) -> None:
+        moves.append(target)
+        if len(moves) > 3:  # images, readings and facts of the first cell
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(PriemoError, match="disk is full"):
+        Benchmark(spec, out=tmp_path).run()
+    monkeypatch.setattr(os, "replace", real)
+    Benchmark(spec, out=tmp_path).run()
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("world")
+def test_equal_specs_give_equal_rows(tmp_path: Path) -> None:
+    spec = toy_spec("noise", "gradient", seeds=[0, 1])
+    frames = [Benchmark(spec, out=tmp_path / name).run().rows() for name in "ab"]
+    pd.testing.assert_frame_equal(*frames)
+    assert set(frames[0]["seed"]) == {0, 1}
+
+
+@pytest.mark.usefixtures("world")
+def test_a_report_is_made_again_from_the_rows_alone(tmp_path: Path) -> None:
+    from priemo_bench.report import write_report
+
+    Benchmark(toy_spec("nothing", "gradient"), out=tmp_path).run()
+    page = (tmp_path / "README.md").read_text()
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (tmp_path / "results.parquet").rename(alone / "results.parquet")
+    write_report(alone)
+    assert (alone / "README.md").read_text() == page
+    with pytest.raises(PriemoError, match="does not exist"):
+        Rows.load(tmp_path / "results.parquet")
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize(
+    ("more", "said"), [({"jobs": 0}, "jobs is 0"), ({"device": "gpu"}, "device is called 'gpu'")]
+)
+def test_bad_arguments(more: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(PriemoError, match=said):
+        Benchmark(toy_spec("nothing"), out=tmp_path, **more).run()

@@ -1,0 +1,287 @@
+"""Tables against numbers worked out by hand from a handful of rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from priemo_bench.compare import compared, regressions
+from priemo_bench.leaderboard import COLUMNS, Tables
+from priemo_bench.rows import NAMED, Rows
+
+DESIGN = [
+    "attack", "family", "scope", "surrogate", "target", "n", "dataset", "budget", "threat", "seeds",
+    "n_victims", "protection_rate", "protection_low", "protection_high", "macro_protection_rate",
+    "transfer_rate", "targeted_rate", "ssim", "ssim_drop", "ssim_worst", "psnr", "within_budget",
+    "fit_seconds", "ms_per_image", "forwards_per_image", "backwards_per_image", "status",
+]  # fmt: skip
+
+
+def cell(
+    label: Any,
+    read: dict[str, Any],
+    clean: dict[str, Any] | None = None,
+    attack: str = "x",
+    surrogate: str = "a",
+    target: int = -1,
+    seed: int = 0,
+    budget: str = "equal",
+    persons: Any = None,
+    ssim: Any = 0.998,
+    ssim_full: Any = 0.998,
+    linf: Any = 8 / 255,
+    defense: str = "none",
+    family: str = "per-image",
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows and facts of one cell: what each victim reads in each image, clean and protected."""
+    label = np.asarray(label)
+    n = len(label)
+    names = {
+        "dataset": "d", "budget": budget, "attack": attack, "family": family, "scope": "image",
+        "scale": "-", "surrogate": surrogate, "target": "happy" if target >= 0 else "-",
+    }  # fmt: skip
+    images = [f"i{i}" for i in range(n)]
+    parts = [
+        pd.DataFrame(
+            {
+                **names, "seed": seed, "defense": defense, "victim": victim, "image": images,
+                "person": images if persons is None else persons, "label": label,
+                "clean": label if clean is None else clean[victim], "prediction": prediction,
+                "target_label": target, "ssim": ssim, "ssim_full": ssim_full, "psnr": 40.0,
+                "linf": linf,
+            }
+        )
+        for victim, prediction in read.items()
+    ]  # fmt: skip
+    facts = {
+        **names, "seed": seed, "status": "done", "reason": "", "strength": 1.0, "unchanged": 0,
+        "fit_seconds": 1.0, "fit_forwards": 0, "fit_backwards": 0, "ms_per_image": 2.0 + seed,
+        "forwards_per_image": 3.0, "backwards_per_image": 4.0, "peak_mb": 5.0,
+        "left_training": [], "zero_gradient": [],
+    }  # fmt: skip
+    return pd.concat(parts), facts
+
+
+def rows(*cells: tuple[pd.DataFrame, dict[str, Any]], **failed: Any) -> Rows:
+    frame = pd.concat([part for part, _ in cells], ignore_index=True)
+    facts = list({str(f): f for _, f in cells}.values())
+    facts += [{**facts[0], **failed, "status": "failed", "reason": "luck"}] if failed else []
+    typed = frame.astype(dict.fromkeys(NAMED, "category"))
+    return Rows(typed, {"cells": facts, "ssim_floor": 0.997, "eps": 8 / 255})
+
+
+def line(*cells: tuple[pd.DataFrame, dict[str, Any]], **failed: Any) -> pd.Series:
+    return Tables(rows(*cells, **failed)).leaderboard().iloc[0]
+
+
+def test_columns_are_those_of_the_design() -> None:
+    assert set(DESIGN) <= set(COLUMNS)
+
+
+def test_protection_counts_faces_that_were_read_correctly() -> None:
+    # the last face was misread when clean; two of the other three are no longer read as themselves
+    row = line(cell([0, 1, 2, 3], {"a": [4, 4, 2, 4]}, {"a": [0, 1, 2, 6]}))
+    assert row["protection_rate"] == pytest.approx(2 / 3)
+    assert row["n"] == 3
+    # Wilson's interval for 2 of 3, as in Brown, Cai & DasGupta's formula
+    assert (row["protection_low"], row["protection_high"]) == pytest.approx(
+        (0.20766, 0.93851), abs=1e-5
+    )
+    assert row["flip_rate"] == pytest.approx(3 / 4)
+    assert (row["threat"], row["status"], row["n_victims"]) == ("white-box", "ok", 1)
+
+
+def test_seeds_are_averaged_for_each_image_and_never_widen_the_sample() -> None:
+    label = [0, 1, 2, 3]
+    row = line(
+        cell(label, {"a": [6, 6, 6, 6]}, seed=0),
+        cell(label, {"a": [6, 6, 2, 3]}, seed=1),
+    )
+    assert row["protection_rate"] == pytest.approx(0.75)
+    assert (row["n"], row["seeds"]) == (4, 2)
+    assert row["seed_spread"] == pytest.approx(0.5)
+    assert row["ms_per_image"] == pytest.approx(2.5)
+    alone = line(cell(label, {"a": [6, 6, 6, 3]}))
+    assert row["protection_low"] == pytest.approx(alone["protection_low"])
+
+
+def test_the_interval_counts_persons() -> None:
+    twice = line(cell([0] * 4, {"a": [6, 6, 6, 0]}, persons=["p", "p", "q", "q"]))
+    assert twice["protection_rate"] == pytest.approx(0.75)
+    z, p, n = 1.959964, 0.75, 2
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert twice["protection_low"] == pytest.approx(centre - half, abs=1e-5)
+
+
+def test_white_box_transfer_and_no_model() -> None:
+    label = [0, 1]
+    board = Tables(
+        rows(
+            cell(label, {"a": [6, 6], "b": [6, 1], "c": [0, 1]}, surrogate="a"),
+            cell(label, {"a": [6, 6], "b": [6, 1], "c": [0, 1]}, attack="e", surrogate="a+b"),
+            cell(label, {"a": [6, 6], "b": [6, 1], "c": [0, 1]}, attack="f", surrogate="z"),
+            cell(label, {"a": [0, 1], "b": [6, 1], "c": [0, 1]}, attack="noise", surrogate="-"),
+        )
+    ).leaderboard()
+    by = board.set_index("attack")
+    assert by["threat"].to_dict() == {
+        "x": "white-box", "e": "white-box", "f": "transfer", "noise": "no-model"
+    }  # fmt: skip
+    rates = by["protection_rate"].to_dict()
+    assert rates == pytest.approx({"x": 1.0, "e": 0.75, "f": 0.5, "noise": 1 / 6})
+    assert by["transfer_rate"].to_dict() == pytest.approx(
+        {"x": 0.25, "e": 0.0, "f": 0.5, "noise": 1 / 6}
+    )
+    # noise protects half of what b reads, and nothing that a and c read
+    assert by["transfer_minus_noise"].to_dict() == pytest.approx(
+        {"x": 0.0, "e": 0.0, "f": 0.5 - 1 / 6, "noise": 0.0}
+    )
+
+
+def test_targeted_leaves_out_faces_labelled_or_read_as_the_target() -> None:
+    # labels 3 is the target; the second face is read as it when clean
+    row = line(
+        cell([3, 0, 1, 2], {"a": [3, 3, 3, 2]}, {"a": [3, 3, 1, 2]}, target=3),
+    )
+    assert row["targeted_rate"] == pytest.approx(1 / 2)
+    assert row["protection_rate"] == pytest.approx(1 / 2)  # of faces 1 and 2
+    assert row["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("quality", "within"),
+    [
+        ({}, True),
+        ({"ssim": [0.999, 0.9969]}, False),
+        ({"ssim_full": [0.999, 0.9969]}, False),
+        ({"linf": [0.0, 9 / 255]}, False),
+    ],
+)
+def test_the_budget_is_a_promise_about_every_image(quality: dict[str, Any], within: bool) -> None:
+    row = line(cell([0, 1], {"a": [6, 6]}, **quality))
+    assert row["within_budget"] == within
+    assert pd.isna(row["rank"]) != within
+
+
+def test_quality_counts_each_image_once() -> None:
+    row = line(cell([0, 1], {"a": [6, 6], "b": [6, 6]}, ssim=[0.998, 1.0], linf=[0.01, 0.02]))
+    assert row["ssim"] == pytest.approx(0.999)
+    assert row["ssim_drop"] == pytest.approx(0.001)
+    assert row["ssim_worst"] == pytest.approx(0.998)
+    assert row["linf"] == pytest.approx(0.02)
+
+
+def test_macro_rate_needs_twenty_faces_of_an_emotion() -> None:
+    label = [0] * 20 + [1] * 40 + [2] * 19
+    read = [6] * 20 + [1] * 40 + [6] * 19
+    row = line(cell(label, {"a": read}))
+    assert row["protection_rate"] == pytest.approx(39 / 79)
+    assert row["macro_protection_rate"] == pytest.approx(0.5)
+    assert row["macro_left_out"].split()[0] == "fear"
+
+
+def test_collapse() -> None:
+    row = line(cell([0, 1, 2, 3], {"a": [5, 5, 5, 0]}))
+    assert (row["collapse_class"], row["collapse_share"]) == ("surprise", 0.75)
+
+
+def test_ranks_are_shared_where_the_paired_interval_includes_zero() -> None:
+    label = [0] * 40
+    all_, most, none = [6] * 40, [6] * 39 + [0], [0] * 40
+    board = Tables(
+        rows(
+            cell(label, {"a": most}, attack="second"),
+            cell(label, {"a": none}, attack="third"),
+            cell(label, {"a": all_}, attack="first"),
+            cell(label, {"a": all_}, attack="loud", ssim=0.9),
+            cell(label, {"a": all_}, attack="blind", surrogate="-"),
+        )
+    ).leaderboard()
+    ranks = board.set_index("attack")["rank"]
+    assert ranks[["first", "second", "third", "blind"]].tolist() == [1, 1, 3, 1]
+    assert pd.isna(ranks["loud"])
+
+
+def test_failed_and_partly_failed_rows() -> None:
+    tables = Tables(rows(cell([0, 1], {"a": [6, 1]}), seed=1))
+    assert tables.leaderboard()["status"].tolist() == ["partial"]
+    tables = Tables(rows(cell([0, 1], {"a": [6, 1]}), attack="y"))
+    board = tables.leaderboard().set_index("attack")
+    assert board["status"].to_dict() == {"x": "ok", "y": "failed"}
+    assert np.isnan(board.at["y", "protection_rate"])
+    assert tables.failures()[["attack", "reason"]].values.tolist() == [["y", "luck"]]
+
+
+def test_transfer_and_defenses_tables() -> None:
+    label, clean = [0, 1], {"a": [0, 1], "b": [0, 0]}
+    tables = Tables(
+        rows(
+            cell(label, {"a": [6, 6], "b": [6, 0]}, clean),
+            cell(label, {"a": [6, 1], "b": [0, 0]}, clean, defense="jpeg75"),
+        )
+    )
+    transfer = tables.transfer().set_index("victim")
+    assert transfer["protection_rate"].to_dict() == {"a": 1.0, "b": 1.0}
+    assert transfer["n"].to_dict() == {"a": 2, "b": 1}
+    assert transfer["threat"].to_dict() == {"a": "white-box", "b": "transfer"}
+    defenses = tables.defenses().set_index("defense")
+    assert defenses["protection_rate"].to_dict() == {"none": 1.0, "jpeg75": 0.5}
+    assert defenses["transfer_rate"].to_dict() == {"none": 1.0, "jpeg75": 0.0}
+    assert defenses["clean_accuracy"].to_dict() == {"none": 1.0, "jpeg75": 1.0}
+    accuracy = tables.victims().set_index(["victim", "defense"])["correct"]
+    assert accuracy["b", "none"] == 0.5
+
+
+def test_methods_pool_surrogates() -> None:
+    label = [0, 1]
+    read = {"a": [6, 6], "b": [6, 1]}
+    tables = Tables(rows(cell(label, read), cell(label, read, surrogate="b")))
+    (method,) = tables.methods().to_dict("records")
+    assert method["protection_rate"] == pytest.approx(0.75)
+    assert method["lowest"] == pytest.approx(0.5)
+    assert (method["surrogates"], method["n"], method["rank"]) == (2, 2, 1)
+
+
+def test_flags() -> None:
+    label = [0, 1, 2, 3]
+    loud = cell(label, {"a": [0, 1, 2, 3]}, budget="conventional", ssim=0.5)
+    part, facts = cell(label, {"a": [6] * 4}, linf=0.0)
+    facts |= {"zero_gradient": ["a"], "left_training": ["a"]}
+    control = cell(label, {"a": [6] * 4}, attack="noise", surrogate="-", family="control")
+    weak = cell(label, {"a": [6, 1, 2, 3]}, attack="weak")
+    chance = cell(label, {"a": [6] * 4}, {"a": [5, 5, 5, 5]}, attack="chance")
+    board = Tables(rows((part, facts), loud, control, weak, chance)).leaderboard()
+    flags = board.set_index(["attack", "budget"])["flags"].str.split("; ").to_dict()
+    assert flags["x", "equal"] == [
+        "zero gradient", "victim in training mode", "perturbation is zero", "collapsed to neutral"
+    ]  # fmt: skip
+    assert "a control does better" in flags["weak", "equal"]
+    assert "clean accuracy near chance" in flags["chance", "equal"]
+    assert flags["x", "conventional"] == ["more budget protects less"]
+
+
+def test_compare_finds_regressions(tmp_path: Path) -> None:
+    label = [0] * 40
+    for name, same, worse in (("old", [6] * 40, [6] * 40), ("new", [6] * 40, [6] * 20 + [0] * 20)):
+        kept = rows(
+            cell(label, {"a": same}, attack="same"), cell(label, {"a": worse}, attack="worse")
+        )
+        kept.save(tmp_path / name / "results.parquet")
+    table = compared(tmp_path / "old", tmp_path / "new")
+    assert table["change"].tolist() == [-0.5, 0.0]
+    assert regressions(table)["attack"].tolist() == ["worse"]
+    assert regressions(compared(tmp_path / "new", tmp_path / "old")).empty
+
+
+def test_rows_come_back_from_their_file(tmp_path: Path) -> None:
+    kept = rows(cell([0, 1], {"a": [6, 1]}))
+    kept.save(tmp_path / "results.parquet")
+    back = Rows.load(tmp_path / "results.parquet")
+    pd.testing.assert_frame_equal(
+        Tables(back).leaderboard(), Tables(kept).leaderboard(), check_categorical=False
+    )

@@ -1,0 +1,84 @@
+"""Which cells a spec has, and what changes their key."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.plan import cells
+from priemo_bench.spec import parse
+
+pytestmark = pytest.mark.usefixtures("world")
+PRINTS = {
+    "victim toy-a": "a", "victim toy-b": "b", "fit toys": "f", "test toys": "t",
+}  # fmt: skip
+
+
+def planned(*attacks: dict[str, Any], **more: Any) -> list[Any]:
+    base = {"datasets": [{"name": "toys"}], "victims": ["toy-a", "toy-b"], "seeds": [0, 1]}
+    return cells(parse({**base, "attacks": list(attacks), **more}))
+
+
+def test_each_victim_is_surrogate_in_turn_and_both_budgets_are_there() -> None:
+    found = planned({"name": "gradient"})
+    assert Counter((c.surrogate, c.budget) for c in found) == {
+        (s, b): 1 for s in ("toy-a", "toy-b") for b in ("equal", "conventional")
+    }
+
+
+def test_seeds_only_where_something_is_random() -> None:
+    assert [c.seed for c in planned({"name": "nothing"})] == [0]
+    assert [c.seed for c in planned({"name": "noise", "budgets": ["equal"]})] == [0, 1]
+    assert [c.seed for c in planned({"name": "noise", "budgets": ["equal"], "seeds": [7]})] == [7]
+
+
+def test_several_surrogates_at_once_only_where_an_attack_can() -> None:
+    both = ("toy-a", ("toy-a", "toy-b"))
+    assert [c.surrogate for c in planned({"name": "priemo-image"}, surrogates=both)] == [
+        "toy-a",
+        "toy-a+toy-b",
+    ]
+    assert {c.surrogate for c in planned({"name": "fgsm"}, surrogates=both)} == {"toy-a"}
+
+
+def test_a_shared_delta_stands_beside_itself_at_one_strength() -> None:
+    found = planned({"name": "uap-pgd"}, surrogates=("toy-a",), seeds=[0])
+    assert [(c.budget, c.scale) for c in found] == [
+        ("equal", "per image"),
+        ("equal", "one"),
+        ("conventional", "one"),
+    ]
+
+
+def test_targets() -> None:
+    found = planned({"name": "gradient", "targets": ["all"], "budgets": ["equal"], "limit": 9})
+    assert {c.target for c in found} == set(range(7))
+    assert {c.limit for c in found} == {9}
+    with pytest.raises(PriemoError, match="'noise' cannot be targeted"):
+        planned({"name": "noise", "targets": ["happy"]})
+
+
+def test_nothing_left_to_run() -> None:
+    with pytest.raises(PriemoError, match="nothing to run"):
+        planned({"name": "fgsm", "surrogates": [["toy-a", "toy-b"]]})
+
+
+def test_a_key_changes_with_whatever_decides_the_result() -> None:
+    cell = planned({"name": "noise"})[0]
+    seen = planned({"name": "gradient"})[0]
+    key = cell.keyed(PRINTS).key
+    assert key == planned({"name": "noise", "label": "N", "defenses": False})[0].keyed(PRINTS).key
+    changed = [
+        replace(cell, seed=1), replace(cell, params={"eps": 0.1}), replace(cell, limit=3),
+        replace(cell, ssim_floor=0.9), replace(cell, eps=None), replace(cell, target=2),
+        replace(cell, budget="conventional"), replace(cell, draw_seed=1),
+    ]  # fmt: skip
+    keys = [key, *(c.keyed(PRINTS).key for c in changed), seen.keyed(PRINTS).key]
+    keys += [cell.keyed({**PRINTS, "test toys": "u"}).key]
+    keys += [seen.keyed({**PRINTS, "victim toy-a": "c"}).key]
+    assert len(set(keys)) == len(keys)
+    assert key == cell.keyed({**PRINTS, "victim toy-a": "c"}).key  # it looks into no model
