@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,8 @@ class Tables:
         rates = self.rates.by_victim
         several = rates.groupby("row")["defense"].nunique()
         lines = []
-        for (row, defense), part in rates.groupby(["row", "defense"], observed=True):
+        for key, part in rates.groupby(["row", "defense"], observed=True):
+            row, defense = cast(tuple[int, str], key)
             if several[row] < 2:
                 continue
             own = part[part["victim"].isin(self.rates.judges[row][1])]

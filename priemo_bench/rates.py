@@ -86,10 +86,12 @@ class Rates:
     def judges(self) -> dict[int, tuple[str, list[str]]]:
         """Per row: its threat, and the victims its protection rate is the mean over."""
         found = {}
-        for row, part in self.undefended.groupby("row"):
+        for row in self.undefended["row"].unique():
+            part = self.undefended[self.undefended["row"] == row]
             threats = set(part["threat"])
             threat = next(t for t in ("white-box", "no-model", "transfer") if t in threats)
-            found[int(row)] = threat, list(part.loc[part["threat"] == threat, "victim"].astype(str))  # type: ignore[call-overload]
+            victims = part.loc[part["threat"] == threat, "victim"].astype(str)
+            found[int(row)] = threat, victims.tolist()
         return found
 
     @cached_property

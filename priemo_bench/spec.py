@@ -209,7 +209,8 @@ def parse(values: dict[str, Any], source: str = "spec") -> Spec:
         if isinstance(cause, PriemoError):
             raise cause from None
         if first["type"] == "extra_forbidden":
-            model = {"attacks": AttackSpec, "datasets": DatasetSpec}.get(str(first["loc"][0]), Spec)
+            models: dict[str, type[_Strict]] = {"attacks": AttackSpec, "datasets": DatasetSpec}
+            model = models.get(str(first["loc"][0]), Spec)
             raise unknown("spec keys", str(first["loc"][-1]), model.model_fields) from None
         where = ".".join(str(part) for part in first["loc"])
         said = first["msg"][0].lower() + first["msg"][1:]
@@ -251,7 +252,7 @@ def override(
 
 def _chosen(entries: list[dict[str, Any]], wanted: tuple[str, ...]) -> list[dict[str, Any]]:
     chosen: list[dict[str, Any]] = []
-    labels = {e.get("label") or e.get("name") for e in entries}
+    labels = {str(e.get("label") or e.get("name")) for e in entries}
     for name in wanted:
         own = [e for e in entries if name in (e.get("label"), e.get("name"))]
         if not own and name not in names("attacks"):
