@@ -83,7 +83,7 @@ def make_card(
         sha256=digest,
         accuracy=accuracy,
         training={
-            "epochs": spec.epochs,
+            "epochs": spec.total,
             "best_epoch": int(best["epoch"]),
             "chosen_by": f"{spec.choice} choice split",
             "seed": spec.seed,

@@ -31,11 +31,15 @@ CHECKPOINT, BEST, CURVE = "checkpoint.pt", "best.safetensors", "curve.csv"
 def rate_at(step: int, per_epoch: int, spec: TrainingSpec) -> float:
     """Learning rate: linear warm-up to `spec.rate`, then a half cosine to nothing.
 
-    `spec.more` epochs follow with a half cosine from half the rate.
+    Each of `spec.more` is a further half cosine of so many epochs, from half the rate.
     """
-    steps, more = spec.epochs * per_epoch, spec.more * per_epoch
-    if step >= steps:
-        return spec.rate * 0.25 * (1 + math.cos(math.pi * (step - steps) / max(1, more)))
+    begun, steps = 0, spec.epochs * per_epoch
+    for more in spec.more:
+        if step < begun + steps:
+            break
+        begun, steps = begun + steps, more * per_epoch
+    if begun:
+        return spec.rate * 0.25 * (1 + math.cos(math.pi * (step - begun) / steps))
     rising = spec.warmup * steps
     if step < rising:
         return spec.rate * (step + 1) / (rising + 1)
@@ -83,7 +87,7 @@ class Training:
     def run(self, epochs: int | None = None) -> Path:
         """Trains to the end, or no further than `epochs`; the file of the best weights so far."""
         self.out.mkdir(parents=True, exist_ok=True)
-        total = self.spec.epochs + self.spec.more
+        total = self.spec.total
         with torch.random.fork_rng(devices=[]):
             self._start()
             for epoch in range(len(self.curve), min(total, epochs or total)):
@@ -130,7 +134,7 @@ class Training:
         per_epoch = len(self.pool.rows) // spec.batch
         losses = torch.zeros(per_epoch)
         batches = self.pool.batches(spec.batch, spec.augmentation)
-        title = f"{spec.name} epoch {epoch + 1}/{spec.epochs + spec.more}"
+        title = f"{spec.name} epoch {epoch + 1}/{spec.total}"
         self.net.train()
         for i, (x, y) in enumerate(
             track(batches, title, per_epoch, console=self.console, transient=True)

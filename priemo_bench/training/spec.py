@@ -49,7 +49,7 @@ class TrainingSpec(_Strict):
         model: what the victim's own `build` reads; the harness does not look inside.
         repeats: data set name to how often each of its training faces is shown in an epoch.
         choice: the data set whose `choice` split picks the epoch.
-        epochs: of the main schedule; `more` is how many follow in a second one, a half cosine
+        epochs: of the main schedule; `more` has the epochs of each further one, a half cosine
             from half the rate, for a network that the first left short.
         decay: of the exponential moving average of the weights, per step.
     """
@@ -60,7 +60,7 @@ class TrainingSpec(_Strict):
     choice: str = "fer2013"
     seed: NonNegativeInt = 0
     epochs: PositiveInt
-    more: NonNegativeInt = 0
+    more: tuple[PositiveInt, ...] = ()
     batch: PositiveInt = 64
     optimizer: Literal["sgd", "adamw"]
     rate: float = Field(gt=0)
@@ -69,6 +69,11 @@ class TrainingSpec(_Strict):
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     decay: float = Field(default=0.998, ge=0, lt=1)
     augmentation: Augmentation
+
+    @property
+    def total(self) -> int:
+        """Epochs of all schedules."""
+        return self.epochs + sum(self.more)
 
     @classmethod
     def load(cls, path: Path) -> TrainingSpec:
