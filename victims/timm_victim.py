@@ -104,6 +104,8 @@ class TimmVictim(Victim):
             self.net = BUILDERS[architecture](**arguments)
         else:
             self.net = timm.create_model(architecture, **arguments)
+        said = [f"{name} {_told(value)}" for name, value in (options or {}).items()]
+        self.architecture = f"timm {type(self.net).__name__} ({', '.join([architecture, *said])})"
         for path, stride in (strides or {}).items():
             self.net.get_submodule(path).stride = (stride, stride)
         for path in skipped:
@@ -120,3 +122,7 @@ class TimmVictim(Victim):
     def head(self, f: Tensor) -> Tensor:
         """Features (n, d) to logits (n, 7)."""
         return self.net.get_classifier()(f)
+
+
+def _told(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

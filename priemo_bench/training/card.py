@@ -64,7 +64,8 @@ def make_card(
     """The card of a finished training.
 
     Args:
-        victim: with the published weights, for its parameters and input.
+        victim: with the published weights, for its parameters, input and, where it has one,
+            its text `architecture`.
         digest: SHA-256 of the weight file.
         curve: one row per epoch.
         accuracy: from `evaluate_victim`.
@@ -73,19 +74,20 @@ def make_card(
     colours = "grey" if victim.channels == 1 else "RGB"
     best = max(curve, key=lambda row: row[spec.choice])
     data = ", ".join(f"{name} train ({n} faces)" for name, n in counts.items())
+    training = {
+        "epochs": spec.total,
+        "best_epoch": int(best["epoch"]),
+        "chosen_by": f"{spec.choice} choice split",
+        "seed": spec.seed,
+    }
     return Card(
         name=spec.name,
-        architecture=str(spec.model.get("architecture", type(victim).__name__)),
+        architecture=getattr(victim, "architecture", type(victim).__name__),
         parameters=sum(p.numel() for p in victim.parameters()),
         input=f"{victim.size}x{victim.size} {colours}",
         training_data=data,
         licence="MIT",
         sha256=digest,
         accuracy=accuracy,
-        training={
-            "epochs": spec.total,
-            "best_epoch": int(best["epoch"]),
-            "chosen_by": f"{spec.choice} choice split",
-            "seed": spec.seed,
-        },
+        training=training,  # type: ignore[call-arg]  # cards take extra fields
     )

@@ -49,7 +49,8 @@ class Pool:
         Raises:
             PriemoError: a data set is missing, or a set is not a training split.
         """
-        images, labels, rows = [], [], []
+        images: list[Bytes] = []
+        labels, rows = [], []
         for name, repeats in spec.repeats.items():
             if name not in sets:
                 raise PriemoError(f"training {spec.name!r} needs the data set {name!r}")
@@ -58,7 +59,7 @@ class Pool:
                     f"training {spec.name!r} was given {name}/{sets[name].split}; victims train on "
                     "the train split only"
                 )
-            start = sum(map(len, images))
+            start = sum(len(part) for part in images)
             images.append(fitted(sets[name].images, victim.size, victim.channels))
             labels.append(sets[name].labels)
             rows.append(np.tile(np.arange(start, start + len(images[-1])), repeats))

@@ -99,7 +99,7 @@ class Training:
         torch.manual_seed(1000 * self.spec.seed)
         victim = self.build()
         self.pool = Pool.of(victim, self.spec, self.sets)
-        self.net = victim.to(self.device, memory_format=torch.channels_last)
+        self.net = victim.to(self.device).to(memory_format=torch.channels_last)
         averaging = get_ema_multi_avg_fn(self.spec.decay)
         self.average = AveragedModel(self.net, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = _optimizer(self.net, self.spec)
