@@ -1,0 +1,119 @@
+"""The embedded victims; the contract all victims share is in tests/test_conformance.py."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from priemo_bench.datasets.rendered import Rendered
+from priemo_bench.errors import PriemoError
+from priemo_bench.training.card import evaluate_victim
+from priemo_bench.victims.zoo import HERE, ZOO, Trained
+
+MEGABYTE = 10**6
+each = pytest.mark.parametrize("entry", ZOO, ids=lambda entry: entry.name)
+
+
+def test_the_zoo_is_small_and_of_four_families() -> None:
+    assert sum(entry.weights.stat().st_size for entry in ZOO) <= 20 * MEGABYTE
+    assert len({type(entry.build().net) for entry in ZOO}) >= 4
+
+
+@each
+def test_spec_card_and_weights_belong_together(entry: Trained) -> None:
+    assert entry.spec.name == entry.card.name == entry.name
+    assert set(entry.spec.repeats) == {"fer2013", "rendered"}
+    state = load_file(entry.weights)
+    assert all(v.dtype == torch.float16 for v in state.values() if v.is_floating_point())
+    victim = entry()
+    assert all(p.dtype == torch.float32 for p in victim.parameters())
+    assert entry.card.parameters == sum(p.numel() for p in victim.parameters())
+
+
+@each
+def test_features_are_the_input_of_the_last_linear_layer(entry: Trained) -> None:
+    victim = entry()
+    linear = [m for m in victim.modules() if isinstance(m, torch.nn.Linear)][-1]
+    seen: list[torch.Tensor] = []
+    linear.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    x = torch.rand(3, 1, 48, 48)
+    logits = victim(x)
+    assert linear.out_features == logits.shape[1] == 7
+    assert torch.equal(seen[0], victim.features(x))
+    assert torch.equal(victim.head(seen[0]), logits)
+
+
+@each
+def test_reads_the_rendered_test_split_as_its_card_says(entry: Trained) -> None:
+    told = entry.card.accuracy["rendered test"]["overall"]
+    measured = evaluate_victim(entry(), {"test": Rendered().split("test")})["test"]["overall"]
+    assert measured["value"] >= told["low"]
+    assert measured["n"] == told["n"]
+
+
+@each
+def test_reaches_its_floors(entry: Trained) -> None:
+    """60 % of FER2013 and 90 % of the rendered faces of persons it was not trained on."""
+    accuracy = entry.card.accuracy
+    assert accuracy["fer2013 choice"]["overall"]["value"] >= 0.60
+    assert accuracy["rendered choice"]["overall"]["value"] >= 0.90
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Trained:
+    """The first victim in a folder of its own."""
+    for folder in ("specs", "cards", "weights"):
+        (tmp_path / folder).mkdir()
+        (source,) = (HERE / folder).glob(f"{ZOO[0].name}.*")
+        shutil.copy(source, tmp_path / folder)
+    return Trained(ZOO[0].name, tmp_path)
+
+
+def test_changed_weights_are_refused(copy: Trained) -> None:
+    code = bytearray(copy.weights.read_bytes())
+    code[-1] ^= 1
+    copy.weights.write_bytes(code)
+    with pytest.raises(PriemoError, match="SHA-256") as error:
+        copy()
+    assert "\n" not in str(error.value)
+
+
+def test_cut_or_missing_weights_are_refused(copy: Trained) -> None:
+    copy.weights.write_bytes(copy.weights.read_bytes()[:1000])
+    with pytest.raises(PriemoError, match="SHA-256"):
+        copy()
+    copy.weights.unlink()
+    with pytest.raises(PriemoError, match="missing"):
+        copy()
+
+
+def test_weights_of_another_network_are_refused_by_the_card(copy: Trained) -> None:
+    shutil.copy(ZOO[1].weights, copy.weights)
+    with pytest.raises(PriemoError, match="SHA-256"):
+        copy()
+
+
+def test_a_victim_without_card_says_how_to_train_it(copy: Trained) -> None:
+    copy.card_file.unlink()
+    with pytest.raises(PriemoError, match="priemo-bench train"):
+        copy()
+
+
+def test_a_damaged_card_is_named(copy: Trained) -> None:
+    card = json.loads(copy.card_file.read_text())
+    del card["sha256"]
+    copy.card_file.write_text(json.dumps(card))
+    with pytest.raises(PriemoError, match="sha256"):
+        copy()
+
+
+def test_a_seed_fixes_the_untrained_weights() -> None:
+    def weights() -> np.ndarray:
+        torch.manual_seed(0)
+        return torch.cat([p.detach().flatten() for p in ZOO[0].build().parameters()]).numpy()
+
+    assert np.array_equal(weights(), weights())
