@@ -18,7 +18,7 @@ from priemo_bench.datasets import FaceSet, Split
 from priemo_bench.datasets.draw import draw
 from priemo_bench.defenses import Defense
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Bytes, Floats, Labels, to_float
+from priemo_bench.images import Floats, Labels, to_float
 from priemo_bench.plan import Cell
 from priemo_bench.spec import Spec
 from priemo_bench.victim import as_art, freeze
@@ -161,6 +161,6 @@ def scores(victim: nn.Module, x: Floats) -> Scores:
     return torch.cat(parts).numpy()
 
 
-def read(victim: nn.Module, defense: Defense, images: Bytes) -> npt.NDArray[np.int8]:
-    """(n,) what a victim reads in published images under a defense."""
-    return scores(victim, defense(images)).argmax(1).astype(np.int8)
+def read(victim: nn.Module, x: Floats) -> npt.NDArray[np.int8]:
+    """(n,) what a victim reads in what it is shown, (n, c, h, w) floats in [0, 1]."""
+    return scores(victim, x).argmax(1).astype(np.int8)

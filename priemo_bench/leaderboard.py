@@ -87,7 +87,7 @@ class Tables:
             }  # fmt: skip
             found.append(line)
             outcomes.append(outcome)
-        table = pd.DataFrame(found)
+        table = pd.DataFrame(found, columns=None if found else [*by, "protection_rate"])
         table["rank"] = ranks(table, outcomes, [*GROUP, "targeted"]) if found else None
         return table
 

@@ -10,6 +10,7 @@ rows (seeds), `images` names it: its rows are averaged first, so that seeds neve
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -191,7 +192,7 @@ def paired_bootstrap(
     """
     _, cluster = np.unique(clusters, return_inverse=True)
     n = int(cluster.max()) + 1
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
+    weights = _weights(n, draws, seed)
 
     def means(outcome: Array) -> Outcomes:
         """The plain mean, then one for each draw."""
@@ -205,3 +206,9 @@ def paired_bootstrap(
     difference = means(np.asarray(a, float)) - means(np.asarray(b, float))
     low, high = np.nanpercentile(difference[1:], [2.5, 97.5])
     return Difference(float(difference[0]), float(low), float(high))
+
+
+@lru_cache(maxsize=2)
+def _weights(n: int, draws: int, seed: int) -> Array:
+    """(draws, n) how often each of `n` clusters is drawn: the same for every comparison."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)

@@ -44,7 +44,7 @@ def write_report(out: Path) -> None:
     """Write tables (csv), figures, README.md, index.html and spec.toml from results.parquet."""
     rows = Rows.load(out / "results.parquet")
     tables = Tables(rows)
-    for name in ("leaderboard", "transfer", "defenses", "failures"):
+    for name in ("leaderboard", "methods", "transfer", "defenses", "failures"):
         _csv(getattr(tables, name)(), out / f"{name}.csv")
     write_text(out / "spec.toml", rows.facts["spec"])
     names = save_figures(tables, out / "figures")

@@ -14,15 +14,15 @@ SHORT = ["rank", "attack", "scope", "protection %", "transfer", "worst SSIM", "w
 
 
 def summary(results: Any) -> None:
-    """The methods under the equal budget, failures, and where the rest is."""
+    """The methods under the equal budget, failures, and where the rest is: from the files."""
     console = Console()
-    methods = results.tables.methods()
+    methods = pd.read_csv(results.out / "methods.csv", keep_default_na=False, na_values=[""])
     if len(methods):
         for dataset, part in methods.groupby("dataset", sort=False):
             own = part[(part["budget"] == "equal") & ~part["targeted"]]
             if len(own):
                 _print(console, shown.methods(own)[SHORT], f"{dataset}, equal budget")
-    failed = results.failures()
+    failed = pd.read_csv(results.out / "failures.csv", keep_default_na=False)
     if len(failed):
         _print(console, shown.failures(failed), f"{len(failed)} failed cells")
     console.print(str(results.out / "README.md"), highlight=False)
