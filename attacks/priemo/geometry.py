@@ -1,13 +1,14 @@
-"""The budget as geometry: perturbations d = cut(M * u) with u in a plain body.
+"""The budget as geometry: where a perturbation d may lie, and which way is steepest there.
 
 For a small perturbation d of an image x with window means mu and variances s2,
 
     1 - SSIM(x, x + d) ~ mean over windows of Var_w(d) / (2 s2 + C2) + mean_w(d)^2 / (2 mu^2 + C1)
 
-(Wang et al. 2004 to second order; C1 = .01^2, C2 = .03^2 on [0, 1]). Without the luminance term a
-pixel costs a = sum over the windows that cover it of w / (2 s2 + C2): with m = a^(-1/2) the floor
-is the ball mean(u^2) <= 1 for M = m * sqrt(1 - floor). Without a floor, M = eps and the body is
-the box |u| <= 1.
+(Wang et al. 2004 to second order; C1 = .01^2, C2 = .03^2 on [0, 1]). That is a quadratic form
+d'Qd: with B the Gaussian window, Q = diag(B'a) - B'(a - l)B for a = 1 / (2 s2 + C2) and
+l = 1 / (2 mu^2 + C1). A floor is the ellipsoid d'Qd <= 1 - floor, and steepest descent in it goes
+along -Q^-1 g: texture hides what flat skin shows, and what is smooth over a window costs little.
+Without a floor the cap alone is the box |d| <= eps.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ import math
 import torch
 from torch import Tensor
 
-from priemo_bench.quality import C2, RADIUS, Budget, Reference, unblur
+from priemo_bench.quality import C1, C2, RADIUS, Budget, Reference, blur, unblur
 
 SINGLE_PRECISION = 1e-3
 """Share of the SSIM drop kept back while it is computed in float32."""
+RIDGE = 0.05
+"""What smooth changes cost at least, as a share of what they would cost as contrast."""
+ITERATIONS = 6
+"""Of conjugate gradients, towards Q^-1 g."""
 
 
-class Ball:
-    """mean(u^2) <= radius^2 for each image of a batch: the SSIM floor.
+class Ellipsoid:
+    """d'Qd <= radius^2 (1 - floor) for each image of a batch: the SSIM floor.
 
     A floor holds for the mean over all windows and for the mean without the border. `share` is the
-    part of the latter in the cost of a pixel, `radius` what second order leaves out; both follow
-    the measured SSIM, until both means meet the floor (or the face leaves the border unused).
+    part of the latter in Q, `radius` what second order leaves out; both follow the measured SSIM,
+    until both means meet the floor (or the face leaves the border unused).
     """
 
     def __init__(self, x: Tensor, floor: float) -> None:
@@ -36,17 +41,25 @@ class Ball:
         self.reference = Reference(x)
         inner = torch.zeros_like(x[:1, :1])
         inner[..., RADIUS:-RADIUS, RADIUS:-RADIUS] = 1
-        precision = 1 / (2 * self.reference.variance + C2)
-        self._inner = unblur(precision * inner / inner.mean())
-        self._full = unblur(precision)
+        self._inner = inner / inner.mean()
+        self._contrast = 1 / (2 * self.reference.variance + C2) / x[0].numel()
+        self._luminance = 1 / (2 * self.reference.mean**2 + C1) / x[0].numel()
         self.share = x.new_full((len(x), 1, 1, 1), 0.5)
         self.radius = x.new_ones(len(x), 1, 1, 1)
+        self._weigh()
 
-    @property
-    def weights(self) -> Tensor:
-        """M (n, c, h, w): change of each pixel per unit of u."""
-        cost = self.share * self._inner + (1 - self.share) * self._full
-        return math.sqrt(self.drop) * cost.rsqrt()
+    def _weigh(self) -> None:
+        windows = self.share * self._inner + (1 - self.share)
+        self._diagonal = unblur(windows * self._contrast)
+        self._smooth = windows * (self._contrast * (1 - RIDGE) - self._luminance)
+
+    def form(self, d: Tensor) -> Tensor:
+        """Q d, shape of `d` (n, c, h, w)."""
+        return self._diagonal * d - unblur(self._smooth * blur(d))
+
+    def length(self, d: Tensor) -> Tensor:
+        """(n, 1, 1, 1) of `d`; 1 has the SSIM drop of the floor, to second order."""
+        return (dot(d, self.form(d)).clamp_min(1e-30) / self.drop).sqrt()
 
     def follow(self, published: Tensor) -> Tensor:
         """Adapt to the SSIM of `published` images; (n,) which of them keep the floor."""
@@ -56,39 +69,71 @@ class Ball:
         self.share = (self.share + 0.1 * towards.view(-1, 1, 1, 1)).clamp(0, 0.9)
         ratio = (self.drop / worst.clamp_min(1e-9)).sqrt().clamp(0.8, 1.25)
         self.radius = (self.radius * ratio.view(-1, 1, 1, 1)).clamp(0.2, 4)
+        self._weigh()
         return worst <= self.drop
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """Step of length `radius` that raises a loss with this gradient in u most."""
-        return self.radius * gradient / rms(gradient).clamp_min(1e-20)
+        """Step of length `radius` that raises a loss with this gradient most: along Q^-1 g.
 
-    def project(self, u: Tensor) -> Tensor:
-        """The nearest u inside."""
-        return u * (self.radius / rms(u).clamp_min(1e-20)).clamp(max=1)
+        Conjugate gradients, preconditioned by the diagonal.
+        """
+        rest = gradient / gradient.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-20)
+        solution, along = torch.zeros_like(rest), rest / self._diagonal
+        size = dot(rest, along)
+        for _ in range(ITERATIONS):
+            image = self.form(along)
+            step = size / dot(along, image).clamp_min(1e-30)
+            solution, rest = solution + step * along, rest - step * image
+            scaled = rest / self._diagonal
+            size, previous = dot(rest, scaled), size
+            along = scaled + size / previous.clamp_min(1e-30) * along
+        return self.radius * solution / self.length(solution)
+
+    def project(self, d: Tensor) -> Tensor:
+        """`d` shortened to the boundary where it is outside."""
+        return d * (self.radius / self.length(d)).clamp(max=1)
 
 
 class Box:
-    """|u| <= 1 at each pixel: the cap alone. The same calls as `Ball`."""
+    """|d| <= eps: the cap alone. The same calls as `Ellipsoid`."""
 
     def __init__(self, x: Tensor, eps: float) -> None:
-        self.weights = x.new_full((1, 1, 1, 1), eps)
+        self.eps = eps
 
     def follow(self, published: Tensor) -> Tensor:
         return torch.ones(len(published), dtype=torch.bool, device=published.device)
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        return gradient.sign()
+        return self.eps * gradient.sign()
 
-    def project(self, u: Tensor) -> Tensor:
-        return u.clamp(-1, 1)
+    def project(self, d: Tensor) -> Tensor:
+        return d.clamp(-self.eps, self.eps)
 
 
-def body(x: Tensor, budget: Budget) -> Ball | Box:
+def body(x: Tensor, budget: Budget) -> Ellipsoid | Box:
     """The body of a budget around images `x` (n, c, h, w); it has a floor or a cap."""
     if budget.ssim_floor is not None:
-        return Ball(x, budget.ssim_floor)
+        return Ellipsoid(x, budget.ssim_floor)
     assert budget.eps is not None
     return Box(x, budget.eps)
+
+
+def weights(x: Tensor, budget: Budget) -> Tensor:
+    """M for perturbations d = M * u that images share in u, mean(u^2) <= 1 or |u| <= 1.
+
+    With a floor, each image's own m = (B'a)^(-1/2), the diagonal of Q: M has the SSIM drop of the
+    floor where u has no local mean. Without one, eps.
+    """
+    if budget.ssim_floor is None:
+        assert budget.eps is not None
+        return x.new_full((1, 1, 1, 1), budget.eps)
+    contrast = 1 / (2 * Reference(x).variance + C2)
+    return math.sqrt(1 - budget.ssim_floor) * unblur(contrast).rsqrt()
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """(n, c, h, w) twice to (n, 1, 1, 1) inner products."""
+    return (a * b).sum((1, 2, 3), keepdim=True)
 
 
 def rms(u: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from priemo_bench.attacks.priemo.geometry import body, cut
+from priemo_bench.attacks.priemo.geometry import body, cut, rms
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.quality import Budget, match_budget
 
@@ -39,11 +39,10 @@ def protect(x: Tensor, y: Tensor, objective: Objective, budget: Budget, steps: i
         seen = seen.detach()
         better = shape.follow(seen) & (score < best_score)
         best[better], best_score[better] = seen[better], score[better]
-        weights = shape.weights
-        velocity = MOMENTUM * velocity + shape.steepest(gradient * weights)
+        # an exponential mean of gradients of one size; steepest() takes care of the rest
+        velocity = MOMENTUM * velocity + gradient / rms(gradient).clamp_min(1e-20)
         length = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(steps - 1, 1)
-        u = shape.project(d / weights - length * shape.steepest(velocity))
-        d = cut(weights * u, budget)
+        d = cut(shape.project(d - length * shape.steepest(velocity)), budget)
     last = _land(x, d, budget)
     with torch.no_grad():
         better = objective(last, y)[1] < best_score

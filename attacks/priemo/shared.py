@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from priemo_bench.attacks.priemo.geometry import body, cut, rms
+from priemo_bench.attacks.priemo.geometry import cut, rms, weights
 from priemo_bench.attacks.priemo.image import quantise
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.images import Bytes, Floats, publish
@@ -46,8 +46,7 @@ def learn(
             order = torch.cat([order, torch.randperm(len(x), generator=generator)])
         rows, order = order[:batch_size].to(x.device), order[batch_size:]
         part = u.detach().requires_grad_()
-        shape = body(x[rows], budget)
-        seen = x[rows] + cut(shape.weights * part[groups[rows]], budget)
+        seen = x[rows] + cut(weights(x[rows], budget) * part[groups[rows]], budget)
         seen = seen + (quantise(seen) - seen).detach()
         loss = objective(seen, y[rows])[0].mean()
         gradient = torch.autograd.grad(loss, part)[0]
@@ -74,7 +73,7 @@ def add(x: Floats, u: Tensor, groups: np.ndarray, budget: Budget, stretch: float
     Without an SSIM floor this is a plain add and clip.
     """
     images = torch.from_numpy(x)
-    change = cut(body(images, budget).weights * u.cpu()[torch.from_numpy(groups)], budget)
+    change = cut(weights(images, budget) * u.cpu()[torch.from_numpy(groups)], budget)
     protected = (images + change).clamp_(0, 1).numpy()
     if budget.ssim_floor is None:
         return protected

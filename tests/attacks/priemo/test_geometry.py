@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from priemo_bench.attacks.priemo.geometry import Ball, Box, cut, rms
+from priemo_bench.attacks.priemo import geometry
+from priemo_bench.attacks.priemo.geometry import Box, Ellipsoid, cut, dot, rms, weights
 from priemo_bench.quality import Budget
 
 
@@ -14,13 +15,30 @@ def smooth_faces(n: int = 4, side: int = 48) -> torch.Tensor:
     return torch.nn.functional.interpolate(coarse, side, mode="bicubic").clamp(0.1, 0.9)
 
 
-@pytest.mark.parametrize("floor", [0.999, 0.997])
-def test_a_perturbation_on_the_ball_has_the_ssim_drop_of_the_floor(floor: float) -> None:
+def noise(x: torch.Tensor, seed: int = 1) -> torch.Tensor:
+    return torch.randn(x.shape, generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
+
+
+@pytest.mark.parametrize("smoothing", [0, 1, 3])
+def test_the_form_is_the_ssim_drop_of_rough_and_smooth_changes(
+    smoothing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(geometry, "RIDGE", 0.0)
     x = smooth_faces()
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
-    ball = Ball(x, floor)
-    inner, full = ball.reference.ssim(x + ball.weights * noise / rms(noise))
-    assert (1 - (inner + full) / 2).tolist() == pytest.approx([1 - floor] * len(x), rel=0.1)
+    d = noise(x)
+    for _ in range(smoothing):
+        d = geometry.blur(d)
+    body = Ellipsoid(x, 0.999)
+    inner, full = body.reference.ssim(x + d / body.length(d))
+    assert (1 - (inner + full) / 2).tolist() == pytest.approx([0.001] * len(x), rel=0.1)
+
+
+@pytest.mark.parametrize("floor", [0.999, 0.997])
+def test_shared_weights_have_the_ssim_drop_of_the_floor(floor: float) -> None:
+    x = smooth_faces()
+    u = noise(x) / rms(noise(x))
+    drop = 1 - Ellipsoid(x, floor).reference.ssim(x + weights(x, Budget(floor, None)) * u)[1]
+    assert drop.tolist() == pytest.approx([1 - floor] * len(x), rel=0.1)
 
 
 def test_following_the_measured_drop_makes_both_means_meet_the_floor() -> None:
@@ -28,33 +46,47 @@ def test_following_the_measured_drop_makes_both_means_meet_the_floor() -> None:
     x = smooth_faces()
     wish = torch.zeros_like(x)
     wish[..., 8:40, 8:40] = 1
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
-    gradient = noise * (wish + 0.3)
-    ball = Ball(x, 0.997)
+    gradient = noise(x) * (wish + 0.3)
+    body = Ellipsoid(x, 0.997)
     for _ in range(30):
-        seen = x + ball.weights * ball.steepest(gradient * ball.weights)
-        ball.follow(seen)
-    drops = torch.stack([1 - mean for mean in ball.reference.ssim(seen)])
+        seen = x + body.steepest(gradient)
+        body.follow(seen)
+    drops = torch.stack([1 - mean for mean in body.reference.ssim(seen)])
     assert drops.flatten().tolist() == pytest.approx([0.003] * 8, rel=0.05)
 
 
+def test_steepest_is_the_closed_form_optimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough conjugate gradients solve Q z = g, so that z is along Q^-1 g."""
+    monkeypatch.setattr(geometry, "ITERATIONS", 200)
+    x = smooth_faces(1, 16)
+    body = Ellipsoid(x, 0.997)
+    gradient = noise(x)
+    basis = torch.eye(256, dtype=x.dtype).view(256, 1, 16, 16)
+    q = torch.cat([body.form(column[None]) for column in basis]).view(256, 256)
+    best = torch.linalg.solve(q, gradient.flatten())
+    found = body.steepest(gradient).flatten()
+    assert torch.nn.functional.cosine_similarity(best, found, dim=0) > 0.9999
+    assert torch.allclose(q, q.T, atol=1e-9 * float(q.abs().max()))
+
+
 @pytest.mark.parametrize(
-    "shape", [Ball(smooth_faces(1, 16), 0.997), Box(smooth_faces(1, 16), 0.03)]
+    "body", [Ellipsoid(smooth_faces(1, 16), 0.997), Box(smooth_faces(1, 16), 0.03)]
 )
-def test_steepest_maximises_a_linear_loss_over_the_body(shape: Ball | Box) -> None:
-    gradient = torch.randn(1, 1, 16, 16, generator=torch.Generator().manual_seed(2))
-    others = torch.randn(200, 1, 16, 16, generator=torch.Generator().manual_seed(3))
-    best = (gradient * shape.project(shape.steepest(gradient))).sum()
-    inside = torch.cat([shape.project(other[None] * 100) for other in others])
-    assert ((gradient * inside).sum((1, 2, 3)) <= best + 1e-3).all()
+def test_steepest_beats_other_directions(body: Ellipsoid | Box) -> None:
+    x = smooth_faces(1, 16)
+    gradient = noise(x)
+    best = dot(gradient, body.project(body.steepest(gradient)))
+    others = [dot(gradient, body.project(noise(x, seed) * 100)) for seed in range(2, 60)]
+    assert (torch.cat(others) < best).all()
 
 
 def test_projection_leaves_what_is_inside() -> None:
     x = smooth_faces(1, 16)
-    u = torch.full_like(x, 0.5)
-    assert torch.equal(Ball(x, 0.9).project(u), u)
-    assert torch.equal(Box(x, 0.1).project(u), u)
-    assert rms(Ball(x, 0.9).project(u * 10)).item() == pytest.approx(1)
+    body = Ellipsoid(x, 0.9)
+    d = noise(x) / body.length(noise(x))
+    assert torch.equal(body.project(d * 0.5), d * 0.5)
+    assert body.length(body.project(d * 10)).item() == pytest.approx(1)
+    assert Box(x, 0.1).project(d * 1000).abs().max() == 0.1
 
 
 def test_cut_keeps_whole_grey_levels() -> None:
