@@ -104,7 +104,7 @@ class Benchmark:
         from priemo_bench.lab import Lab
         from priemo_bench.plan import cells
         from priemo_bench.progress import bar
-        from priemo_bench.report import save_grid, write_report
+        from priemo_bench.report import is_written, save_grid, write_report
         from priemo_bench.rows import Rows, gather
         from priemo_bench.store import Store
 
@@ -115,7 +115,7 @@ class Benchmark:
         open_cells = [cell for cell in plan if not finished(cell, lab, store)]
         request = _digest(self.spec, [cell.key for cell in plan])
         results = self.out / "results.parquet"
-        if open_cells or Rows.request(results) != request:
+        if open_cells or not is_written(self.out) or Rows.request(results) != request:
             with bar(len(open_cells), progress) as shown:
                 run_cells(open_cells, lab, store, self.jobs, shown)
             rows = gather(plan, lab, store)

@@ -15,7 +15,7 @@ from priemo_bench.store import Store, write
 SHOWABLE = ("rendered",)
 """Data sets without photographs of persons: only their faces are ever put on a page."""
 AMPLIFIED = 20
-ROWS, GAP = 6, 4
+ATTACKS, GAP = 4, 4
 
 
 def save_grid(cells: Sequence[Cell], lab: Lab, store: Store) -> None:
@@ -30,7 +30,7 @@ def save_grid(cells: Sequence[Cell], lab: Lab, store: Store) -> None:
             chosen.setdefault(cell.attack, cell)
     if not chosen:
         return
-    cells = list(chosen.values())[:ROWS]
+    cells = list(chosen.values())[:ATTACKS]
     columns = [_strip(cell, lab, store) for cell in cells]
     bands = [columns[0][0], *(band for strip in columns for band in strip[1:])]
     _save(bands, store)

@@ -58,6 +58,12 @@ def write_report(out: Path) -> None:
     write_text(out / "index.html", _render("page.html.jinja", context, escape=True))
 
 
+def is_written(out: Path) -> bool:
+    """Whether the page, which is written last, is as new as the rows."""
+    rows, page = out / "results.parquet", out / "index.html"
+    return rows.is_file() and page.is_file() and page.stat().st_mtime >= rows.stat().st_mtime
+
+
 def sections(tables: Tables) -> list[Section]:
     """What the page shows, data set by data set."""
     methods, board = tables.methods(), tables.leaderboard()

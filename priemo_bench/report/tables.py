@@ -63,7 +63,9 @@ def _within(line: pd.Series) -> str:
 def methods(table: pd.DataFrame) -> pd.DataFrame:
     """Methods, pooled over surrogates, best first."""
     order = table.assign(place=table["rank"].fillna(10**6))
-    order = order.sort_values(["place", "protection_rate"], ascending=[True, False])
+    order = order.sort_values(
+        ["threat", "place", "protection_rate"], ascending=[False, True, False], kind="stable"
+    )
     return _shown(
         order,
         {

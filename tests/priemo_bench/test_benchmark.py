@@ -173,6 +173,9 @@ def test_finished_cells_are_never_computed_again(
     spec = toy_spec("shift", "nothing")
     first = Benchmark(spec, out=tmp_path).run().leaderboard()
     assert len(calls) == 2
+    (tmp_path / "index.html").unlink()  # as if killed before the page was written
+    Benchmark(spec, out=tmp_path).run()
+    assert (tmp_path / "index.html").is_file()
     written = (tmp_path / "README.md").stat().st_mtime_ns
     monkeypatch.setattr(lab_module, "scores", None)  # no victim may be asked
     second = Benchmark(spec, out=tmp_path).run().leaderboard()
