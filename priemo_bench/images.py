@@ -54,7 +54,7 @@ def check_bytes(x: object, name: str = "x") -> Bytes:
     x = _check_layout(x, name)
     if x.dtype != np.uint8:
         raise PriemoError(f"{name} is {x.dtype}; published images are uint8")
-    return x
+    return x.astype(np.uint8, copy=False)
 
 
 def publish(x: object, name: str = "x") -> Bytes:

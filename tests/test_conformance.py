@@ -36,8 +36,16 @@ def _attack(name: str, channels: int) -> testing.AttackCase:
     return toy_case(registry.get("attacks", name), channels)
 
 
+# ART adds to its noise only when the inner attack changes a reading: on the toy victim these three
+# never do, so their perturbation stays zero (tests/attacks/test_art_universal.py sees them work).
+ZERO_ON_TOYS = {"uap-fgsm", "uap-pgd", "uap-targeted"}
+NEED_A_PERTURBATION = {"its_knob_turns", "seeds_matter", "aims_at_its_target"}
+
+
 @pytest.mark.parametrize("channels", [1, 3], ids=["grey", "rgb"])
 @pytest.mark.parametrize("rule", testing.ATTACK_RULES, ids=_name)
 @pytest.mark.parametrize("name", registry.names("attacks"))
 def test_attack(name: str, rule: Callable[[testing.AttackCase], None], channels: int) -> None:
+    if name in ZERO_ON_TOYS and rule.__name__ in NEED_A_PERTURBATION:
+        pytest.xfail("ART's noise stays zero on the toy victim")
     rule(_attack(name, channels))

@@ -23,7 +23,7 @@ MEAN, STD = 0.508, 0.255
 def vgg(num_classes: int, in_chans: int, layers: list[int | str]) -> VGG:
     """timm's VGG with batch norm and any `layers` (widths, "M" for pooling), one linear layer."""
     net = VGG(layers, num_classes, in_chans, norm_layer=nn.BatchNorm2d, mlp_ratio=1 / 4096)
-    net.pre_logits = nn.Identity()
+    net.pre_logits = nn.Identity()  # type: ignore[assignment]
     net.head = ClassifierHead(net.num_features, num_classes)
     return net
 
@@ -100,6 +100,7 @@ class TimmVictim(Victim):
     ) -> None:
         super().__init__(size, channels, (MEAN,) * channels, (STD,) * channels)
         arguments = {"num_classes": len(EMOTIONS), "in_chans": channels, **(options or {})}
+        self.net: Any
         if architecture in BUILDERS:
             self.net = BUILDERS[architecture](**arguments)
         else:
@@ -107,7 +108,8 @@ class TimmVictim(Victim):
         said = [f"{name} {_told(value)}" for name, value in (options or {}).items()]
         self.architecture = f"timm {type(self.net).__name__} ({', '.join([architecture, *said])})"
         for path, stride in (strides or {}).items():
-            self.net.get_submodule(path).stride = (stride, stride)
+            convolution: Any = self.net.get_submodule(path)
+            convolution.stride = (stride, stride)
         for path in skipped:
             parent, _, name = path.rpartition(".")
             setattr(self.net.get_submodule(parent), name, nn.Identity())
@@ -117,11 +119,13 @@ class TimmVictim(Victim):
 
     def embed(self, x: Tensor) -> Tensor:
         """Network input (n, channels, size, size) to features (n, d)."""
-        return self.net.forward_head(self.net.forward_features(x), pre_logits=True)
+        features: Tensor = self.net.forward_head(self.net.forward_features(x), pre_logits=True)
+        return features
 
     def head(self, f: Tensor) -> Tensor:
         """Features (n, d) to logits (n, 7)."""
-        return self.net.get_classifier()(f)
+        logits: Tensor = self.net.get_classifier()(f)
+        return logits
 
 
 def _told(value: object) -> str:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from priemo_bench.leaderboard import Tables
 
 DPI = 110
+FAMILIES = ("per-image", "universal", "cryptographic", "transform", "control")
+NAMED_FROM = 0.1
+"""Points below this protection lie on each other: they get no name."""
 
 
 def save_figures(tables: Tables, folder: Path) -> list[str]:
@@ -71,15 +74,16 @@ def _scatter(axis: Any, table: pd.DataFrame, budget: str, floor: float | None) -
 
     table = table.assign(drop=table["ssim_drop"].clip(lower=1e-5))
     sns.scatterplot(
-        table, x="drop", y="protection_rate", hue="family", style="threat", s=55, ax=axis
-    )
+        table, x="drop", y="protection_rate", hue="family", style="threat", s=55, ax=axis,
+        palette=dict(zip(FAMILIES, sns.color_palette(), strict=False)),
+    )  # fmt: skip
     low = table["protection_rate"] - table["protection_low"]
     high = table["protection_high"] - table["protection_rate"]
     axis.errorbar(
         table["drop"], table["protection_rate"], yerr=[low.clip(lower=0), high.clip(lower=0)],
         fmt="none", ecolor="0.7", linewidth=0.8, zorder=0,
     )  # fmt: skip
-    for _, line in table.iterrows():
+    for _, line in table[table["protection_rate"] >= NAMED_FROM].iterrows():
         axis.annotate(
             _label(line), (line["drop"], line["protection_rate"]), fontsize=6,
             xytext=(3, 3), textcoords="offset points",

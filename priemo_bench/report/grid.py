@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from priemo_bench.images import Bytes
+from priemo_bench.images import EMOTIONS, Bytes
 from priemo_bench.lab import Lab
 from priemo_bench.plan import Cell
 from priemo_bench.store import Store, write
@@ -16,10 +16,13 @@ SHOWABLE = ("rendered",)
 """Data sets without photographs of persons: only their faces are ever put on a page."""
 AMPLIFIED = 20
 ATTACKS, GAP = 4, 4
+LEFT, TOP = 110, 16
+"""Pixels for the names of attacks and emotions."""
+COLOURS = 128
 
 
 def save_grid(cells: Sequence[Cell], lab: Lab, store: Store) -> None:
-    """Write figures/grid.png: a face per emotion in a column, an attack per pair of rows.
+    """Write figures/grid.png: a face per emotion in a column, two rows for each attack.
 
     The top row are the originals. Nothing is written where no showable cell is finished.
     """
@@ -28,15 +31,15 @@ def save_grid(cells: Sequence[Cell], lab: Lab, store: Store) -> None:
         showable = cell.dataset in SHOWABLE and cell.target < 0 and cell.budget == "equal"
         if showable and cell.scale != "one" and cell.attack != "nothing" and store.done(cell.key):
             chosen.setdefault(cell.attack, cell)
-    if not chosen:
-        return
-    cells = list(chosen.values())[:ATTACKS]
-    columns = [_strip(cell, lab, store) for cell in cells]
-    bands = [columns[0][0], *(band for strip in columns for band in strip[1:])]
-    _save(bands, store)
+    bands: dict[str, Bytes] = {}
+    for name, cell in list(chosen.items())[:ATTACKS]:
+        x, change, y = _faces(cell, lab, store)
+        bands |= {"original": x, f"{name}\nchange x{AMPLIFIED}": change, name: y}
+    if bands:
+        _save(_sheet(bands), store)
 
 
-def _strip(cell: Cell, lab: Lab, store: Store) -> tuple[Bytes, Bytes, Bytes]:
+def _faces(cell: Cell, lab: Lab, store: Store) -> tuple[Bytes, Bytes, Bytes]:
     """Original, amplified change, protected: one face per emotion, (7, 3, h, w) each."""
     faces = lab.test_faces(cell)
     _, rows = np.unique(faces.labels, return_index=True)
@@ -46,16 +49,25 @@ def _strip(cell: Cell, lab: Lab, store: Store) -> tuple[Bytes, Bytes, Bytes]:
     return x, change.clip(0, 255).astype(np.uint8), y
 
 
-def _save(bands: Sequence[Bytes], store: Store) -> None:
-    n, channels, height, width = bands[0].shape
-    sheet = np.full(
-        (len(bands) * (height + GAP) - GAP, n * (width + GAP) - GAP, channels), 255, np.uint8
-    )
-    for i, band in enumerate(bands):
+def _sheet(bands: dict[str, Bytes]) -> Image.Image:
+    n, _, height, width = next(iter(bands.values())).shape
+    size = (LEFT + n * (width + GAP), TOP + len(bands) * (height + GAP))
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for j, emotion in enumerate(EMOTIONS[:n]):
+        draw.text((LEFT + j * (width + GAP), 2), emotion, fill="black")
+    for i, (name, band) in enumerate(bands.items()):
+        top = TOP + i * (height + GAP)
+        draw.text((2, top + height // 2), name, fill="black")
         for j, image in enumerate(band):
-            top, left = i * (height + GAP), j * (width + GAP)
-            sheet[top : top + height, left : left + width] = image.transpose(1, 2, 0)
-    picture = Image.fromarray(sheet if channels == 3 else sheet[..., 0])
-    picture = picture.quantize(256) if channels == 3 else picture
+            pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+            sheet.paste(
+                Image.fromarray(np.ascontiguousarray(pixels)), (LEFT + j * (width + GAP), top)
+            )
+    return sheet
+
+
+def _save(sheet: Image.Image, store: Store) -> None:
+    picture = sheet.quantize(COLOURS)
     path = store.out / "figures" / "grid.png"
     write(path, lambda file: picture.save(file, "PNG", optimize=True))

@@ -1,6 +1,6 @@
 """What the recognisers at hand read in the rendered faces, written into the data set's page.
 
-    python -m priemo_bench.datasets.rendering.page
+python -m priemo_bench.datasets.rendering.page
 """
 
 from __future__ import annotations
