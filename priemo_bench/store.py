@@ -47,7 +47,7 @@ def telling(path: Path) -> Iterator[None]:
 
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Write a file aside with `fill` and move it into place, so that it is whole or not there."""
-    aside = path.with_name(f"{path.name}.part")
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     with telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

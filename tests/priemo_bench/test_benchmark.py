@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from priemo_bench import lab as lab_module
 from priemo_bench.benchmark import Benchmark
@@ -274,6 +275,18 @@ def test_a_report_is_made_again_from_the_rows_alone(tmp_path: Path) -> None:
     assert (alone / "README.md").read_text() == page
     with pytest.raises(PriemoError, match="does not exist"):
         Rows.load(tmp_path / "results.parquet")
+
+
+@pytest.mark.usefixtures("world")
+def test_pictures_are_shown_of_made_up_persons_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Benchmark(toy_spec("gradient"), out=tmp_path / "a").run()
+    assert not (tmp_path / "a/figures/grid.png").exists()
+    monkeypatch.setattr("priemo_bench.report.grid.SHOWABLE", ("toys",))
+    Benchmark(toy_spec("gradient"), out=tmp_path / "b").run()
+    assert Image.open(tmp_path / "b/figures/grid.png").size == (110 + 7 * 36, 16 + 3 * 36)
+    assert "grid.png" in (tmp_path / "b/README.md").read_text()
 
 
 @pytest.mark.usefixtures("world")
