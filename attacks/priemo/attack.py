@@ -47,6 +47,8 @@ class PriEMO(EvasionAttack):
         layer: submodule whose output are the features; None finds them (see `Surrogate`).
         loss: "feature" (cosine margins to the universal feature vectors), "logit", or "both".
         steps: passes per image (scope image), or passes over the fit images (other scopes).
+        restarts: times that an image starts again towards another emotion while a surrogate still
+            reads its own (scope image, untargeted).
         delta: `converged` when the fooling rate on the fit images is above 1 - delta.
         random_state: seed of the mini-batches (scopes class and universal).
 
@@ -56,8 +58,8 @@ class PriEMO(EvasionAttack):
 
     attack_params = [  # noqa: RUF012 (ART's own declaration)
         *EvasionAttack.attack_params,
-        "scope", "targeted", "ssim_floor", "eps", "surrogates", "layer", "loss", "steps", "delta",
-        "batch_size", "random_state", "verbose",
+        "scope", "targeted", "ssim_floor", "eps", "surrogates", "layer", "loss", "steps",
+        "restarts", "delta", "batch_size", "random_state", "verbose",
     ]  # fmt: skip
     _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
 
@@ -72,6 +74,7 @@ class PriEMO(EvasionAttack):
         layer: str | None = None,
         loss: Loss = "both",
         steps: int = 25,
+        restarts: int = 6,
         delta: float = 0.2,
         batch_size: int = 128,
         random_state: int | None = None,
@@ -86,6 +89,7 @@ class PriEMO(EvasionAttack):
         self.layer = layer
         self.loss = loss
         self.steps = steps
+        self.restarts = restarts
         self.delta = delta
         self.batch_size = batch_size
         self.random_state = random_state
@@ -202,7 +206,7 @@ class PriEMO(EvasionAttack):
         objective.check(labels)
         parts = list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
         done = [
-            protect(part, own, objective, self.budget, self.steps).cpu().numpy()
+            protect(part, own, objective, self.budget, self.steps, self.restarts).cpu().numpy()
             for part, own in track(parts, "Pri-EMO", disable=not self.verbose, transient=True)
         ]
         return np.concatenate(done)
@@ -268,10 +272,10 @@ class PriEMO(EvasionAttack):
         if self.ssim_floor is None and self.eps is None:
             raise PriemoError("ssim_floor and eps are both None; give one of them, or both")
         _ = self.budget  # checks both
-        for name in ("steps", "batch_size"):
+        for name, low in (("steps", 1), ("batch_size", 1), ("restarts", 0)):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            require(whole and value >= 1, name, value, "a whole number from 1")
+            require(whole and value >= low, name, value, f"a whole number from {low}")
         require(0 <= self.delta <= 1, "delta", self.delta, "in [0, 1]")
         for name in ("targeted", "verbose"):
             value = getattr(self, name)

@@ -24,7 +24,7 @@ SINGLE_PRECISION = 1e-3
 """Share of the SSIM drop kept back while it is computed in float32."""
 RIDGE = 0.05
 """What smooth changes cost at least, as a share of what they would cost as contrast."""
-ITERATIONS = 6
+ITERATIONS = 3
 """Of conjugate gradients, towards Q^-1 g."""
 
 

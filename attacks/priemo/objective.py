@@ -32,10 +32,16 @@ CONFIDENCE = 0.5
 """An image counts as done once its margin is beyond -CONFIDENCE times a clean face's margin."""
 
 
-def margin(scores: Tensor, y: Tensor, targeted: bool) -> Tensor:
-    """(n, k) scores and (n,) labels or targets to (n,) margins, negative once protected."""
+def margin(scores: Tensor, y: Tensor, targeted: bool, towards: Tensor | None = None) -> Tensor:
+    """(n, k) scores and (n,) labels or targets to (n,) margins, negative once protected.
+
+    Untargeted, `towards` (n,) is the one other emotion that counts; None is the best of all.
+    """
     chosen = scores.gather(1, y[:, None]).squeeze(1)
-    others = scores.scatter(1, y[:, None], -torch.inf).amax(1)
+    if towards is not None:
+        others = scores.gather(1, towards[:, None]).squeeze(1)
+    else:
+        others = scores.scatter(1, y[:, None], -torch.inf).amax(1)
     return others - chosen if targeted else chosen - others
 
 
@@ -122,27 +128,45 @@ class Objective:
                     "target; fit on faces of every emotion"
                 )
 
-    def margins(self, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor | None, Tensor]]:
+    def margins(
+        self, x: Tensor, y: Tensor, towards: Tensor | None = None
+    ) -> Iterator[tuple[Tensor | None, Tensor]]:
         """Per surrogate the scaled feature margins (None for loss "logit") and logit margins."""
         for surrogate, vectors in zip(self.surrogates, self.vectors, strict=True):
             features, logits = surrogate(x)
-            own = margin(logits, y, self.targeted) / vectors.logit_scale
+            own = margin(logits, y, self.targeted, towards) / vectors.logit_scale
             if self.loss == "logit":
                 yield None, own
                 continue
             cosines = vectors.cosines(features)
             if not self.targeted:  # an own emotion without a vector cannot be left: nearest counts
                 cosines = cosines.masked_fill(~vectors.present, -2.0)
-            yield margin(cosines, y, self.targeted) / vectors.feature_scale, own
+            yield margin(cosines, y, self.targeted, towards) / vectors.feature_scale, own
 
-    def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def nearest(self, x: Tensor, y: Tensor) -> Tensor:
+        """(n, k - 1) the emotions other than `y`, the one that the surrogates read next first."""
+        with torch.no_grad():
+            pairs = zip(self.surrogates, self.vectors, strict=True)
+            scores = torch.stack([s(x)[1] / v.logit_scale for s, v in pairs]).sum(0)
+        others = scores.scatter(1, y[:, None], -torch.inf)
+        return others.argsort(1, descending=True)[:, :-1]
+
+    def missed(self, x: Tensor, y: Tensor) -> Tensor:
+        """(n,) whether some surrogate still reads the label, or does not read the target."""
+        with torch.no_grad():
+            read = torch.stack([surrogate(x)[1].argmax(1) for surrogate in self.surrogates])
+        return ((read != y) if self.targeted else (read == y)).any(0)
+
+    def __call__(
+        self, x: Tensor, y: Tensor, towards: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Images (n, c, h, w), labels or targets (n,) to the loss (n,) and the score (n,).
 
         The loss is to be differentiated; the score ranks results by the logits alone, since a
         recogniser's reading is what protection is judged by.
         """
         loss = score = torch.zeros(len(x), device=x.device)
-        for feature, logit in self.margins(x, y):
+        for feature, logit in self.margins(x, y, towards):
             score = score + self.pressure(logit)
             if feature is not None:
                 loss = loss + self.pressure(feature)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 FORMAT = "priemo-1"
 SETTINGS = (
-    "scope", "targeted", "ssim_floor", "eps", "layer", "loss", "steps", "delta", "batch_size",
-    "random_state", "fooling_rate",
+    "scope", "targeted", "ssim_floor", "eps", "layer", "loss", "steps", "restarts", "delta",
+    "batch_size", "random_state", "fooling_rate",
 )  # fmt: skip
 
 

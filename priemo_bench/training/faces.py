@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from priemo_bench.datasets import FaceSet
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Bytes
+from priemo_bench.images import EMOTIONS, Bytes
 from priemo_bench.training.augment import augment, equalised
 from priemo_bench.training.spec import Augmentation, TrainingSpec
 from priemo_bench.victim import GREY, Victim
@@ -70,6 +70,12 @@ class Pool:
             torch.from_numpy(np.concatenate(labels)),
             torch.from_numpy(np.concatenate(rows)),
         )
+
+    def weights(self, balance: float) -> Tensor:
+        """(7,) loss weight per emotion, number of faces to the power -balance; 1 on average."""
+        counts = torch.bincount(self.labels[self.rows], minlength=len(EMOTIONS)).clamp_min(1)
+        weights = counts.double() ** -balance
+        return (weights * (counts.sum() / (counts * weights).sum())).float()
 
     def batches(self, size: int, augmentation: Augmentation) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch in random order: augmented (n, c, s, s) in [0, 1], labels (n,)."""

@@ -103,15 +103,20 @@ class Training:
         averaging = get_ema_multi_avg_fn(self.spec.decay)
         self.average = AveragedModel(self.net, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = _optimizer(self.net, self.spec)
+        self.weights = self.pool.weights(self.spec.balance).to(self.device)
         self.curve: list[dict[str, float]] = []
         self.key = self._key()
         if (self.out / CHECKPOINT).exists():
             self._load()
 
     def _key(self) -> str:
-        """What a checkpoint must agree on: spec and training faces."""
+        """What a checkpoint must agree on: spec and training faces.
+
+        Not on `more`: a finished training goes on with a further schedule.
+        """
         faces = [self.sets[name].fingerprint for name in self.spec.repeats]
-        return sha256(" ".join([self.spec.model_dump_json(), *faces]).encode()).hexdigest()
+        spec = self.spec.model_dump_json(exclude={"more"})
+        return sha256(" ".join([spec, *faces]).encode()).hexdigest()
 
     def _load(self) -> None:
         path = self.out / CHECKPOINT
@@ -146,7 +151,7 @@ class Training:
 
     def _step(self, x: Tensor, y: Tensor) -> Tensor:
         loss = nn.functional.cross_entropy(
-            self.net(x), y, label_smoothing=self.spec.label_smoothing
+            self.net(x), y, self.weights, label_smoothing=self.spec.label_smoothing
         )
         self.optimizer.zero_grad()
         loss.backward()

@@ -51,6 +51,8 @@ class TrainingSpec(_Strict):
         choice: the data set whose `choice` split picks the epoch.
         epochs: of the main schedule; `more` has the epochs of each further one, a half cosine
             from half the rate, for a network that the first left short.
+        balance: loss of an emotion's faces is weighted by their number to the power -balance: 0
+            leaves it, 1 makes the rarest count as much as the commonest.
         decay: of the exponential moving average of the weights, per step.
     """
 
@@ -67,6 +69,7 @@ class TrainingSpec(_Strict):
     weight_decay: float = Field(ge=0)
     warmup: float = Field(default=0.2, ge=0, lt=1)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    balance: float = Field(default=0, ge=0, le=1)
     decay: float = Field(default=0.998, ge=0, lt=1)
     augmentation: Augmentation
 

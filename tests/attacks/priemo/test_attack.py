@@ -159,6 +159,33 @@ def test_several_surrogates_are_all_fooled(model: Templates, faces: np.ndarray) 
         assert (classifier.predict(protected).argmax(1) != clean).mean() > 0.9
 
 
+class Valley(nn.Module):
+    """Class 1 is nearest to the own class 0 but saturates below it; class 2 can be reached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(CLASSES, CLASSES, bias=False)
+        self.fc.weight.data = torch.eye(CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = x[..., : SIDE // 2].mean((1, 2, 3)), x[..., SIDE // 2 :].mean((1, 2, 3))
+        near = 0.9 + (left - 0.5).clamp(-0.01, 0.01)
+        out: torch.Tensor = self.fc(
+            torch.stack([torch.ones_like(left), near, 60 * (right - 0.5)], 1)
+        )
+        return out
+
+
+def test_restarts_find_the_emotion_that_can_be_reached() -> None:
+    classifier, grey = wrap(Valley()), np.full((2, 1, SIDE, SIDE), 128 / 255, np.float32)
+    own = np.zeros(2, np.int64)
+    bounds: dict[str, Any] = {"scope": "image", "loss": "logit", "ssim_floor": None, "eps": 8 / 255}
+    stuck = make(classifier, restarts=0, **bounds).generate(grey, own)
+    assert (classifier.predict(stuck).argmax(1) == 0).all()
+    free = make(classifier, restarts=2, **bounds).generate(grey, own)
+    assert (classifier.predict(free).argmax(1) == 2).all()
+
+
 def test_results_do_not_depend_on_the_batch_size(classifier: Any, faces: np.ndarray) -> None:
     y = classifier.predict(faces).argmax(1)
     results = [
@@ -208,6 +235,7 @@ def test_a_universal_perturbation_needs_no_classifier(
         ({"eps": 8.0}, "eps"),
         ({"steps": 0}, "steps"),
         ({"batch_size": 2.5}, "batch_size"),
+        ({"restarts": -1}, "restarts"),
         ({"delta": 2}, "delta"),
         ({"targeted": 1}, "targeted"),
     ],

@@ -18,6 +18,12 @@ def test_margin_targeted_is_best_other_minus_target() -> None:
     assert margin(scores, torch.tensor([1, 1]), targeted=True).tolist() == [2.0, -1.0]
 
 
+def test_margin_towards_one_emotion_is_own_minus_that_one() -> None:
+    scores = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
+    towards = torch.tensor([1, 0])
+    assert margin(scores, torch.tensor([0, 2]), False, towards).tolist() == [2.0, 4.0]
+
+
 def test_universal_vectors_are_the_class_directions_from_the_centre() -> None:
     features = torch.tensor([[2.0, 0.0], [4.0, 0.0], [-3.0, 0.0], [-3.0, 0.0]])
     logits = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]])

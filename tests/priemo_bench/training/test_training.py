@@ -61,6 +61,28 @@ def test_a_checkpoint_of_other_faces_is_refused(
         start(tmp_path, seed=1).run()
 
 
+def test_a_finished_training_goes_on_with_a_further_schedule(
+    start: Callable[..., Training], spec: TrainingSpec, tmp_path: Path
+) -> None:
+    start(tmp_path).run()
+    longer = start(tmp_path, spec=spec.model_copy(update={"more": (1,)}))
+    longer.run()
+    assert len(longer.curve) == spec.total + 1
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_balance_weighs_emotions_by_their_number(
+    build: Build, spec: TrainingSpec, faces: Faces, balance: float
+) -> None:
+    pool = Pool.of(build(), spec, {"toy": faces(n=25)})
+    counts = torch.bincount(pool.labels[pool.rows], minlength=7).double()
+    weights = pool.weights(balance).double()
+    present = counts > 0
+    assert float((weights * counts).sum() / counts.sum()) == pytest.approx(1)
+    product = (weights * counts**balance)[present]
+    assert torch.allclose(product, product[:1].expand_as(product))
+
+
 def test_a_damaged_checkpoint_is_named(start: Callable[..., Training], tmp_path: Path) -> None:
     start(tmp_path).run(epochs=1)
     (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 not a checkpoint")
