@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
+from priemo_bench import registry
 from priemo_bench.cost import peak_megabytes
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Bytes
 from priemo_bench.lab import Lab, defense_fingerprint, read
 from priemo_bench.plan import Cell
 from priemo_bench.progress import Bar
-from priemo_bench.quality import linf, psnr, ssim
 from priemo_bench.store import Arrays, StorageError, Store
 from priemo_bench.strength import Bench
 
@@ -138,13 +139,20 @@ def _attack(cell: Cell, lab: Lab, store: Store) -> dict[str, Any]:
 
 
 def quality(x: Bytes, y: Bytes) -> Arrays:
-    """What each published image lost, by name of the measure."""
-    return {
-        "ssim": ssim(x, y, border=False),
-        "ssim_full": ssim(x, y),
-        "psnr": psnr(x, y),
-        "linf": linf(x, y),
-    }
+    """What each published image `y` lost against `x`, by every metric there is.
+
+    Raises:
+        PriemoError: a metric does not give one number an image.
+    """
+    lost = {}
+    for name in registry.names("metrics"):
+        lost[name] = np.asarray(registry.get("metrics", name)(x, y), np.float64)
+        if lost[name].shape != (len(x),):
+            raise PriemoError(
+                f"metric {name!r} gave an array of shape {lost[name].shape} for {len(x)} images; "
+                "it must give one number for each"
+            )
+    return lost
 
 
 def _published(cell: Cell, lab: Lab, store: Store) -> Bytes:

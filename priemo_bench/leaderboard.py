@@ -22,7 +22,7 @@ COLUMNS = [
     "transfer_minus_noise", "seed_spread", "macro_left_out", "ssim_p05", "ssim_full_worst", "linf",
     "strength", "unchanged", "fit_forwards", "fit_backwards", "peak_mb", "flags",
 ]  # fmt: skip
-"""Of leaderboard.csv, in this order."""
+"""Of leaderboard.csv, in this order; metrics of other plugins follow."""
 
 COSTS = [
     "fit_seconds", "ms_per_image", "forwards_per_image", "backwards_per_image", "fit_forwards",
@@ -45,6 +45,7 @@ class Tables:
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self.rates = Rates(rows)
+        self.columns = [*COLUMNS, *rows.further_metrics]
 
     @cached_property
     def board(self) -> pd.DataFrame:
@@ -56,14 +57,14 @@ class Tables:
         table["transfer_minus_noise"] = self._minus_noise(table)
         table["rank"] = self._ranks(table)
         table["flags"] = flags(table, self.rows.cells)
-        return table.reindex(columns=[*COLUMNS, "clean_accuracy", "untouched"])
+        return table.reindex(columns=[*self.columns, "clean_accuracy", "untouched"])
 
     def leaderboard(self) -> pd.DataFrame:
         """One line per dataset, budget, attack, scope, scale, surrogate, target (no defense)."""
         order = [*GROUP, "within_budget", "protection_rate"]
         ascending = [True, False, False, False, False]
         ordered = self.board.sort_values(order, ascending=ascending, kind="stable")
-        return ordered[COLUMNS].reset_index(drop=True)
+        return ordered[self.columns].reset_index(drop=True)
 
     def methods(self) -> pd.DataFrame:
         """The leaderboard pooled over surrogates and targets: what a reader looks at first."""

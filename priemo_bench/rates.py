@@ -157,6 +157,7 @@ class Rates:
             "linf": largest,
             "within_budget": bool(keeps and (eps is None or largest <= eps + 1e-9)),
             "untouched": float((own["linf"] == 0).mean()),
+            **{name: own[name].mean() for name in self.rows.further_metrics},
         }
 
 

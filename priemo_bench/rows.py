@@ -30,6 +30,9 @@ ROW = [*METHOD, "surrogate", "target"]
 """What one row of the leaderboard is."""
 
 NAMED = [*ROW, "defense", "victim", "image", "person"]
+NUMBERS = ["seed", "label", "clean", "prediction", "target_label"]
+MEASURES = ["ssim", "ssim_full", "psnr", "linf"]
+"""The metrics that every table has; those of other plugins are columns beside them."""
 _META = b"priemo_bench"
 
 
@@ -40,7 +43,7 @@ class Rows:
     Attributes:
         frame: ROW (text), seed, defense, victim, image, person (text), label, clean, prediction,
             target_label (int8 indices into EMOTIONS, -1 for no target), ssim (as scikit-image has
-            it), ssim_full, psnr, linf.
+            it), ssim_full, psnr, linf, and further metrics.
         facts: `cells` (a list: ROW, seed, status, reason, cost ...) and what else a report says.
     """
 
@@ -51,6 +54,11 @@ class Rows:
     def cells(self) -> pd.DataFrame:
         """One line per cell."""
         return pd.DataFrame(self.facts["cells"])
+
+    @property
+    def further_metrics(self) -> list[str]:
+        """Columns of metrics beyond MEASURES."""
+        return [c for c in self.frame if c not in {*NAMED, *NUMBERS, *MEASURES}]
 
     def save(self, path: Path) -> None:
         """Write `results.parquet`."""
@@ -138,9 +146,7 @@ def _of_cell(cell: Cell, lab: Lab, store: Store) -> pd.DataFrame:
 
 
 def _empty() -> pd.DataFrame:
-    numbers = ["seed", "label", "clean", "prediction", "target_label"]
-    measures = ["ssim", "ssim_full", "psnr", "linf"]
-    frame = pd.DataFrame({name: pd.Series(dtype="int8") for name in numbers})
-    return frame.assign(**{name: pd.Series(dtype=float) for name in measures}).assign(
+    frame = pd.DataFrame({name: pd.Series(dtype="int8") for name in NUMBERS})
+    return frame.assign(**{name: pd.Series(dtype=float) for name in MEASURES}).assign(
         **{name: pd.Series(dtype="category") for name in NAMED}
     )

@@ -6,6 +6,7 @@ import errno
 import os
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,25 @@ def test_a_run_from_spec_to_page(tmp_path: Path) -> None:
     assert read["protection_rate"].tolist() == pytest.approx(
         results.leaderboard()["protection_rate"].tolist(), rel=1e-5
     )
+
+
+def test_a_metric_of_another_plugin_is_a_column(world: Any, tmp_path: Path) -> None:
+    def mean_change(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.abs(x.astype(float) - y).mean((1, 2, 3))
+
+    world["metrics"]["mean_change"] = SimpleNamespace(load=lambda: mean_change)
+    spec = toy_spec({"name": "shift", "params": {"eps": 0.02}, "budgets": ["conventional"]})
+    board = Benchmark(spec, out=tmp_path).run().leaderboard()
+    shifted = np.rint(0.02 * 255)
+    assert board["mean_change"].iloc[0] == pytest.approx(shifted, abs=0.5)
+    assert Rows.load(tmp_path / "results.parquet").further_metrics == ["mean_change"]
+
+
+def test_a_metric_without_a_number_an_image_is_named(world: Any, tmp_path: Path) -> None:
+    world["metrics"]["total"] = SimpleNamespace(load=lambda: lambda x, y: np.abs(x - y).sum())
+    failures = Benchmark(toy_spec("nothing"), out=tmp_path).run().failures()
+    assert failures["reason"].str.contains("'total'.*one number for each").all()
+    assert len(failures)
 
 
 @pytest.mark.usefixtures("world")
