@@ -66,7 +66,7 @@ class Ellipsoid:
         inner, full = (1 - mean for mean in self.reference.ssim(published))
         worst = torch.maximum(inner, full)
         towards = ((inner - full) / self.drop).clamp(-1, 1)
-        self.share = (self.share + 0.1 * towards.view(-1, 1, 1, 1)).clamp(0, 0.9)
+        self.share = (self.share + 0.3 * towards.view(-1, 1, 1, 1)).clamp(0, 1)
         ratio = (self.drop / worst.clamp_min(1e-9)).sqrt().clamp(0.8, 1.25)
         self.radius = (self.radius * ratio.view(-1, 1, 1, 1)).clamp(0.2, 4)
         self._weigh()
