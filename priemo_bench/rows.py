@@ -58,7 +58,7 @@ class Rows:
     @property
     def further_metrics(self) -> list[str]:
         """Columns of metrics beyond MEASURES."""
-        return [c for c in self.frame if c not in {*NAMED, *NUMBERS, *MEASURES}]
+        return [str(c) for c in self.frame if c not in {*NAMED, *NUMBERS, *MEASURES}]
 
     def save(self, path: Path) -> None:
         """Write `results.parquet`."""
