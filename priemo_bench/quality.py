@@ -166,7 +166,12 @@ class Budget:
 
 
 def match_budget(
-    x: Bytes, protected: Floats, budget: Budget, stretch: float = 1.0, evaluations: int = 12
+    x: Bytes,
+    protected: Floats,
+    budget: Budget,
+    stretch: float = 1.0,
+    evaluations: int = 12,
+    dither: bool = False,
 ) -> Bytes:
     """Publish each image at the largest strength of its perturbation that keeps the budget.
 
@@ -179,18 +184,23 @@ def match_budget(
         protected: (n, c, h, w) floats in [0, 1].
         stretch: how far a perturbation may be enlarged; 1 only shrinks.
         evaluations: how many times SSIM is computed at most.
+        dither: round a scaled perturbation up or down by chance (a fixed pattern) instead of to
+            the nearest level, where one of less than half a level would vanish altogether.
     """
     change = torch.from_numpy(check_images(protected, "protected") - to_float(x)) * 255
     if budget.ssim_floor is None:
-        return _publish(torch.from_numpy(x), change, torch.ones(len(x)), budget.levels).numpy()
+        whole = torch.ones(len(x))
+        return _publish(torch.from_numpy(x), change, whole, budget.levels, torch.zeros(())).numpy()
     originals = torch.from_numpy(x)
     reference = Reference(_double(x))
     best = originals.clone()
     low, high = torch.zeros(len(x)), torch.full((len(x),), float(stretch))
     scale = high.clone()
     rows = torch.arange(len(x))
+    by_chance = torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(0)) - 0.5
+    pattern = by_chance if dither else torch.zeros(())
     for _ in range(evaluations):
-        tried = _publish(originals[rows], change[rows], scale[rows], budget.levels)
+        tried = _publish(originals[rows], change[rows], scale[rows], budget.levels, pattern)
         worst = reference.take(rows).worst(tried.to(torch.float64) / 255)
         kept = worst >= budget.ssim_floor - FLOOR_SLACK
         best[rows[kept]] = tried[kept]
@@ -203,7 +213,11 @@ def match_budget(
     return best.numpy()
 
 
-def _publish(x: Tensor, change: Tensor, scale: Tensor, levels: int) -> Tensor:
-    """8-bit images `x` plus scaled `change` (grey levels), cut at `levels`, rounded."""
-    scaled = (change * scale.view(-1, 1, 1, 1)).clamp(-levels, levels)
+def _publish(x: Tensor, change: Tensor, scale: Tensor, levels: int, pattern: Tensor) -> Tensor:
+    """8-bit images `x` plus scaled `change` (grey levels), cut at `levels`, rounded.
+
+    `pattern` in [-.5, .5) moves the thresholds of rounding where the scale is not 1.
+    """
+    scale = scale.view(-1, 1, 1, 1)
+    scaled = (change * scale).clamp(-levels, levels) + pattern * (scale != 1)
     return (x.to(torch.float32) + scaled).round().clamp(0, 255).to(torch.uint8)

@@ -108,7 +108,7 @@ class Bench:
         changed = self._use(made, faces)
         if self.cell.scale == "one":
             return self._at_one_strength(made, faces, changed)
-        return match_budget(faces.images, changed, self.budget)
+        return match_budget(faces.images, changed, self.budget, dither=True)
 
     def _best(self, grid: list[float]) -> Made:
         """The attack at the eps that protects most faces of the fit split, after matching."""
@@ -121,7 +121,7 @@ class Bench:
         best, best_rate, best_cost = None, -1.0, self.fitting
         for eps in grid:
             made = self._make({"eps": eps})
-            images = match_budget(faces.images, made(faces, y), self.budget)
+            images = match_budget(faces.images, made(faces, y), self.budget, dither=True)
             rate = self._rate(faces, images)
             if best is None or rate > best_rate:
                 best, best_rate, best_cost, self.strength = made, rate, self.fitting, eps

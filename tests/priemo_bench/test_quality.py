@@ -73,6 +73,20 @@ def test_what_keeps_the_budget_is_left_alone() -> None:
     assert np.array_equal(match_budget(x, y / np.float32(255), Budget(0.997, 8 / 255)), y)
 
 
+def test_dithering_publishes_what_rounding_to_the_nearest_level_would_lose() -> None:
+    smooth = np.full((2, 1, 48, 48), 120, np.uint8)
+    signs = np.where(np.random.default_rng(0).random(smooth.shape) < 0.5, -1, 1)
+    changed = (smooth + signs) / np.float32(255)
+    budget = Budget(0.997, 8 / 255)
+    assert not budget.holds(smooth, (smooth + signs).astype(np.uint8)).any()
+    assert np.array_equal(match_budget(smooth, changed, budget), smooth)
+    dithered = match_budget(smooth, changed, budget, dither=True)
+    assert budget.holds(smooth, dithered).all()
+    assert (1 - np.minimum(ssim(smooth, dithered), ssim(smooth, dithered, False)) > 0.002).all()
+    moved = dithered.astype(int) - smooth
+    assert ((moved == 0) | (moved == signs)).all()
+
+
 def test_stretch_strengthens_up_to_the_cap() -> None:
     x = faces(2, 1, 48)
     weak = noisy(x, 1) / np.float32(255)
