@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.io import decode_jpeg, encode_jpeg
 
 from priemo_bench.images import Bytes
 from priemo_bench.training.spec import Augmentation
@@ -58,7 +59,7 @@ def _toned(x: Tensor, spec: Augmentation) -> Tensor:
 
 
 def _degraded(x: Tensor, spec: Augmentation) -> Tensor:
-    """Some images blurred, some noisy."""
+    """Some images blurred, some noisy, some compressed."""
     rows = torch.rand(len(x)) < spec.blurred
     if rows.any():
         soft = F.avg_pool2d(x[rows], 3, stride=1, padding=1, count_include_pad=False)
@@ -67,7 +68,15 @@ def _degraded(x: Tensor, spec: Augmentation) -> Tensor:
     if rows.any():
         some = x[rows]
         x[rows] = some + torch.randn_like(some) * torch.rand(len(some), 1, 1, 1) * 0.05
+    for row in (torch.rand(len(x)) < spec.compressed).nonzero()[:, 0] if spec.compressed else ():
+        x[row] = _compressed(x[row], int(torch.randint(30, 96, ())))
     return x
+
+
+def _compressed(image: Tensor, quality: int) -> Tensor:
+    """One image (1 or 3, h, w) in [0, 1], through JPEG."""
+    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+    return decode_jpeg(encode_jpeg(pixels, quality)).float() / 255
 
 
 def _erased(x: Tensor, share: float) -> Tensor:

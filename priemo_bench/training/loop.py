@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from priemo_bench.datasets import FaceSet
 from priemo_bench.errors import PriemoError
+from priemo_bench.training.adversarial import worst_case
 from priemo_bench.training.card import predictions
 from priemo_bench.training.faces import Pool
 from priemo_bench.training.spec import TrainingSpec
@@ -110,12 +111,12 @@ class Training:
             self._load()
 
     def _key(self) -> str:
-        """What a checkpoint must agree on: spec and training faces.
+        """What a checkpoint must agree on: spec (what it leaves out does not count) and faces.
 
         Not on `more`: a finished training goes on with a further schedule.
         """
         faces = [self.sets[name].fingerprint for name in self.spec.repeats]
-        spec = self.spec.model_dump_json(exclude={"more"})
+        spec = self.spec.model_dump_json(exclude={"more"}, exclude_defaults=True)
         return sha256(" ".join([spec, *faces]).encode()).hexdigest()
 
     def _load(self) -> None:
@@ -150,6 +151,8 @@ class Training:
         self._close(epoch, float(losses.mean()), time.perf_counter() - begun)
 
     def _step(self, x: Tensor, y: Tensor) -> Tensor:
+        if self.spec.adversarial:
+            x = worst_case(self.net, x, y, self.spec.adversarial)
         loss = nn.functional.cross_entropy(
             self.net(x), y, self.weights, label_smoothing=self.spec.label_smoothing
         )

@@ -26,7 +26,8 @@ class Augmentation(_Strict):
         contrast, brightness, gamma: factor 1 +- contrast, offset +- brightness, exponent
             e^(+- gamma).
         colour: each channel's factor 1 +- colour.
-        blurred, noisy, erased: shares of images.
+        blurred, noisy, compressed, erased: shares of images; compressed by JPEG of quality 30 to
+            95.
     """
 
     equalised: float = Share
@@ -39,7 +40,20 @@ class Augmentation(_Strict):
     colour: float = 0.1
     blurred: float = Share
     noisy: float = Share
+    compressed: float = Field(default=0, ge=0, le=1)
     erased: float = Share
+
+
+class Adversarial(_Strict):
+    """Adversarial training: what PGD makes of each batch is learned instead of the batch.
+
+    Attributes:
+        eps: linf bound in [0, 1], at the size that the victim reads.
+        steps: of PGD, from a random start.
+    """
+
+    eps: float = Field(gt=0, le=1)
+    steps: PositiveInt
 
 
 class TrainingSpec(_Strict):
@@ -54,6 +68,7 @@ class TrainingSpec(_Strict):
         balance: loss of an emotion's faces is weighted by their number to the power -balance: 0
             leaves it, 1 makes the rarest count as much as the commonest.
         decay: of the exponential moving average of the weights, per step.
+        adversarial: None trains on the faces themselves.
     """
 
     name: str
@@ -72,6 +87,7 @@ class TrainingSpec(_Strict):
     balance: float = Field(default=0, ge=0, le=1)
     decay: float = Field(default=0.998, ge=0, lt=1)
     augmentation: Augmentation
+    adversarial: Adversarial | None = None
 
     @property
     def total(self) -> int:

@@ -1,9 +1,11 @@
+from io import BytesIO
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
 
-from priemo_bench.training.augment import augment, equalised
+from priemo_bench.training.augment import _compressed, augment, equalised
 from priemo_bench.training.spec import Augmentation
 
 NOTHING = Augmentation(
@@ -66,3 +68,17 @@ def test_erasing_leaves_most_of_the_image() -> None:
     shares = erased.float().mean((1, 2, 3))
     assert shares.max() <= 0.45**2 + 0.03
     assert shares.median() > 0.02
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_compression_is_jpeg_and_changes_little_at_high_quality(channels: int) -> None:
+    ramp = torch.linspace(0.2, 0.8, 48).expand(channels, 48, 48)
+    noisy = ramp + 0.05 * torch.randn(ramp.shape, generator=torch.Generator().manual_seed(0))
+    high, low = _compressed(noisy, 95), _compressed(noisy, 30)
+    assert high.shape == noisy.shape
+    assert 1 / 255 < (high - noisy).abs().mean() < (low - noisy).abs().mean() < 0.05
+    pixels = (noisy.clamp(0, 1) * 255).round().byte().numpy()
+    file = BytesIO()
+    Image.fromarray(pixels.transpose(1, 2, 0).squeeze()).save(file, "JPEG", quality=95)
+    pillow = np.atleast_3d(np.asarray(Image.open(file))).transpose(2, 0, 1) / 255
+    assert np.abs(high.numpy() - pillow).mean() < 1.5 / 255
