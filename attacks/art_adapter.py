@@ -9,19 +9,14 @@ from typing import Any, ClassVar
 import art.attacks.evasion as evasion
 import numpy as np
 from art.attacks.attack import EvasionAttack
-from art.estimators.classification.classifier import ClassifierMixin
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
 from priemo_bench.attack import EPS_GRID, Traits
-from priemo_bench.attacks.base import as_labels, require, require_eps, seeded
 from priemo_bench.attacks.entry import Entry
-from priemo_bench.attacks.losses import LOSSES, Loss, sibling
+from priemo_bench.attacks.losses import sibling
+from priemo_bench.attacks.wrapped import STEP, WrappedAttack
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, check_images
+from priemo_bench.images import Floats, Labels
 from priemo_bench.registry import unknown
-
-STEP = 1 / 4
-"""Step of an iterative attack as a share of eps, as torchattacks has it (2/255 of 8/255)."""
 
 
 def art_class(name: str) -> type[EvasionAttack]:
@@ -48,68 +43,20 @@ def accepted(
     return {**{k: v for k, v in defaults.items() if k in known}, **given}
 
 
-class ArtAttack(EvasionAttack):
+class ArtAttack(WrappedAttack):
     """Any evasion attack of ART that perturbs each image: `ArtAttack(classifier, "DeepFool")`.
 
-    Args:
-        classifier: ART `PyTorchClassifier` with clip values (0, 1).
-        attack: name of the class in `art.attacks.evasion`.
-        eps: largest change of a pixel in (0, 1]; `eps_step` is a quarter of it unless given.
-            Both are handed on where the class knows them.
-        targeted: as in ART, `y` are then the emotions to be read.
-        loss: what the gradient is taken of: "cross_entropy", or "margin" of the logits.
-        random_state: seed of ART's draws (it uses the global generators, put back after).
-        params: further arguments of that class (`max_iter`, `norm`, `num_random_init` ...).
-
-    Raises:
-        PriemoError: for an attack, loss or parameter that does not exist, or eps outside (0, 1].
+    `attack` is the name of a class in `art.attacks.evasion`, `params` are further arguments of it
+    (`max_iter`, `norm`, `num_random_init` ...); see `WrappedAttack` for the rest.
     """
 
-    attack_params = [  # noqa: RUF012 (ART's own declaration)
-        *EvasionAttack.attack_params,
-        "attack", "eps", "targeted", "loss", "batch_size", "random_state", "params",
-    ]  # fmt: skip
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
+    default = "ProjectedGradientDescent"
     _reserved: ClassVar[set[str]] = {"self", "classifier", "estimator", "summary_writer"}
 
-    def __init__(
-        self,
-        classifier: Any,
-        attack: str = "ProjectedGradientDescent",
-        eps: float = 8 / 255,
-        targeted: bool = False,
-        loss: Loss = "cross_entropy",
-        batch_size: int = 64,
-        random_state: int | None = None,
-        **params: Any,
-    ) -> None:
-        super().__init__(estimator=classifier)
-        self.attack = attack
-        self.eps = eps
-        self._targeted = targeted
-        self.loss = loss
-        self.batch_size = batch_size
-        self.random_state = random_state
-        self.params = params
-        self._check_params()
-
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
-        """Protected images, floats in [0, 1]; `x` is not modified.
-
-        Args:
-            x: (n, 1 or 3, h, w) floats in [0, 1]. y: labels (n,) or one-hot, the targets if
-                targeted; None takes what the classifier reads.
-        """
-        x = check_images(x)
-        if y is None and self.targeted:
-            raise PriemoError("a targeted attack needs the targets as y")
-        if y is not None:
-            y = np.eye(self.estimator.nb_classes, dtype=np.float32)[
-                as_labels(y, len(x), self.estimator.nb_classes)
-            ]
-        with seeded(self.random_state):
-            protected = self._build().generate(x.copy(), y, **kwargs)
-        return check_images(np.clip(protected, 0, 1), f"the result of {self.attack}")
+    def _run(self, x: Floats, labels: Labels | None) -> Floats:
+        one_hot = np.eye(self.estimator.nb_classes, dtype=np.float32)
+        found: Floats = self._build().generate(x, None if labels is None else one_hot[labels])
+        return found
 
     def _build(self) -> EvasionAttack:
         make = art_class(self.attack)
@@ -124,12 +71,7 @@ class ArtAttack(EvasionAttack):
             **accepted(make, self.params, defaults, self._reserved),
         )
 
-    def _check_params(self) -> None:
-        require_eps(self.eps)
-        require(isinstance(self.targeted, bool), "targeted", self.targeted, "True or False")
-        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
-        if self.loss not in LOSSES:
-            raise unknown("loss functions", str(self.loss), LOSSES)
+    def _check_attack(self) -> None:
         try:
             self._build()
         except PriemoError:

@@ -20,10 +20,11 @@ from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
 from priemo_bench.attack import EPS_GRID, Traits
 from priemo_bench.attacks import noise_file
-from priemo_bench.attacks.art_adapter import STEP, accepted, art_class
+from priemo_bench.attacks.art_adapter import accepted, art_class
 from priemo_bench.attacks.base import as_labels, require, require_eps, seeded
 from priemo_bench.attacks.entry import Entry
 from priemo_bench.attacks.losses import LOSSES, Loss, sibling
+from priemo_bench.attacks.wrapped import STEP
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, Labels, check_images
 from priemo_bench.registry import unknown

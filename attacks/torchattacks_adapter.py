@@ -7,18 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from art.attacks.attack import EvasionAttack
-from art.estimators.classification.classifier import ClassifierMixin
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from torch import Tensor, nn
 
 from priemo_bench.attack import EPS_GRID, Traits
-from priemo_bench.attacks.art_adapter import STEP, accepted
-from priemo_bench.attacks.base import as_labels, require, require_eps, seeded
+from priemo_bench.attacks.art_adapter import accepted
+from priemo_bench.attacks.base import seeded
 from priemo_bench.attacks.entry import Entry
-from priemo_bench.attacks.losses import LOSSES, Loss, check_classifier, clip
+from priemo_bench.attacks.losses import check_classifier, clip
+from priemo_bench.attacks.wrapped import STEP, WrappedAttack
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, Labels, check_images
+from priemo_bench.images import Floats, Labels
 from priemo_bench.registry import unknown
 
 GRADIENT_ONLY = {
@@ -62,70 +60,20 @@ class _Reader(nn.Module):
         return (logits - logits.detach()).masked_fill(~own.scatter(1, best, True), -torch.inf)
 
 
-class TorchAttack(EvasionAttack):
+class TorchAttack(WrappedAttack):
     """Any attack of torchattacks: `TorchAttack(classifier, "MIFGSM")`.
 
-    Args:
-        classifier: ART `PyTorchClassifier` with clip values (0, 1).
-        attack: name of the class in `torchattacks`.
-        eps: largest change of a pixel in (0, 1]; `alpha` is a quarter of it unless given. Both
-            are handed on where the class knows them.
-        targeted: as in ART, `y` are then the emotions to be read.
-        loss: what the gradient is taken of: "cross_entropy", or "margin" of the logits (only for
-            attacks in GRADIENT_ONLY).
-        random_state: seed of torchattacks' draws (the global generators, put back after).
-        params: further arguments of that class (`steps`, `decay` ...).
-
-    Raises:
-        PriemoError: torchattacks is missing, or an attack, loss or parameter does not exist.
+    `attack` is the name of a class in `torchattacks`, `params` are further arguments of it
+    (`steps`, `decay` ...), its step is `alpha`; loss "margin" is for attacks in GRADIENT_ONLY. See
+    `WrappedAttack` for the rest. PriemoError when torchattacks is missing.
     """
 
-    attack_params = [  # noqa: RUF012 (ART's own declaration)
-        *EvasionAttack.attack_params,
-        "attack", "eps", "targeted", "loss", "batch_size", "random_state", "params",
-    ]  # fmt: skip
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
+    default = "PGD"
 
-    def __init__(
-        self,
-        classifier: Any,
-        attack: str = "PGD",
-        eps: float = 8 / 255,
-        targeted: bool = False,
-        loss: Loss = "cross_entropy",
-        batch_size: int = 64,
-        random_state: int | None = None,
-        **params: Any,
-    ) -> None:
-        super().__init__(estimator=classifier)
-        self.attack = attack
-        self.eps = eps
-        self._targeted = targeted
-        self.loss = loss
-        self.batch_size = batch_size
-        self.random_state = random_state
-        self.params = params
-        self._check_params()
-
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
-        """Protected images, floats in [0, 1]; `x` is not modified.
-
-        Args:
-            x: (n, 1 or 3, h, w) floats in [0, 1]. y: labels (n,) or one-hot, the targets if
-                targeted; None takes what the classifier reads.
-        """
-        x = check_images(x)
-        if y is None and self.targeted:
-            raise PriemoError("a targeted attack needs the targets as y")
-        if y is None:
-            with seeded(self.random_state):
-                y = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
-        labels = as_labels(y, len(x), self.estimator.nb_classes)
-        with seeded(self.random_state):
-            protected = self._run(x, labels)
-        return check_images(np.clip(protected, 0, 1), f"the result of {self.attack}")
-
-    def _run(self, x: Floats, labels: Labels) -> Floats:
+    def _run(self, x: Floats, labels: Labels | None) -> Floats:
+        if labels is None:
+            with seeded(self.random_state):  # predict() draws numbers too
+                labels = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
         reader = _Reader(self.estimator).eval()
         attack = self._build(reader)
         done = []
@@ -133,7 +81,7 @@ class TorchAttack(EvasionAttack):
             part = slice(start, start + self.batch_size)
             own = torch.from_numpy(labels[part]).to(self.estimator.device)
             reader.labels = own if self.loss == "margin" else None
-            done.append(attack(torch.from_numpy(x[part].copy()), own).detach().cpu().numpy())
+            done.append(attack(torch.from_numpy(x[part]), own).detach().cpu().numpy())
         return np.concatenate(done)
 
     def _build(self, model: nn.Module) -> Any:
@@ -151,12 +99,7 @@ class TorchAttack(EvasionAttack):
             attack.set_mode_targeted_by_label(quiet=True)
         return attack
 
-    def _check_params(self) -> None:
-        require_eps(self.eps)
-        require(isinstance(self.targeted, bool), "targeted", self.targeted, "True or False")
-        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
-        if self.loss not in LOSSES:
-            raise unknown("loss functions", str(self.loss), LOSSES)
+    def _check_attack(self) -> None:
         if self.loss == "margin" and self.attack not in GRADIENT_ONLY:
             raise PriemoError(
                 f"{self.attack} of torchattacks has a loss of its own; the margin goes with "

@@ -197,8 +197,7 @@ def match_budget(
     low, high = torch.zeros(len(x)), torch.full((len(x),), float(stretch))
     scale = high.clone()
     rows = torch.arange(len(x))
-    by_chance = torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(0)) - 0.5
-    pattern = by_chance if dither else torch.zeros(())
+    pattern = _by_chance(x.shape[1:]) if dither else torch.zeros(())
     for _ in range(evaluations):
         tried = _publish(originals[rows], change[rows], scale[rows], budget.levels, pattern)
         worst = reference.take(rows).worst(tried.to(torch.float64) / 255)
@@ -211,6 +210,18 @@ def match_budget(
             break
         scale = (low + high) / 2
     return best.numpy()
+
+
+def scaled(x: Bytes, protected: Floats, factor: float) -> Bytes:
+    """Originals (n, c, h, w) plus `factor` times their perturbations, dithered (`match_budget`)."""
+    change = torch.from_numpy(check_images(protected, "protected") - to_float(x)) * 255
+    factors = torch.full((len(x),), float(factor))
+    return _publish(torch.from_numpy(x), change, factors, 255, _by_chance(x.shape[1:])).numpy()
+
+
+def _by_chance(shape: tuple[int, ...]) -> Tensor:
+    """Thresholds of rounding for one image, in [-.5, .5): the same at every call."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0)) - 0.5
 
 
 def _publish(x: Tensor, change: Tensor, scale: Tensor, levels: int, pattern: Tensor) -> Tensor:

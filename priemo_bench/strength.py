@@ -21,7 +21,7 @@ from priemo_bench.images import Bytes, Floats, Labels, publish, to_float
 from priemo_bench.lab import Lab, scores
 from priemo_bench.plan import Cell
 from priemo_bench.protection import hit, protected
-from priemo_bench.quality import Budget, match_budget
+from priemo_bench.quality import Budget, match_budget, scaled
 
 
 @dataclass
@@ -153,14 +153,14 @@ class Bench:
         low, high = 0.0, 1.0
         for _ in range(8):
             factor = high if low == 0.0 and high == 1.0 else (low + high) / 2
-            if self.budget.holds(chosen.images, _scaled(chosen.images, own, factor)).all():
+            if self.budget.holds(chosen.images, scaled(chosen.images, own, factor)).all():
                 low = factor
             else:
                 high = factor
             if low == high:
                 break
         self.strength *= low
-        return _scaled(faces.images, changed, low)
+        return scaled(faces.images, changed, low)
 
     def _with_knob(self, faces: FaceSet, knob: str) -> Bytes:
         """Each face at the strongest value of the knob that holds; as it is where none does."""
@@ -179,8 +179,3 @@ class Bench:
         self.unchanged = len(open_rows)
         self.strength = float(np.mean(used)) if used else float("nan")
         return published
-
-
-def _scaled(x: Bytes, changed: Floats, factor: float) -> Bytes:
-    original = to_float(x)
-    return publish(np.clip(original + factor * (changed - original), 0, 1))

@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Bytes
-from priemo_bench.quality import Budget, linf, match_budget, psnr, ssim
+from priemo_bench.quality import Budget, linf, match_budget, psnr, scaled, ssim
 
 
 def faces(n: int, channels: int, side: int, seed: int = 0) -> Bytes:
@@ -85,6 +85,9 @@ def test_dithering_publishes_what_rounding_to_the_nearest_level_would_lose() -> 
     assert (1 - np.minimum(ssim(smooth, dithered), ssim(smooth, dithered, False)) > 0.002).all()
     moved = dithered.astype(int) - smooth
     assert ((moved == 0) | (moved == signs)).all()
+    half = scaled(smooth, changed, 0.5).astype(int) - smooth
+    assert (half != 0).mean() == pytest.approx(0.5, abs=0.05)
+    assert np.array_equal(scaled(smooth, changed, 1), smooth + signs)
 
 
 def test_stretch_strengthens_up_to_the_cap() -> None:
