@@ -221,14 +221,17 @@ def train(
 
 
 @app.command()
-def install(victim: Annotated[str, typer.Argument(metavar="VICTIM")]) -> None:
-    """Fetch the weights of a public recogniser, checked by SHA-256."""
+def install(
+    victim: Annotated[str, typer.Argument(metavar="VICTIM")],
+    file: Annotated[Path | None, typer.Option(help="the package, if you have it already")] = None,
+) -> None:
+    """Fetch the weights of a public recogniser out of its package, checked by SHA-256."""
     from priemo_bench.registry import get
 
     entry = get("victims", victim)
     if not hasattr(entry, "install"):
         raise PriemoError(f"victim {victim!r} comes with the package; there is nothing to install")
-    entry.install()
+    entry.install(file)
 
 
 @app.command()

