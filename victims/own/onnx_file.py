@@ -1,0 +1,109 @@
+"""ONNX into a torch network by onnx2torch, so that gradients flow."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.victims.own.description import Description
+
+OPSET = 17
+"""The newest that onnx2torch converts throughout; newer files are brought down to it."""
+
+
+def converted(found: Description, weights: bytes) -> nn.Module:
+    """The network of an ONNX file.
+
+    Raises:
+        PriemoError: the extra is not installed, the file is no ONNX, has several inputs or
+            outputs or weights elsewhere, or an operation that onnx2torch has not.
+    """
+    try:
+        import onnx
+        import onnx.reference
+        import onnx.version_converter
+        from google.protobuf.message import DecodeError
+        from onnx2torch import convert
+    except ImportError:
+        raise PriemoError(
+            'format "onnx" needs an extra: pip install "priemo-bench[onnx]"'
+        ) from None
+    try:
+        model = onnx.load_from_string(weights)
+        _check(found, onnx, model)
+        opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+        _fold(onnx, model)
+        if opset > OPSET:
+            model = onnx.version_converter.convert_version(model, OPSET)
+            _fold(onnx, model)
+        net: nn.Module = convert(model)
+    except DecodeError:
+        raise PriemoError(f"{found.file} is not ONNX, or is damaged") from None
+    except PriemoError:
+        raise
+    except Exception as error:  # the converters raise whatever their parts do
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise PriemoError(
+            f"onnx2torch cannot convert {found.file} (torch.onnx.export with dynamo=False and "
+            f"opset_version={OPSET} suits it best): {said}"
+        ) from error
+    return net.float()
+
+
+def _check(found: Description, onnx: ModuleType, model: Any) -> None:
+    graph = model.graph
+    if not graph.node or not model.opset_import:
+        raise PriemoError(f"{found.file} is not ONNX, or is damaged")
+    external = onnx.TensorProto.EXTERNAL
+    if any(tensor.data_location == external for tensor in graph.initializer):
+        raise PriemoError(
+            f"{found.file} keeps its weights in another file; write it as one: "
+            f"onnx.save(onnx.load({found.file.name!r}), 'one.onnx')"
+        )
+    held = {tensor.name for tensor in graph.initializer}
+    inputs = [value.name for value in graph.input if value.name not in held]
+    if len(inputs) != 1 or len(graph.output) != 1:
+        raise PriemoError(
+            f"{found.file} has {len(inputs)} inputs and {len(graph.output)} outputs; "
+            "it must have one of each"
+        )
+
+
+def _fold(onnx: ModuleType, model: Any) -> None:
+    """What is computed from constants alone becomes a constant: onnx2torch wants them as such."""
+    graph, opsets = model.graph, model.opset_import
+    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    kept = []
+    for node in graph.node:
+        inner = any(a.type == onnx.AttributeProto.GRAPH for a in node.attribute)
+        if inner or node.op_type.startswith("Random") or not held.keys() >= set(node.input):
+            _allow_zero_where_there_is_none(node, held)
+            kept.append(node)
+            continue
+        for name, value in _computed(onnx, node, held, opsets).items():
+            held[name] = value
+            graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _computed(onnx: ModuleType, node: Any, held: dict[str, Any], opsets: Any) -> dict[str, Any]:
+    """The outputs of one node of constants, by onnx's own numpy implementation."""
+    values = [onnx.ValueInfoProto(name=name) for name in (*node.input, *node.output)]
+    many = len(node.input)
+    graph = onnx.helper.make_graph([node], "one", values[:many], values[many:])
+    run = onnx.reference.ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets)).run
+    outputs = run(None, {name: held[name] for name in node.input})
+    return {name: np.asarray(value) for name, value in zip(node.output, outputs, strict=True)}
+
+
+def _allow_zero_where_there_is_none(node: Any, held: dict[str, Any]) -> None:
+    """torch marks every Reshape with allowzero, which onnx2torch refuses even where idle."""
+    if node.op_type == "Reshape" and node.input[1] in held and 0 not in held[node.input[1]]:
+        others = [a for a in node.attribute if a.name != "allowzero"]
+        del node.attribute[:]
+        node.attribute.extend(others)
