@@ -1,8 +1,9 @@
-"""Recognisers from a user's disk: tiny networks of every format, against the networks themselves."""
+"""Recognisers from a user's disk: tiny networks of every format, against those networks."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from priemo_bench import registry
+from priemo_bench import Benchmark, registry
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
 from priemo_bench.lab import weights_fingerprint
+from priemo_bench.spec import load
 from priemo_bench.testing.toys import toy_faces
 from priemo_bench.testing.victims import check_victim
+from priemo_bench.victims.own.description import Description
 
 HSE = ["Anger", "Contempt", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise"]
 OURS = [0, 2, 3, 4, 6, 7, 5]
@@ -301,9 +304,66 @@ def test_a_network_that_reads_other_images(tmp_path: Path) -> None:
     refused(path, r"gives \(2, 8\) for two images; with 7 labels it must be \(2, 7\)")
 
 
+def test_onnx_of_a_tensorflow_like_network(tmp_path: Path) -> None:
+    """It pads by what it computes of each map's size, as HSEmotion's EfficientNets do."""
+    pytest.importorskip("onnx2torch")
+    net = seeded(lambda: timm.create_model("tf_mobilenetv3_small_minimal_100", num_classes=8))
+    export(net, tmp_path / "a.onnx")
+    own = victim(write(tmp_path, format="onnx", file="a.onnx"))
+    x = torch.rand(3, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(own(x), net(own.prepare(x))[:, OURS], rtol=1e-4, atol=1e-5)
+
+
 def test_onnx_with_weights_elsewhere(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     path, _ = an_onnx(tmp_path)
     model = onnx.load(tmp_path / "a.onnx")
     onnx.save(model, tmp_path / "a.onnx", save_as_external_data=True, size_threshold=0)
     refused(path, "keeps its weights in another file; write it as one")
+
+
+SPEC = """name = "own"
+victims = ["resnet", "mine.toml"]
+surrogates = ["mine.toml"]
+select_limit = 7
+[[datasets]]
+name = "rendered"
+limit = 14
+[[attacks]]
+name = "fgsm"
+budgets = ["equal"]
+eps_grid = ["4/255"]
+"""
+
+
+def test_a_benchmark_takes_the_path_as_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    a_timm(tmp_path)
+    Path("spec.toml").write_text(SPEC)
+    rows = Benchmark("spec.toml", out="out").run().rows()
+    assert set(rows["victim"]) == {"resnet", "mine.toml"}
+    assert set(rows["surrogate"]) == {"mine.toml"}
+    done = {path: path.stat().st_mtime_ns for path in Path("out/cells").iterdir()}
+    Benchmark("spec.toml", out="out").run()
+    assert {path: path.stat().st_mtime_ns for path in Path("out/cells").iterdir()} == done
+    write(tmp_path, **BASE, range=255, mean=[124.0, 116.0, 104.0], std=[58.0, 57.0, 57.0])
+    Benchmark("spec.toml", out="out").run()
+    assert len({*Path("out/cells").iterdir()} - done.keys()) == 3  # attacked again
+
+
+def test_a_spec_names_a_file_that_is_missing() -> None:
+    with pytest.raises(PriemoError, match=r"victim file no\.toml does not exist"):
+        load("default", victims=("no.toml",))
+    with pytest.raises(PriemoError, match=r"no attack is called 'no\.toml'"):
+        load("default", attacks=("no.toml",))
+
+
+@pytest.mark.parametrize("example", [0, 1])
+def test_the_examples_of_the_readme_are_right(example: int) -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    text = re.findall(r"```toml\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)[example]
+    found = Description(**tomllib.loads(text))
+    assert [found.labels[i].lower()[:2] for i in found.order_of_ours] == [n[:2] for n in EMOTIONS]

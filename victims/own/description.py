@@ -22,8 +22,8 @@ SYNONYMS = {
     "surprise": ("surprised", "su", "sur"),
     "neutral": ("neutrality", "ne", "neu"),
 }
-OTHERS = ("other", "contempt", "contemptuous", "calm", "unknown", "uncertain", "none", "no-face", "nf",
-          "valence", "arousal")  # fmt: skip
+OTHERS = ("other", "contempt", "contemptuous", "calm", "unknown", "uncertain", "none", "no-face",
+          "nf", "valence", "arousal")  # fmt: skip
 """Outputs that are no emotion of ours; they are left out."""
 KNOWN = {word: name for name in EMOTIONS for word in (name, *SYNONYMS[name])}
 LARGEST = 8
@@ -73,7 +73,9 @@ class Description(BaseModel):
         if needed and not self.architecture:
             raise PriemoError(f"architecture is missing; give {self.format}'s name of the network")
         if not needed and (self.architecture or self.options):
-            raise PriemoError(f"format {self.format!r} brings its own network; leave architecture out")
+            raise PriemoError(
+                f"format {self.format!r} brings its own network; leave architecture out"
+            )
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels:
                 raise PriemoError(
@@ -97,12 +99,14 @@ class Description(BaseModel):
         for word, label in zip(words, self.labels, strict=True):
             if word not in KNOWN and word not in OTHERS:
                 known = [*KNOWN, *OTHERS]
-                raise PriemoError(f"labels: {unknown('emotions', label, known)} (or say \"other\")")
+                raise PriemoError(f'labels: {unknown("emotions", label, known)} (or say "other")')
         emotions = [KNOWN.get(word) for word in words]
         for name in EMOTIONS:
             if emotions.count(name) != 1:
                 times = "twice" if name in emotions else "not at all"
-                raise PriemoError(f"labels name {name!r} {times}; each emotion must stand there once")
+                raise PriemoError(
+                    f"labels name {name!r} {times}; each emotion must stand there once"
+                )
         return [emotions.index(name) for name in EMOTIONS]
 
 

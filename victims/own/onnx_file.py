@@ -36,10 +36,10 @@ def converted(found: Description, weights: bytes) -> nn.Module:
         model = onnx.load_from_string(weights)
         _check(found, onnx, model)
         opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-        _fold(onnx, model)
+        _settle(onnx, model, found)
         if opset > OPSET:
             model = onnx.version_converter.convert_version(model, OPSET)
-            _fold(onnx, model)
+            _settle(onnx, model, found)
         net: nn.Module = convert(model)
     except DecodeError:
         raise PriemoError(f"{found.file} is not ONNX, or is damaged") from None
@@ -73,12 +73,50 @@ def _check(found: Description, onnx: ModuleType, model: Any) -> None:
         )
 
 
-def _fold(onnx: ModuleType, model: Any) -> None:
+def _settle(onnx: ModuleType, model: Any, found: Description) -> None:
+    """Fold, for images of the size that is read, until nothing more is computed from constants.
+
+    A network that pads by the size of its maps has it known one layer after the other.
+    """
+    held = {tensor.name for tensor in model.graph.initializer}
+    (image,) = (value for value in model.graph.input if value.name not in held)
+    sides = image.type.tensor_type.shape.dim[slice(2, 4) if found.layout == "nchw" else slice(1, 3)]
+    for side in sides:
+        if not side.HasField("dim_value"):
+            side.dim_value = found.size
+    before = -1
+    while before != len(model.graph.node):
+        before = len(model.graph.node)
+        _fold(onnx, model, _sizes(onnx, model))
+
+
+def _sizes(onnx: ModuleType, model: Any) -> dict[str, list[int | None]]:
+    """The shape that each Shape node tells, None for what depends on the batch."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    known = {
+        value.name: [
+            d.dim_value if d.HasField("dim_value") else None
+            for d in value.type.tensor_type.shape.dim
+        ]
+        for value in (*graph.input, *graph.value_info)
+    }
+    shapes = [n for n in model.graph.node if n.op_type == "Shape" and not n.attribute]
+    return {n.output[0]: known[n.input[0]] for n in shapes if n.input[0] in known}
+
+
+def _fold(onnx: ModuleType, model: Any, sizes: dict[str, list[int | None]]) -> None:
     """What is computed from constants alone becomes a constant: onnx2torch wants them as such."""
     graph, opsets = model.graph, model.opset_import
     held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     kept = []
     for node in graph.node:
+        if node.op_type == "Gather" and node.input[0] in sizes and node.input[1] in held:
+            index = held[node.input[1]]
+            size = sizes[node.input[0]][int(index)] if index.ndim == 0 else None
+            if size is not None:
+                held[node.output[0]] = value = np.array(size, np.int64)
+                graph.initializer.append(onnx.numpy_helper.from_array(value, node.output[0]))
+                continue
         inner = any(a.type == onnx.AttributeProto.GRAPH for a in node.attribute)
         if inner or node.op_type.startswith("Random") or not held.keys() >= set(node.input):
             _allow_zero_where_there_is_none(node, held)

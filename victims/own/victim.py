@@ -123,9 +123,7 @@ class OwnVictim(Victim):
         )
         if shares != (found.outputs == "probabilities"):
             right, wrong = ("probabilities", "logits") if shares else ("logits", "probabilities")
-            raise PriemoError(
-                f"{found.file} gives {right}, not {wrong}; say outputs = \"{right}\""
-            )
+            raise PriemoError(f'{found.file} gives {right}, not {wrong}; say outputs = "{right}"')
 
 
 def load(found: Description, weights: bytes, identity: str) -> Victim:
