@@ -40,7 +40,8 @@ class Description(BaseModel):
             its constructor.
         labels: what each output stands for, in the network's order; other outputs are "other".
         outputs: what the network gives: "logits" or "probabilities" (it ends in a softmax).
-        size: side in pixels it reads; channels: 1 (grey) or 3; order: of the three.
+        size: side in pixels it reads; channels: 1 (grey) or 3; order: of the three, and
+            of mean and std.
         layout: "nhwc" where the channels come last (networks that come from Keras).
         range: 1 or 255, the value of white before mean and std, which are on that scale.
         training_data, licence: for the card; kin: victims that share its weights, data or authors.

@@ -118,7 +118,11 @@ def _fold(onnx: ModuleType, model: Any, sizes: dict[str, list[int | None]]) -> N
                 graph.initializer.append(onnx.numpy_helper.from_array(value, node.output[0]))
                 continue
         inner = any(a.type == onnx.AttributeProto.GRAPH for a in node.attribute)
-        if inner or node.op_type.startswith("Random") or not held.keys() >= set(node.input):
+        if (
+            inner
+            or node.op_type.startswith("Random")
+            or not held.keys() >= set(filter(None, node.input))
+        ):
             _allow_zero_where_there_is_none(node, held)
             kept.append(node)
             continue
@@ -131,12 +135,14 @@ def _fold(onnx: ModuleType, model: Any, sizes: dict[str, list[int | None]]) -> N
 
 def _computed(onnx: ModuleType, node: Any, held: dict[str, Any], opsets: Any) -> dict[str, Any]:
     """The outputs of one node of constants, by onnx's own numpy implementation."""
-    values = [onnx.ValueInfoProto(name=name) for name in (*node.input, *node.output)]
-    many = len(node.input)
-    graph = onnx.helper.make_graph([node], "one", values[:many], values[many:])
+    given = {name: held[name] for name in node.input if name}
+    inputs, outputs = (
+        [onnx.ValueInfoProto(name=name) for name in names] for names in (given, node.output)
+    )
+    graph = onnx.helper.make_graph([node], "one", inputs, outputs)
     run = onnx.reference.ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets)).run
-    outputs = run(None, {name: held[name] for name in node.input})
-    return {name: np.asarray(value) for name, value in zip(node.output, outputs, strict=True)}
+    values = run(None, given)
+    return {name: np.asarray(value) for name, value in zip(node.output, values, strict=True)}
 
 
 def _allow_zero_where_there_is_none(node: Any, held: dict[str, Any]) -> None:

@@ -29,7 +29,8 @@ class OwnVictim(Victim):
     _order: Tensor
 
     def __init__(self, found: Description, net: nn.Module, identity: str) -> None:
-        mean, std = (tuple(v / found.range for v in values) for values in (found.mean, found.std))
+        turn = -1 if found.order == "bgr" else 1  # `prepare` is before the channels are swapped
+        mean, std = (tuple(v / found.range for v in vs[::turn]) for vs in (found.mean, found.std))
         super().__init__(found.size, found.channels, mean, std)
         self.found, self.net, self.identity = found, net, identity
         self.register_buffer("_order", torch.tensor(found.order_of_ours), persistent=False)
