@@ -30,8 +30,9 @@ Scores = npt.NDArray[np.float32]
 
 
 def weights_fingerprint(victim: nn.Module) -> str:
-    """SHA-256 over the state dict: what makes a victim another one."""
+    """SHA-256 over the state dict, and over `identity` where a victim has more that decides."""
     digest = sha256(type(victim).__qualname__.encode())
+    digest.update(str(getattr(victim, "identity", "")).encode())
     for name, value in sorted(victim.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().numpy().data)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from priemo_bench.errors import PriemoError
@@ -37,9 +38,28 @@ def names(kind: str) -> list[str]:
     return sorted(_points(kind))
 
 
-def get(kind: str, name: str) -> Any:
-    """What the entry point `name` of `kind` points at; PriemoError names the nearest for a typo."""
+@cache
+def _loaders() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group="priemo_bench.loaders")}
+
+
+def check(kind: str, name: str) -> None:
+    """PriemoError unless `get` knows `name`; it names the nearest for a typo."""
     points = _points(kind)
-    if name not in points:
+    if name in points:
+        return
+    if not (name.endswith(".toml") and kind in _loaders()):
         raise unknown(kind, name, points)
-    return points[name].load()
+    if not Path(name).is_file():
+        raise PriemoError(f"{kind.removesuffix('s')} file {name} does not exist")
+
+
+def get(kind: str, name: str) -> Any:
+    """What the entry point `name` of `kind` points at, or what a loader makes of a TOML file.
+
+    Raises:
+        PriemoError: no such name or file.
+    """
+    check(kind, name)
+    points = _points(kind)
+    return points[name].load() if name in points else _loaders()[kind].load()(Path(name))

@@ -21,7 +21,7 @@ from pydantic import (
 from priemo_bench.attack import EPS_GRID
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
-from priemo_bench.registry import names, unknown
+from priemo_bench.registry import check, names, unknown
 
 BUNDLED = ("default", "full", "fer2013")
 """Specs that come with the package."""
@@ -129,8 +129,7 @@ class Spec(_Strict):
             "attacks": [a.name for a in self.attacks],
         }.items():
             for name in used:
-                if name not in names(kind):
-                    raise unknown(kind, name, names(kind))
+                check(kind, name)
         for target in (t for a in self.attacks for t in a.targets):
             if target not in (*EMOTIONS, "all", "none"):
                 raise unknown("emotions", target, (*EMOTIONS, "all", "none"))
