@@ -169,6 +169,8 @@ class Fer:
             parameters=56_951,
             input="64x64 grey",
             training_data="FER2013 Training, by its author",
+            data=("fer2013",),
+            authors=("Octavio Arriaga",),
             licence=FER.licence,
             sha256=FER.sha256,
             accuracy={"FER2013 PublicTest": _accuracy()},

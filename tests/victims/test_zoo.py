@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from priemo_bench.datasets.rendered import Rendered
 from priemo_bench.errors import PriemoError
-from priemo_bench.training.card import evaluate_victim
+from priemo_bench.training.measure import evaluate_victim
 from priemo_bench.victims.zoo import HERE, ZOO, Trained
 
 MEGABYTE = 10**6
