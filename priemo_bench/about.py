@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from priemo_bench import __version__
+from priemo_bench.kinship import kinship
 from priemo_bench.lab import Lab
 from priemo_bench.spec import Spec
 
@@ -49,6 +50,7 @@ def facts(spec: Spec, lab: Lab, command: str) -> dict[str, Any]:
         },
         "data": {dataset.name: _data(lab, dataset.name) for dataset in spec.datasets},
         "victims": {name: _card(lab.victims[name]) for name in spec.victims},
+        "kin": kinship({n: v.card for n, v in lab.victims.items() if hasattr(v, "card")}),
     }
 
 

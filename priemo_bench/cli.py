@@ -136,11 +136,18 @@ def list_(kind: Annotated[str, typer.Argument(metavar="KIND")]) -> None:
 
 
 @app.command()
-def report(folder: Folder) -> None:
-    """Tables, figures and page again, from the stored rows."""
+def report(
+    folder: Folder,
+    kin: Annotated[
+        str | None, typer.Option(metavar="A,B", help="weights, authors, data, architecture")
+    ] = None,
+) -> None:
+    """Tables, figures and page again, from the stored rows; --kin says who counts as kin."""
+    from priemo_bench.kinship import COUNTED
     from priemo_bench.report import write_report
 
-    write_report(folder)
+    kinds = _names(kin)
+    write_report(folder, COUNTED if kinds is None else kinds)
     print(folder / "README.md")
 
 
@@ -218,6 +225,20 @@ def train(
 
     with _interruptible():
         train_victim(victim, data, out, device)
+
+
+@app.command()
+def cards(
+    victims: Annotated[list[str], typer.Argument(metavar="VICTIM...")],
+    data: Annotated[Path, typer.Option(help="your copy of FER2013")],
+    out: Annotated[Path | None, typer.Option(help="folder; the victims' own by default")] = None,
+) -> None:
+    """Measure embedded victims again, and write their cards; nothing is trained."""
+    from priemo_bench.training import measure_again
+
+    with _interruptible():
+        for path in measure_again(victims, data, out):
+            print(path)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import cast
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from priemo_bench.believable import flags
+from priemo_bench.kinship import COUNTED
 from priemo_bench.protection import paired_bootstrap, wilson
 from priemo_bench.rates import Rates, intervals
 from priemo_bench.rows import METHOD, ROW, Rows
@@ -19,7 +21,8 @@ COLUMNS = [
     "macro_protection_rate", "transfer_rate", "targeted_rate", "ssim", "ssim_drop", "ssim_worst",
     "psnr", "within_budget", "fit_seconds", "ms_per_image", "forwards_per_image",
     "backwards_per_image", "status", "collapse_class", "collapse_share", "flip_rate",
-    "transfer_minus_noise", "seed_spread", "macro_left_out", "ssim_p05", "ssim_full_worst", "linf",
+    "transfer_minus_noise", "transfer_without_kin", "n_without_kin",
+    "seed_spread", "macro_left_out", "ssim_p05", "ssim_full_worst", "linf",
     "strength", "unchanged", "fit_forwards", "fit_backwards", "peak_mb", "flags",
 ]  # fmt: skip
 """Of leaderboard.csv, in this order; metrics of other plugins follow."""
@@ -33,18 +36,23 @@ GROUP = ["dataset", "budget", "threat"]
 NOISE = "noise"
 """The attack whose rate is taken off for `transfer_minus_noise`."""
 POOLED = [
-    "macro_protection_rate", "transfer_rate", "transfer_minus_noise", "targeted_rate", "flip_rate",
-    "collapse_share", "ssim", "ssim_drop", "psnr", "seed_spread", *COSTS,
+    "macro_protection_rate", "transfer_rate", "transfer_minus_noise", "transfer_without_kin",
+    "targeted_rate", "flip_rate", "collapse_share", "ssim", "ssim_drop", "psnr",
+    "seed_spread", *COSTS,
 ]  # fmt: skip
 """Columns that a method's line averages over its rows."""
 
 
 class Tables:
-    """All tables of a run."""
+    """All tables of a run.
 
-    def __init__(self, rows: Rows) -> None:
+    Args:
+        kin: kinds of `priemo_bench.kinship.KINDS` that `transfer_without_kin` leaves out.
+    """
+
+    def __init__(self, rows: Rows, kin: Iterable[str] = COUNTED) -> None:
         self.rows = rows
-        self.rates = Rates(rows)
+        self.rates = Rates(rows, kin)
         self.columns = [*COLUMNS, *rows.further_metrics]
 
     @cached_property

@@ -7,6 +7,7 @@ an attack without a surrogate ("no-model") or with surrogates that are no victim
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from priemo_bench.images import EMOTIONS
+from priemo_bench.kinship import COUNTED, check_kinds, relatives
 from priemo_bench.protection import ENOUGH, hit, protected, wilson
 from priemo_bench.quality import FLOOR_SLACK
 from priemo_bench.rows import ROW, Rows
@@ -23,10 +25,15 @@ Positions = dict[int, npt.NDArray[np.intp]]
 
 
 class Rates:
-    """What the tables are made of; everything is computed once, from the rows alone."""
+    """What the tables are made of; everything is computed once, from the rows alone.
 
-    def __init__(self, rows: Rows) -> None:
+    Args:
+        kin: kinds of `priemo_bench.kinship.KINDS` in which victims count as kin.
+    """
+
+    def __init__(self, rows: Rows, kin: Iterable[str] = COUNTED) -> None:
         self.rows = rows
+        self.kin = check_kinds(kin)
 
     @cached_property
     def keys(self) -> pd.DataFrame:
@@ -132,11 +139,26 @@ class Rates:
             "macro_protection_rate": macro,
             "macro_left_out": " ".join(left_out),
             "transfer_rate": every.loc[every["threat"] != "white-box", "protected"].mean(),
+            **self._without_kin(row, every),
             "targeted_rate": own["hit"].mean(),
             "flip_rate": own["flip"].mean(),
             "clean_accuracy": own["correct"].mean(),
             **_over_seeds(self.judged("seeded", row)),
         }
+
+    def _without_kin(self, row: int, every: pd.DataFrame) -> dict[str, Any]:
+        """The transfer rate over victims that are no kin of the row's surrogates; their number.
+
+        NaN where nothing is known of kin, or everyone is kin.
+        """
+        names = str(self.keys.at[row, "surrogate"])
+        surrogates = [] if names == "-" else names.split("+")
+        kinship = self.rows.facts.get("kin", {})
+        if not set(surrogates) <= set(kinship):
+            return {"transfer_without_kin": np.nan, "n_without_kin": np.nan}
+        strangers = ~every["victim"].isin(relatives(kinship, surrogates, self.kin))
+        values = every.loc[strangers, "protected"]
+        return {"transfer_without_kin": values.mean(), "n_without_kin": len(values)}
 
     def quality(self, row: int) -> dict[str, Any]:
         """SSIM, PSNR and the largest change, each protected image counted once."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from priemo_bench.errors import PriemoError
@@ -21,7 +23,16 @@ GREY = (0.299, 0.587, 0.114)
 
 
 class Card(BaseModel):
-    """What is known of a victim. Accuracies are shares with a Wilson 95 % interval beside them."""
+    """What is known of a victim. Accuracies are shares with a Wilson 95 % interval beside them.
+
+    Attributes:
+        architecture: its family, and in brackets what sets it apart.
+        training_data: in words; `data` has the names of the sets, `data_terms` the terms of each.
+        authors: who trained it.
+        kin: relatives that the facts above do not show: name of a victim to kinds of
+            `priemo_bench.kinship.KINDS`.
+        accuracy, calibration, robust_accuracy, speed: see `priemo_bench.training.measure`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -32,7 +43,14 @@ class Card(BaseModel):
     training_data: str
     licence: str
     sha256: str
+    data: tuple[str, ...] = ()
+    data_terms: dict[str, str] = {}
+    authors: tuple[str, ...] = ()
+    kin: dict[str, tuple[str, ...]] = {}
     accuracy: dict[str, Any] = {}
+    calibration: dict[str, Any] = {}
+    robust_accuracy: dict[str, Any] = {}
+    speed: dict[str, Any] = {}
 
 
 class Victim(nn.Module):
@@ -114,6 +132,30 @@ def check_sha256(path: Path, expected: str) -> None:
             f"weight file {path} has SHA-256 {found[:16]}..., expected {expected[:16]}...: "
             "it is corrupt or another version; install it again"
         )
+
+
+def load_weights(victim: nn.Module, path: Path) -> None:
+    """Copy the safetensors file `path` into the victim, in the victim's own precision.
+
+    Raises:
+        PriemoError: not such a file, or not the weights of this network; all tensors are compared
+            before the first is copied.
+    """
+    try:
+        found = load(path.read_bytes())
+    except SafetensorError as error:
+        raise PriemoError(f"weight file {path} is no whole safetensors file: {error}") from None
+    wanted = {name: tuple(tensor.shape) for name, tensor in victim.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+    wrong = [name for name in sorted({*wanted, *shapes}) if wanted.get(name) != shapes.get(name)]
+    if wrong:
+        name = wrong[0]
+        raise PriemoError(
+            f"weight file {path} does not fit its network: {len(wrong)} of {len(wanted)} tensors "
+            f"differ, first {name!r}, {shapes.get(name, 'absent')} in the file and "
+            f"{wanted.get(name, 'absent')} in the network"
+        )
+    victim.load_state_dict(found)
 
 
 def as_art(victim: nn.Module, channels: int = 3, size: int = 112) -> PyTorchClassifier:

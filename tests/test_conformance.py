@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from priemo_bench import registry, testing
+from priemo_bench.datasets import FaceSet
 from priemo_bench.errors import PriemoError
 from priemo_bench.testing.attacks import toy_case
 from priemo_bench.testing.toys import Broken
@@ -30,6 +31,17 @@ def _victim(name: str) -> Any:
 @pytest.mark.parametrize("name", registry.names("victims"))
 def test_victim(name: str, rule: Callable[[Any], None]) -> None:
     rule(_victim(name))
+
+
+@cache
+def _faces() -> FaceSet:
+    return registry.get("datasets", "rendered")(None, None).split("test")
+
+
+@pytest.mark.parametrize("rule", testing.FACE_RULES, ids=_name)
+@pytest.mark.parametrize("name", registry.names("victims"))
+def test_victim_on_faces(name: str, rule: Callable[[Any, FaceSet], None]) -> None:
+    rule(_victim(name), _faces())
 
 
 @cache

@@ -74,14 +74,12 @@ class Trained:
 
     def __call__(self) -> Victim:
         """The frozen victim with its weights; PriemoError when they are not the card's."""
-        from safetensors.torch import load
-
-        from priemo_bench.victim import check_sha256, freeze
+        from priemo_bench.victim import check_sha256, freeze, load_weights
 
         card = self.card
         check_sha256(self.weights, card.sha256)
         victim = self.build()
-        victim.load_state_dict(load(self.weights.read_bytes()))  # copied into float32
+        load_weights(victim, self.weights)
         victim.card = card
         freeze(victim)
         return victim

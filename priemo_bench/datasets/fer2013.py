@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,10 @@ class Fer2013:
     size: int | None = None
     rows: RowList | None = field(default=None, repr=False)
     name: str = field(default="fer2013", init=False)
+    terms: ClassVar[str] = (
+        "faces found by web search for a challenge of 2013, without an image licence: read from "
+        "the user's own copy, never passed on"
+    )
 
     def split(self, split: Split) -> FaceSet:
         """One of the four splits, as grey images (n, 1, size, size).

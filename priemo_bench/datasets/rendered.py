@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +40,7 @@ class Rendered:
     data: Path | None = None
     size: int | None = None
     name: str = field(default="rendered", init=False)
+    terms: ClassVar[str] = "CC0 1.0, comes with this package"
 
     def split(self, split: Split) -> FaceSet:
         """One of the four splits, RGB, disjoint by person; only its pictures are decoded.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment
 
+from priemo_bench.kinship import COUNTED
 from priemo_bench.leaderboard import Tables
 from priemo_bench.report import tables as shown
 from priemo_bench.report.figures import save_figures
@@ -40,10 +42,17 @@ class Section:
         return "" if self.table is None else shown.markdown(self.table)
 
 
-def write_report(out: Path) -> None:
-    """Write tables (csv), figures, README.md, index.html and spec.toml from results.parquet."""
+def write_report(out: Path, kin: Iterable[str] = COUNTED) -> None:
+    """Write tables (csv), figures, README.md, index.html and spec.toml from results.parquet.
+
+    Args:
+        kin: kinds of `priemo_bench.kinship.KINDS` that the transfer rate without kin leaves out.
+
+    Raises:
+        PriemoError: one that is unknown.
+    """
     rows = Rows.load(out / "results.parquet")
-    tables = Tables(rows)
+    tables = Tables(rows, kin)
     for name in ("leaderboard", "methods", "transfer", "defenses", "failures"):
         _csv(getattr(tables, name)(), out / f"{name}.csv")
     write_text(out / "spec.toml", rows.facts["spec"])
@@ -52,7 +61,7 @@ def write_report(out: Path) -> None:
         names.append("grid.png")
     context = {
         "facts": rows.facts, "sections": sections(tables), "figures": _figures(names),
-        "budget": _budget(rows.facts),
+        "budget": _budget(rows.facts), "kin": _kin(rows.facts, tables.rates.kin),
     }  # fmt: skip
     write_text(out / "README.md", _render("page.md.jinja", context, escape=False))
     write_text(out / "index.html", _render("page.html.jinja", context, escape=True))
@@ -125,6 +134,12 @@ def _budget(facts: dict[str, Any]) -> str:
     parts = [f"SSIM of at least {floor:g} (with and without its border)"] if floor else []
     parts += [f"no pixel changed by more than {255 * eps:g} grey levels of 255"] if eps else []
     return " and ".join(parts) or "no bound"
+
+
+def _kin(facts: dict[str, Any], kinds: tuple[str, ...]) -> str:
+    if "kin" not in facts:
+        return "not known for this run, which was made before cards told kin"
+    return f"victims that share {' or '.join(kinds)}" if kinds else "nobody"
 
 
 def _render(name: str, context: dict[str, Any], escape: bool) -> str:

@@ -77,6 +77,7 @@ def methods(table: pd.DataFrame) -> pd.DataFrame:
             "worst surrogate": lambda r: percent(r["lowest"]),
             "macro": lambda r: percent(r["macro_protection_rate"]),
             "transfer": lambda r: percent(r["transfer_rate"]),
+            "without kin": lambda r: percent(r["transfer_without_kin"]),
             "minus noise": lambda r: percent(r["transfer_minus_noise"]),
             "SSIM": lambda r: plain(r["ssim"], 4),
             "worst SSIM": lambda r: plain(r["ssim_worst"], 4),

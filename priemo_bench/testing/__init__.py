@@ -11,15 +11,17 @@
 
 A rule is a function that raises `Broken`, an AssertionError whose sentence says what was found. It
 needs neither data nor weights: there are toy faces with seven patterns for emotions, and a toy
-victim that reads them.
+victim that reads them. `FACE_RULES` take labelled faces too, `rule(my_victim(), faces)`: the order
+of the labels, and the accuracy on the card.
 """
 
 from priemo_bench.testing.attacks import ATTACK_RULES, AttackCase, check_attack, protect
 from priemo_bench.testing.toys import Broken, ToyVictim, toy_classifier, toy_faces
-from priemo_bench.testing.victims import VICTIM_RULES, check_victim
+from priemo_bench.testing.victims import FACE_RULES, VICTIM_RULES, check_victim
 
 __all__ = [
     "ATTACK_RULES",
+    "FACE_RULES",
     "VICTIM_RULES",
     "AttackCase",
     "Broken",

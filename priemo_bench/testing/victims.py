@@ -6,12 +6,16 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from priemo_bench.datasets import FaceSet
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
 from priemo_bench.testing.toys import require, toy_faces
+from priemo_bench.training.measure import predictions
 from priemo_bench.victim import as_art
 
 SIZES = (48, 64, 112)
@@ -161,8 +165,50 @@ VICTIM_RULES: tuple[Callable[[Any], None], ...] = (
 )
 
 
-def check_victim(entry: Callable[[], Any]) -> None:
-    """Hold every rule against the victim that `entry()` returns; the first broken one raises."""
+def labels_are_in_order(victim: Any, faces: FaceSet) -> None:
+    """No emotion is mostly read as another one that itself is read as something else.
+
+    Judged where the victim reads half of the faces right under some order of its outputs.
+    """
+    confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)))
+    np.add.at(confusion, (faces.labels, predictions(victim, faces)), 1)
+    _, best = linear_sum_assignment(-confusion)
+    if confusion[range(len(EMOTIONS)), best].sum() < len(faces) / 2:
+        return
+    for k, other in enumerate(best):
+        recall = confusion[k] / max(confusion[k].sum(), 1)
+        require(
+            other == k or recall[other] <= max(0.5, recall[k]),
+            f"{recall[other]:.0%} of {EMOTIONS[k]} faces are read as {EMOTIONS[other]}: "
+            "is the order of the labels wrong?",
+        )
+
+
+def is_as_accurate_as_its_card(victim: Any, faces: FaceSet) -> None:
+    """The accuracy on `faces` lies in the card's interval, where the card tells it."""
+    told = victim.card.accuracy.get(f"{faces.name} {faces.split}", {}).get("overall")
+    if told:
+        found = float((predictions(victim, faces) == faces.labels).mean())
+        require(
+            told["low"] <= found <= told["high"],
+            f"it reads {found:.1%} of {faces.name} {faces.split} right, its card says "
+            f"{told['low']:.1%} to {told['high']:.1%}",
+        )
+
+
+FACE_RULES: tuple[Callable[[Any, FaceSet], None], ...] = (
+    labels_are_in_order,
+    is_as_accurate_as_its_card,
+)
+
+
+def check_victim(entry: Callable[[], Any], faces: FaceSet | None = None) -> None:
+    """Hold every rule against the victim that `entry()` returns; the first broken one raises.
+
+    With labelled `faces`, such as a test split, their rules too.
+    """
     victim = entry()
     for rule in VICTIM_RULES:
         rule(victim)
+    for face_rule in FACE_RULES if faces is not None else ():
+        face_rule(victim, faces)

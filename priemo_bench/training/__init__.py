@@ -1,5 +1,5 @@
-"""Training of embedded victims: `train_victim` is what `priemo-bench train` calls."""
+"""Training of embedded victims: what `priemo-bench train` and `priemo-bench cards` call."""
 
-from priemo_bench.training.train import train_victim
+from priemo_bench.training.train import measure_again, train_victim
 
-__all__ = ["train_victim"]
+__all__ = ["measure_again", "train_victim"]

@@ -1,56 +1,22 @@
-"""What a trained victim can do, measured on the weights as published."""
+"""The card of a victim that was trained here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor, nn
-
-from priemo_bench.datasets import FaceSet
-from priemo_bench.images import EMOTIONS
-from priemo_bench.protection import share
+from priemo_bench.datasets import Dataset
 from priemo_bench.training.spec import TrainingSpec
 from priemo_bench.victim import Card, Victim
 
-
-@torch.no_grad()
-def predictions(victim: nn.Module, faces: FaceSet, batch: int = 250) -> npt.NDArray[np.int64]:
-    """What the victim (in evaluation mode, on any device) reads in published images, (n,)."""
-    device = next(victim.parameters()).device
-    read: list[Tensor] = []
-    for start in range(0, len(faces), batch):
-        x = torch.from_numpy(np.array(faces.images[start : start + batch])).to(device)
-        read.append(victim(x.float() / 255).argmax(1).cpu())
-    return torch.cat(read).numpy()
+AUTHORS = ("priemo-bench",)
+"""Of every victim that is trained by a spec of this project."""
 
 
-def evaluate_victim(victim: nn.Module, sets: Mapping[str, FaceSet]) -> dict[str, Any]:
-    """Accuracy and recall per emotion on each set, with Wilson intervals over persons.
-
-    Returns:
-        Name of the set to {"overall": rate, "recall": {emotion: rate}}; a rate is value, low,
-        high, n (images) and persons (equal to n where persons are not known). Emotions without
-        faces are left out.
-    """
-    report = {}
-    for name, faces in sets.items():
-        right = (predictions(victim, faces) == faces.labels).astype(float)
-        recall = {}
-        for k, emotion in enumerate(EMOTIONS):
-            own = faces.labels == k
-            if own.any():
-                recall[emotion] = _rate(right[own], faces.persons[own])
-        report[name] = {"overall": _rate(right, faces.persons), "recall": recall}
-    return report
-
-
-def _rate(right: npt.NDArray[np.float64], persons: np.ndarray) -> dict[str, float]:
-    return {name: round(v, 6) for name, v in asdict(share(right, persons)).items()}
+def provenance(sources: Mapping[str, Dataset]) -> dict[str, Any]:
+    """Names of the data sets a victim was trained on, the terms of each, and its authors."""
+    terms = {name: getattr(source, "terms", "not stated") for name, source in sources.items()}
+    return {"data": tuple(sources), "data_terms": terms, "authors": AUTHORS}
 
 
 def make_card(
@@ -58,7 +24,7 @@ def make_card(
     spec: TrainingSpec,
     digest: str,
     curve: list[dict[str, float]],
-    accuracy: dict[str, Any],
+    measured: Mapping[str, Any],
     counts: Mapping[str, int],
 ) -> Card:
     """The card of a finished training.
@@ -68,7 +34,7 @@ def make_card(
             its text `architecture`.
         digest: SHA-256 of the weight file.
         curve: one row per epoch.
-        accuracy: from `evaluate_victim`.
+        measured: further fields, from `measured` in train.
         counts: training faces by data set.
     """
     colours = "grey" if victim.channels == 1 else "RGB"
@@ -88,6 +54,6 @@ def make_card(
         training_data=data,
         licence="MIT",
         sha256=digest,
-        accuracy=accuracy,
-        training=training,  # type: ignore[call-arg]  # cards take extra fields
+        **measured,
+        training=training,
     )

@@ -21,8 +21,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from priemo_bench.datasets import FaceSet
 from priemo_bench.errors import PriemoError
 from priemo_bench.training.adversarial import worst_case
-from priemo_bench.training.card import predictions
 from priemo_bench.training.faces import Pool
+from priemo_bench.training.measure import predictions
 from priemo_bench.training.spec import TrainingSpec
 from priemo_bench.victim import Victim
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load, load_file, save
+from torch import nn
 
 from priemo_bench import registry
 from priemo_bench.datasets import Dataset, FaceSet
 from priemo_bench.errors import PriemoError
-from priemo_bench.training.card import evaluate_victim, make_card
+from priemo_bench.store import write_text
+from priemo_bench.training.card import make_card, provenance
 from priemo_bench.training.loop import BEST, CURVE, Training
+from priemo_bench.training.measure import measure
 from priemo_bench.training.spec import TrainingSpec
-from priemo_bench.victim import freeze
+from priemo_bench.victim import Card, freeze
 
 
 def train_victim(
@@ -37,18 +41,12 @@ def train_victim(
     Raises:
         PriemoError: unknown victim, one that is not trained here, or data that cannot be read.
     """
-    entry = registry.get("victims", name)
-    if not (hasattr(entry, "spec") and hasattr(entry, "build")):
-        raise PriemoError(f"victim {name!r} is not trained here; it has no training spec")
+    entry = trained(name)
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise PriemoError(f"device {device!r} is not available here; use cpu")
     spec: TrainingSpec = entry.spec
     out = entry.root if out is None else out
-    sources: dict[str, Dataset] = {
-        # only FER2013 is read from the user's disk; other sets come with their package
-        key: registry.get("datasets", key)(data if key == "fer2013" else None, None)
-        for key in spec.repeats
-    }
+    sources = data_sets(spec, data)
     training = Training(
         entry.build,
         spec,
@@ -59,6 +57,63 @@ def train_victim(
     )
     training.run()
     return publish(training, sources, out)
+
+
+def trained(name: str) -> Any:
+    """The entry point of a victim that is trained here; PriemoError when it is not."""
+    entry = registry.get("victims", name)
+    if not (hasattr(entry, "spec") and hasattr(entry, "build")):
+        raise PriemoError(f"victim {name!r} is not trained here; it has no training spec")
+    return entry
+
+
+def data_sets(spec: TrainingSpec, data: Path | None) -> dict[str, Dataset]:
+    """The data sets a training reads; only FER2013 is on the user's disk, at `data`."""
+    return {
+        name: registry.get("datasets", name)(data if name == "fer2013" else None, None)
+        for name in spec.repeats
+    }
+
+
+def measured(victim: nn.Module, spec: TrainingSpec, sources: dict[str, Dataset]) -> dict[str, Any]:
+    """All that a card says of a trained victim beyond its training; see `measure`.
+
+    PGD is run on the choice split of the set that chose the epoch (its test split is looked at
+    once, clean) and on the test split of the others.
+    """
+    attacked = [f"{name} {'choice' if name == spec.choice else 'test'}" for name in sources]
+    return measure(victim, held_out(sources), attacked) | provenance(sources)
+
+
+def measure_again(
+    names: Iterable[str], data: Path | None, out: Path | None = None
+) -> Iterator[Path]:
+    """The cards of victims, measured again on their published weights, without training.
+
+    Args:
+        data, out: as for `train_victim`; only OUT/cards/NAME.json is written.
+
+    Yields:
+        Each card, when it is written.
+
+    Raises:
+        PriemoError: as `train_victim`, or weights that are not the card's.
+    """
+    read: dict[str, Dataset] = {}  # every data set is read once
+    for entry in [trained(name) for name in names]:
+        victim = entry()
+        read = data_sets(entry.spec, data) | read
+        sources = {key: read[key] for key in entry.spec.repeats}
+        found = measured(victim, entry.spec, sources)
+        card = Card(**entry.card.model_dump() | found)
+        yield write_card(card, entry.root if out is None else out)
+
+
+def write_card(card: Card, out: Path) -> Path:
+    """OUT/cards/NAME.json."""
+    path = out / "cards" / f"{card.name}.json"
+    write_text(path, card.model_dump_json(indent=1) + "\n")
+    return path
 
 
 def held_out(sources: dict[str, Dataset]) -> dict[str, FaceSet]:
@@ -82,13 +137,12 @@ def publish(training: Training, sources: dict[str, Dataset], out: Path) -> Path:
     victim = training.build()
     victim.load_state_dict(load(code))  # what is measured is what is published: float16 weights
     freeze(victim)
-    accuracy = evaluate_victim(victim, held_out(sources))
+    found = measured(victim, spec, sources)
     counts = {name: len(faces) for name, faces in training.sets.items()}
     digest = sha256(code).hexdigest()
-    card = make_card(victim, spec, digest, training.curve, accuracy, counts)
+    card = make_card(victim, spec, digest, training.curve, found, counts)
     weights = out / "weights" / f"{spec.name}.safetensors"
     weights.write_bytes(code)
     shutil.copyfile(training.out / CURVE, out / "curves" / f"{spec.name}.csv")
-    path = out / "cards" / f"{spec.name}.json"
-    path.write_text(card.model_dump_json(indent=1) + "\n", "utf-8")
+    write_card(card, out)
     return weights

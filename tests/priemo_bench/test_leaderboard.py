@@ -285,3 +285,27 @@ def test_rows_come_back_from_their_file(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(
         Tables(back).leaderboard(), Tables(kept).leaderboard(), check_categorical=False
     )
+
+
+def test_transfer_without_kin_leaves_out_the_kin_of_surrogates() -> None:
+    """Looks into a; b is kin of a by data, c by architecture only, and d is a stranger."""
+    label = [0, 1, 2, 3]
+    read = {"a": [6] * 4, "b": [6, 6, 6, 3], "c": [6, 6, 2, 3], "d": [6, 1, 2, 3]}
+    own = rows(cell(label, read))
+    own.facts["kin"] = {"a": {"b": ["data"], "c": ["architecture"]}, "b": {}, "c": {}, "d": {}}
+    line = Tables(own).leaderboard().iloc[0]
+    assert line["transfer_rate"] == pytest.approx((0.75 + 0.5 + 0.25) / 3)
+    assert line["transfer_without_kin"] == pytest.approx((0.5 + 0.25) / 2)
+    assert line["n_without_kin"] == 2
+    line = Tables(own, ["architecture", "data"]).leaderboard().iloc[0]
+    assert (line["transfer_without_kin"], line["n_without_kin"]) == (0.25, 1)
+    assert Tables(own, []).leaderboard().iloc[0]["transfer_without_kin"] == line["transfer_rate"]
+
+
+def test_without_kin_is_empty_where_kin_are_unknown_or_all_there_is() -> None:
+    own = rows(cell([0, 1], {"a": [6, 6], "b": [6, 6]}))
+    assert np.isnan(Tables(own).leaderboard().iloc[0]["transfer_without_kin"])
+    own.facts["kin"] = {"a": {"b": ["data"]}, "b": {"a": ["data"]}}
+    line = Tables(own).leaderboard().iloc[0]
+    assert np.isnan(line["transfer_without_kin"])
+    assert line["n_without_kin"] == 0

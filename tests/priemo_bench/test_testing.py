@@ -13,6 +13,7 @@ from torch import Tensor
 
 from priemo_bench import testing
 from priemo_bench.attack import Traits
+from priemo_bench.datasets import FaceSet
 from priemo_bench.images import check_images
 from priemo_bench.testing import attacks as attack_rules
 from priemo_bench.testing import victims as victim_rules
@@ -157,3 +158,35 @@ def test_broken_attacks_are_caught(entry: Any, rule: Callable[[testing.AttackCas
 def test_modified_input_is_caught() -> None:
     with pytest.raises(ValueError, match="read-only"):
         attack_rules.leaves_its_input_alone(toy_case(InPlace))
+
+
+class Shuffled(testing.ToyVictim):
+    """Its outputs stand in another order."""
+
+    def head(self, f: Tensor) -> Tensor:
+        return super().head(f)[:, [1, 0, 2, 3, 4, 5, 6]]
+
+
+def _labelled(n: int = 70) -> FaceSet:
+    x, y = testing.toy_faces(n)
+    ids = np.array([f"{i:03}" for i in range(n)])
+    return FaceSet("toys", "test", np.rint(x * 255).astype(np.uint8), y, ids, ids)
+
+
+def test_labels_in_another_order_are_caught() -> None:
+    victim_rules.labels_are_in_order(testing.ToyVictim(), _labelled())
+    with pytest.raises(testing.Broken, match="angry faces are read as disgust"):
+        victim_rules.labels_are_in_order(Shuffled(), _labelled())
+
+
+def test_a_card_that_promises_more_is_caught() -> None:
+    victim = testing.ToyVictim()
+    victim_rules.is_as_accurate_as_its_card(victim, _labelled())  # it promises nothing
+    for low, high in ((0.95, 1.0), (0.4, 0.6)):
+        told = {"toys test": {"overall": {"low": low, "high": high}}}
+        victim.card = victim.card.model_copy(update={"accuracy": told})
+        if high == 1:
+            victim_rules.is_as_accurate_as_its_card(victim, _labelled())
+        else:
+            with pytest.raises(testing.Broken, match=r"100\.0% of toys test"):
+                victim_rules.is_as_accurate_as_its_card(victim, _labelled())

@@ -2,16 +2,18 @@
 
 import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from priemo_bench.datasets.rendered import Rendered
 from priemo_bench.errors import PriemoError
-from priemo_bench.training.card import evaluate_victim
+from priemo_bench.training.measure import evaluate_victim
+from priemo_bench.victim import load_weights
 from priemo_bench.victims.zoo import HERE, ZOO, Trained
 
 MEGABYTE = 10**6
@@ -95,6 +97,65 @@ def test_weights_of_another_network_are_refused_by_the_card(copy: Trained) -> No
     shutil.copy(ZOO[1].weights, copy.weights)
     with pytest.raises(PriemoError, match="SHA-256"):
         copy()
+
+
+def _certify(copy: Trained) -> None:
+    """Make the card name the weight file as it is."""
+    card = json.loads(copy.card_file.read_text())
+    card["sha256"] = sha256(copy.weights.read_bytes()).hexdigest()
+    copy.card_file.write_text(json.dumps(card))
+
+
+def _refusal(copy: Trained) -> str:
+    with pytest.raises(PriemoError) as error:
+        copy()
+    assert "\n" not in str(error.value)
+    assert str(copy.weights) in str(error.value)
+    return str(error.value)
+
+
+def test_weights_that_do_not_fit_the_spec_are_refused(copy: Trained) -> None:
+    shutil.copy(ZOO[1].weights, copy.weights)
+    _certify(copy)
+    assert "does not fit its network" in _refusal(copy)
+
+
+def test_a_tensor_of_another_shape_is_named(copy: Trained) -> None:
+    state = load_file(copy.weights)
+    name = sorted(state)[0]
+    state[name] = torch.zeros(3, 5)
+    save_file(state, copy.weights)
+    _certify(copy)
+    assert f"1 of {len(state)} tensors" in (said := _refusal(copy))
+    assert f"{name!r}, (3, 5) in the file" in said
+
+
+def test_a_missing_tensor_is_named(copy: Trained) -> None:
+    state = load_file(copy.weights)
+    del state[(name := sorted(state)[0])]
+    save_file(state, copy.weights)
+    _certify(copy)
+    assert f"{name!r}, absent in the file" in _refusal(copy)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 1000, -1])
+def test_no_whole_safetensors_file_is_refused_even_if_its_hash_is_right(
+    copy: Trained, kept: int
+) -> None:
+    copy.weights.write_bytes(copy.weights.read_bytes()[:kept])
+    _certify(copy)
+    assert "no whole safetensors file" in _refusal(copy)
+
+
+def test_nothing_is_copied_when_anything_does_not_fit(copy: Trained) -> None:
+    victim = copy.build()
+    before = {name: tensor.clone() for name, tensor in victim.state_dict().items()}
+    state = load_file(copy.weights)
+    state[sorted(state)[-1]] = torch.zeros(3, 5)
+    save_file(state, copy.weights)
+    with pytest.raises(PriemoError):
+        load_weights(victim, copy.weights)
+    assert all(torch.equal(before[name], own) for name, own in victim.state_dict().items())
 
 
 def test_a_victim_without_card_says_how_to_train_it(copy: Trained) -> None:

@@ -23,7 +23,7 @@ class Public:
     Attributes:
         archive: where the weights come from.
         build: folder of the installed files to the network with its weights.
-        architecture, training_data: for the card.
+        architecture, training_data, data, authors: for the card.
         read: faces of FER2013 PublicTest read correctly, in emotion order (test_public.py).
     """
 
@@ -31,6 +31,8 @@ class Public:
     build: Callable[[Path], Victim]
     architecture: str
     training_data: str
+    authors: tuple[str, ...]
+    data: tuple[str, ...]
     read: tuple[int, ...]
 
     def install(self, archive: Path | None = None) -> Path:
@@ -46,6 +48,8 @@ class Public:
             parameters=sum(p.numel() for p in victim.parameters()),
             input=f"{victim.size}x{victim.size} {'grey' if victim.channels == 1 else 'RGB'}",
             training_data=self.training_data,
+            data=self.data,
+            authors=self.authors,
             licence=self.archive.licence,
             sha256=next(iter(self.archive.files.values())),
             accuracy={"FER2013 PublicTest": self._accuracy()},
@@ -54,7 +58,7 @@ class Public:
         return victim
 
     def _accuracy(self) -> dict[str, Any]:
-        """In the form of `priemo_bench.training.card.evaluate_victim`."""
+        """In the form of `priemo_bench.training.measure.accuracy`."""
 
         def rate(right: int, n: int) -> dict[str, float]:
             values = zip(("value", "low", "high"), (right / n, *wilson(right, n)), strict=True)

@@ -144,5 +144,7 @@ face_api = Public(
     build=load,
     architecture="face-api expression network (four dense blocks of separable convolutions)",
     training_data="public data sets and web images, not named by its author",
+    authors=("Vincent Mühler",),
+    data=(),
     read=(206, 48, 109, 714, 295, 321, 379),
 )

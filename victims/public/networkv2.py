@@ -88,5 +88,7 @@ networkv2 = Public(
     build=lambda folder: load(folder / "main_model.pkl"),
     architecture="NetworkV2 (four convolutions, two linear layers)",
     training_data="FER2013, by its author",
+    authors=("Karthick Nagarajan",),
+    data=("fer2013",),
     read=(184, 0, 168, 638, 216, 290, 334),
 )

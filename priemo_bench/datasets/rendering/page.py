@@ -12,7 +12,7 @@ from priemo_bench import registry
 from priemo_bench.datasets.rendered import Rendered
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
-from priemo_bench.training.card import evaluate_victim
+from priemo_bench.training.measure import evaluate_victim
 
 PAGE = Path(__file__).parents[1] / "data" / "RENDERED.md"
 BEGIN, END = "<!-- RECOGNISERS: begin -->", "<!-- RECOGNISERS: end -->"

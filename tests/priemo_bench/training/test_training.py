@@ -8,9 +8,10 @@ from safetensors.torch import load_file
 
 from priemo_bench.datasets import FaceSet
 from priemo_bench.errors import PriemoError
-from priemo_bench.training.card import evaluate_victim, make_card
+from priemo_bench.training.card import make_card
 from priemo_bench.training.faces import Pool
 from priemo_bench.training.loop import CHECKPOINT, Training, rate_at
+from priemo_bench.training.measure import evaluate_victim
 from priemo_bench.training.spec import TrainingSpec
 from priemo_bench.victim import Victim
 

@@ -1,0 +1,48 @@
+import pytest
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.kinship import check_kinds, kinship, relatives, shared
+from priemo_bench.victim import Card
+
+
+def card(name: str, **facts: object) -> Card:
+    known = {
+        "architecture": f"net {name} (small)", "parameters": 1, "input": "48x48 grey",
+        "training_data": "-", "licence": "MIT", "sha256": name,
+    }  # fmt: skip
+    return Card(name=name, **{**known, **facts})
+
+
+def test_kin_is_what_cards_share() -> None:
+    a = card("a", data=("FER2013", "x"), authors=("me",), architecture="timm VGG (vgg, 1 2)")
+    b = card("b", data=("fer2013",), architecture="timm VGG (vgg, 3 4)")
+    assert shared(a, b) == shared(b, a) == ["data", "architecture"]
+    assert shared(a, card("c", sha256="a", authors=("me",))) == ["weights", "authors"]
+
+
+def test_what_is_not_said_is_not_shared() -> None:
+    assert shared(card("a"), card("b")) == []
+
+
+def test_either_card_may_declare() -> None:
+    a, b = card("a"), card("b", kin={"a": ("weights",)})
+    assert shared(a, b) == shared(b, a) == ["weights"]
+
+
+def test_relatives_are_those_of_any_surrogate_in_the_kinds_that_count() -> None:
+    cards = [card("a", data=("x",)), card("b", data=("x",)), card("c", authors=("m",)),
+             card("d", authors=("m",)), card("e")]  # fmt: skip
+    kin = kinship({c.name: c for c in cards})
+    assert kin["a"] == {"b": ["data"]}
+    assert kin["e"] == {}
+    assert relatives(kin, ["a", "c"], ("data", "authors")) == {"a", "b", "c", "d"}
+    assert relatives(kin, ["a", "c"], ("authors",)) == {"a", "c", "d"}
+    assert relatives(kin, [], ("authors",)) == set()
+    with pytest.raises(PriemoError, match="'z'"):
+        relatives(kin, ["z"], ("authors",))
+
+
+def test_an_unknown_kind_is_named() -> None:
+    assert check_kinds(["data"]) == ("data",)
+    with pytest.raises(PriemoError, match="did you mean weights"):
+        check_kinds(["weight"])
