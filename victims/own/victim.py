@@ -144,6 +144,12 @@ def _card(victim: OwnVictim) -> Card:
     found = victim.found
     colour = "grey" if found.channels == 1 else found.order.upper()
     architecture = f"{found.format} {found.architecture}" if found.architecture else found.format
+    further: dict[str, Any] = {
+        "features": FOUND if victim.last else NOT_FOUND,
+        "labels": list(found.labels),
+        "dropped": [w for i, w in enumerate(found.labels) if i not in found.order_of_ours],
+        "kin": list(found.kin),
+    }
     return Card(
         name=found.name,
         architecture=architecture,
@@ -153,8 +159,5 @@ def _card(victim: OwnVictim) -> Card:
         training_data=found.training_data,
         licence=found.licence,
         sha256=str(found.sha256),
-        features=FOUND if victim.last else NOT_FOUND,
-        labels=list(found.labels),
-        dropped=[w for i, w in enumerate(found.labels) if i not in found.order_of_ours],
-        kin=list(found.kin),
+        **further,
     )
