@@ -44,7 +44,8 @@ class Description(BaseModel):
             of mean and std.
         layout: "nhwc" where the channels come last (networks that come from Keras).
         range: 1 or 255, the value of white before mean and std, which are on that scale.
-        training_data, licence: for the card; kin: victims that share its weights, data or authors.
+        training_data, licence, data (names of the sets), authors: for the card; kin: victims of
+            which these do not show what they share, each with a list of kinds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,7 +67,9 @@ class Description(BaseModel):
     std: tuple[float, ...]
     licence: str = Field(min_length=1)
     training_data: str = Field(min_length=1)
-    kin: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    kin: dict[str, tuple[str, ...]] = {}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Description:

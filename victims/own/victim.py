@@ -148,7 +148,6 @@ def _card(victim: OwnVictim) -> Card:
         "features": FOUND if victim.last else NOT_FOUND,
         "labels": list(found.labels),
         "dropped": [w for i, w in enumerate(found.labels) if i not in found.order_of_ours],
-        "kin": list(found.kin),
     }
     return Card(
         name=found.name,
@@ -159,5 +158,8 @@ def _card(victim: OwnVictim) -> Card:
         training_data=found.training_data,
         licence=found.licence,
         sha256=str(found.sha256),
+        data=found.data,
+        authors=found.authors,
+        kin=found.kin,
         **further,
     )
