@@ -66,6 +66,9 @@ def test_run_report_compare(
     assert f"priemo-bench run {spec} --limit 14" in page
     assert "14 of 28 test faces" in page
     assert call(monkeypatch, "report", "runs/t") == 0
+    assert call(monkeypatch, "report", "runs/t", "--kin", "weights,authors") == 0
+    assert call(monkeypatch, "report", "runs/t", "--kin", "author") == 2
+    assert "did you mean authors" in capsys.readouterr().err
     assert call(monkeypatch, "compare", "runs/t", "runs/t", "--fail-on", "regression") == 0
     assert "new minus old" in capsys.readouterr().out
 
@@ -91,6 +94,7 @@ MISTAKES = [
     (["report", "."], "results.parquet does not exist"),
     (["compare", ".", "."], "results.parquet does not exist"),
     (["install", "toy-a"], "nothing to install"),
+    (["cards", "toy-a", "--data", "fer2013.csv"], "is not trained here"),
     (["fit", "pgd", "--surrogates", "toy-a", "--out", "f.safetensors"], "nothing to save"),
     (["fit", "priemo-universal", "--surrogates", "toy-a", "--out", "f.pt"], "must end in"),
     (["protect", "a.png", "--with", "f.safetensors", "--out", "o"], "cannot be read"),
