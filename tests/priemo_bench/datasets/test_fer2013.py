@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from priemo_bench.datasets import SPLITS
+from priemo_bench.datasets.cut import make
 from priemo_bench.datasets.fer2013 import Fer2013
-from priemo_bench.datasets.row_list import make
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
 

@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from priemo_bench.datasets.row_list import (
-    FILE,
-    PARTS,
-    SEED,
-    RowList,
-    cut,
-    difference_hash,
-    make,
-)
+from priemo_bench.datasets.cut import SEED, cut, make
+from priemo_bench.datasets.row_list import FILE, PARTS, RowList, difference_hash
 
 HELD_OUT = {"choice": 14, "fit": 21}
 
