@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from priemo_bench import __version__
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 from priemo_bench.spec import Spec, load
@@ -128,7 +129,9 @@ class Benchmark:
 
 def _digest(spec: Spec, keys: list[str]) -> str:
     """What a report must agree on to be still the one that is asked for."""
-    return sha256(json.dumps([spec.to_toml(), keys]).encode()).hexdigest()
+    from priemo_bench.leaderboard import COLUMNS
+
+    return sha256(json.dumps([__version__, COLUMNS, spec.to_toml(), keys]).encode()).hexdigest()
 
 
 def _check_device(device: str) -> None:
