@@ -147,12 +147,13 @@ class Training:
         ):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate_at(epoch * per_epoch + i, per_epoch, spec)
-            losses[i] = self._step(x.to(self.device), y.to(self.device))
+            done = (epoch + i / per_epoch) / spec.total
+            losses[i] = self._step(x.to(self.device), y.to(self.device), done)
         self._close(epoch, float(losses.mean()), time.perf_counter() - begun)
 
-    def _step(self, x: Tensor, y: Tensor) -> Tensor:
-        if self.spec.adversarial:
-            x = worst_case(self.net, x, y, self.spec.adversarial)
+    def _step(self, x: Tensor, y: Tensor, done: float) -> Tensor:
+        if adversarial := self.spec.adversarial:
+            x = worst_case(self.net, x, y, adversarial.bound(done), adversarial.steps)
         loss = nn.functional.cross_entropy(
             self.net(x), y, self.weights, label_smoothing=self.spec.label_smoothing
         )

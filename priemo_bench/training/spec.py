@@ -50,10 +50,17 @@ class Adversarial(_Strict):
     Attributes:
         eps: linf bound in [0, 1], at the size that the victim reads.
         steps: of PGD, from a random start.
+        ramp: share of the training over which the bound grows from nothing to eps; at once, a
+            small network learns nothing at all.
     """
 
     eps: float = Field(gt=0, le=1)
     steps: PositiveInt
+    ramp: float = Field(default=0.4, ge=0, lt=1)
+
+    def bound(self, done: float) -> float:
+        """The linf bound once the share `done` of the training is over."""
+        return self.eps * min(1.0, done / self.ramp) if self.ramp else self.eps
 
 
 class TrainingSpec(_Strict):

@@ -26,16 +26,22 @@ def test_worst_case_of_a_linear_classifier_is_known_in_closed_form(steps: int) -
     towards_wrong = torch.where(y == 0, 1.0, -1.0)[:, None] * difference.sign()
     expected = x + eps * towards_wrong.view(x.shape)
     net.train()
-    assert torch.allclose(worst_case(net, x, y, Adversarial(eps=eps, steps=steps)), expected)
+    assert torch.allclose(worst_case(net, x, y, eps, steps), expected)
     assert net.training
 
 
 def test_stays_in_the_image_range() -> None:
     x = (torch.rand(4, 1, 3, 3) < 0.5).float()
-    worst = worst_case(linear(), x, torch.zeros(4, dtype=torch.long), Adversarial(eps=0.3, steps=2))
+    worst = worst_case(linear(), x, torch.zeros(4, dtype=torch.long), 0.3, 2)
     assert worst.min() >= 0
     assert worst.max() <= 1
     assert (worst - x).abs().max() <= 0.3 + 1e-6
+
+
+def test_the_bound_grows_over_the_ramp() -> None:
+    spec = Adversarial(eps=0.1, steps=1, ramp=0.5)
+    assert [spec.bound(done) for done in (0, 0.25, 0.5, 0.9)] == pytest.approx([0, 0.05, 0.1, 0.1])
+    assert Adversarial(eps=0.1, steps=1, ramp=0).bound(0) == 0.1
 
 
 def test_training_learns_from_the_worst_case(
