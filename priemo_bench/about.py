@@ -33,7 +33,11 @@ def facts(spec: Spec, lab: Lab, command: str) -> dict[str, Any]:
     """Everything beside the rows that the tables and the page need."""
     import torch
 
+    from priemo_bench.victim import Card
+
     frozen = spec.model_copy(update={"versions": versions()})
+    found = {name: getattr(victim, "card", None) for name, victim in lab.victims.items()}
+    cards = {name: card for name, card in found.items() if isinstance(card, Card)}
     return {
         "name": spec.name,
         "command": command,
@@ -50,7 +54,7 @@ def facts(spec: Spec, lab: Lab, command: str) -> dict[str, Any]:
         },
         "data": {dataset.name: _data(lab, dataset.name) for dataset in spec.datasets},
         "victims": {name: _card(lab.victims[name]) for name in spec.victims},
-        "kin": kinship({n: v.card for n, v in lab.victims.items() if hasattr(v, "card")}),
+        "kin": kinship(cards),
     }
 
 

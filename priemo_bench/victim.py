@@ -32,6 +32,7 @@ class Card(BaseModel):
         kin: relatives that the facts above do not show: name of a victim to kinds of
             `priemo_bench.kinship.KINDS`.
         accuracy, calibration, robust_accuracy, speed: see `priemo_bench.training.measure`.
+        training: epochs, seed, and how the epoch was chosen, of a victim trained here.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -51,6 +52,7 @@ class Card(BaseModel):
     calibration: dict[str, Any] = {}
     robust_accuracy: dict[str, Any] = {}
     speed: dict[str, Any] = {}
+    training: dict[str, Any] = {}
 
 
 class Victim(nn.Module):

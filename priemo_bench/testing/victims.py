@@ -210,5 +210,6 @@ def check_victim(entry: Callable[[], Any], faces: FaceSet | None = None) -> None
     victim = entry()
     for rule in VICTIM_RULES:
         rule(victim)
-    for face_rule in FACE_RULES if faces is not None else ():
-        face_rule(victim, faces)
+    if faces is not None:
+        for face_rule in FACE_RULES:
+            face_rule(victim, faces)
