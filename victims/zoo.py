@@ -89,5 +89,6 @@ vgg = Trained("vgg")
 resnet = Trained("resnet")
 repvgg = Trained("repvgg")
 effnet = Trained("effnet")
+repvgg_twin = Trained("repvgg-twin")
 
-ZOO = (vgg, resnet, repvgg, effnet)
+ZOO = (vgg, resnet, repvgg, effnet, repvgg_twin)

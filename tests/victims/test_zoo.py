@@ -59,9 +59,10 @@ def test_reads_the_rendered_test_split_as_its_card_says(entry: Trained) -> None:
 
 @each
 def test_reaches_its_floors(entry: Trained) -> None:
-    """60 % of FER2013 and 90 % of the rendered faces of persons it was not trained on."""
+    """60 % of FER2013 (50 % if adversarially trained) and 90 % of rendered faces of strangers."""
     accuracy = entry.card.accuracy
-    assert accuracy["fer2013 choice"]["overall"]["value"] >= 0.60
+    floor = 0.50 if entry.spec.adversarial else 0.60
+    assert accuracy["fer2013 choice"]["overall"]["value"] >= floor
     assert accuracy["rendered choice"]["overall"]["value"] >= 0.90
 
 
