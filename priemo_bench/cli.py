@@ -78,7 +78,9 @@ def _checked(text: str | None, flag: str) -> str | None:
 
 @app.command()
 def run(
-    spec: Annotated[str, typer.Argument(help="default, full, fer2013, public, or a TOML file")] = "default",
+    spec: Annotated[
+        str, typer.Argument(help="default, full, fer2013, public, or a TOML file")
+    ] = "default",
     dataset: Annotated[str | None, typer.Option(help="instead of the spec's")] = None,
     data: Annotated[Path | None, typer.Option(help="your copy of the data set")] = None,
     size: Annotated[int | None, typer.Option(help="side of the images in pixels")] = None,
