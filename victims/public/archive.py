@@ -64,7 +64,7 @@ class Archive(ABC):
             path = self.folder / Path(name).name
             if not path.is_file():
                 raise PriemoError(
-                    f"the weights of victim {self.victim!r} are not installed; "
+                    f"the weights of {self.project} {self.version} are not installed; "
                     f"run: priemo-bench install {self.victim}"
                 )
             check_sha256(path, digest)

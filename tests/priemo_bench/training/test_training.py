@@ -129,6 +129,6 @@ def test_the_card_counts_right_readings(build: Build, spec: TrainingSpec, faces:
     assert report["recall"]["happy"]["value"] == 1
     assert report["recall"]["sad"]["value"] == 0
     curve = [{"epoch": 1.0, "toy": 0.2}, {"epoch": 2.0, "toy": 0.1}]
-    card = make_card(victim, spec, "0" * 64, curve, {}, {"toy": 14})
+    card = make_card(victim, spec, "0" * 64, curve, {"licence": "MIT"}, {"toy": 14})
     assert (card.input, card.model_dump()["training"]["best_epoch"]) == ("16x16 grey", 1)
     assert card.parameters == 1 * 4 * 9 + 4 + 4 + 4 + 4 * 7 + 7
