@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -17,6 +18,9 @@ from priemo_bench.attacks.wrapped import STEP, WrappedAttack
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, Labels
 from priemo_bench.registry import unknown
+
+STEPS = {"AutoProjectedGradientDescent": 2.0}
+"""First steps other than STEP, in eps: Croce & Hein's."""
 
 
 def art_class(name: str) -> type[EvasionAttack]:
@@ -61,7 +65,8 @@ class ArtAttack(WrappedAttack):
     def _build(self) -> EvasionAttack:
         make = art_class(self.attack)
         defaults = {
-            "eps": self.eps, "eps_step": self.eps * STEP, "targeted": self.targeted,
+            "eps": self.eps, "eps_step": self.eps * STEPS.get(self.attack, STEP),
+            "targeted": self.targeted,
             "batch_size": self.batch_size, "verbose": False,
         }  # fmt: skip
         if self.targeted and "targeted" not in signature(make).parameters:
@@ -87,3 +92,10 @@ fgsm = Entry(ArtAttack, _TRAITS, {"attack": "FastGradientMethod"})
 
 pgd = Entry(ArtAttack, _TRAITS, {"attack": "ProjectedGradientDescent", "max_iter": 25})
 """Madry et al. 2018, arXiv:1706.06083, without random start."""
+
+apgd = Entry(
+    ArtAttack,
+    replace(_TRAITS, random=True),
+    {"attack": "AutoProjectedGradientDescent", "max_iter": 25, "nb_random_init": 1},
+)
+"""Croce & Hein 2020, arXiv:2003.01690: PGD that halves its own step, from one random start."""

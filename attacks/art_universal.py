@@ -9,21 +9,18 @@ attack. Here the model reads clipped images, one `eps` in [0, 1] units holds for
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from art.attacks.attack import EvasionAttack
 from art.attacks.evasion import TargetedUniversalPerturbation, UniversalPerturbation
-from art.estimators.classification.classifier import ClassifierMixin
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
 from priemo_bench.attack import EPS_GRID, Traits
-from priemo_bench.attacks import noise_file
 from priemo_bench.attacks.art_adapter import accepted, art_class
 from priemo_bench.attacks.base import as_labels, require, require_eps, seeded
 from priemo_bench.attacks.entry import Entry
 from priemo_bench.attacks.losses import LOSSES, Loss, sibling
+from priemo_bench.attacks.shared_noise import SharedNoise
 from priemo_bench.attacks.wrapped import STEP
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, Labels, check_images
@@ -34,7 +31,7 @@ DEEPFOOL = {"max_iter": 10, "epsilon": 0.02}
 """As in the code of Moosavi-Dezfooli et al.; ART's own are 100 and 1e-6."""
 
 
-class ArtUniversal(EvasionAttack):
+class ArtUniversal(SharedNoise):
     """`UniversalPerturbation` or, towards one emotion, `TargetedUniversalPerturbation` of ART.
 
     Moosavi-Dezfooli et al. 2017, arXiv:1610.08401; Hirano & Takemoto 2020, arXiv:1911.06502.
@@ -63,7 +60,6 @@ class ArtUniversal(EvasionAttack):
         "attacker", "eps", "targeted", "goal", "loss", "n_fit", "delta", "max_iter", "batch_size",
         "attacker_params", "random_state", "verbose",
     ]  # fmt: skip
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
 
     def __init__(
         self,
@@ -81,7 +77,7 @@ class ArtUniversal(EvasionAttack):
         random_state: int | None = None,
         verbose: bool = False,
     ) -> None:
-        super().__init__(estimator=classifier)
+        super().__init__(classifier)
         self.attacker = attacker
         self.eps = eps
         self._targeted = targeted
@@ -94,19 +90,7 @@ class ArtUniversal(EvasionAttack):
         self.attacker_params = dict(attacker_params or {})
         self.random_state = random_state
         self.verbose = verbose
-        self.noise: Floats | None = None
-        self.fooling_rate: float | None = None
         self._check_params()
-
-    @classmethod
-    def is_estimator_valid(cls, estimator: Any, estimator_requirements: Any) -> bool:
-        """As in ART; None is for `load` without a classifier, which then can only `apply`."""
-        return estimator is None or super().is_estimator_valid(estimator, estimator_requirements)
-
-    @property
-    def converged(self) -> bool:
-        """Whether the perturbation reached its goal on at least 1 - delta of the fit faces."""
-        return self.fooling_rate is not None and self.fooling_rate >= 1 - self.delta
 
     def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> ArtUniversal:
         """Learn the perturbation.
@@ -129,30 +113,6 @@ class ArtUniversal(EvasionAttack):
         rate = attack.targeted_success_rate if self.targeted else attack.fooling_rate
         self.fooling_rate = float(rate)
         return self
-
-    def apply(self, x: np.ndarray, y: np.ndarray | None = None) -> Floats:
-        """Add the fitted perturbation and clip to [0, 1]: no gradient; `y` is not looked at."""
-        x = check_images(x)
-        if self.noise is None:
-            raise PriemoError("apply() needs a fitted perturbation: call fit() first")
-        if x.shape[1:] != self.noise.shape[1:]:
-            raise PriemoError(
-                f"x has images of {x.shape[1:]}; the perturbation is {self.noise.shape[1:]}"
-            )
-        return np.clip(x + self.noise, 0, 1)
-
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
-        """`apply` to `x`, after `fit` on it unless fitted before."""
-        return (self if self.noise is not None else self.fit(x, y)).apply(x)
-
-    def save(self, path: str | Path) -> None:
-        """Write the fitted perturbation as safetensors, with what is needed to use it again."""
-        noise_file.save(self, Path(path))
-
-    @classmethod
-    def load(cls, path: str | Path, classifier: Any = None) -> ArtUniversal:
-        """Read what `save` wrote; without a classifier it can only `apply`."""
-        return noise_file.load(cls, Path(path), classifier)
 
     def _labels(self, x: Floats, y: np.ndarray | None) -> Labels:
         classes = self.estimator.nb_classes

@@ -22,8 +22,8 @@ def save(attack: Any, path: Path) -> None:
     """Write `attack.noise`, its `attack_params` and fooling rate; PriemoError before a fit."""
     if attack.noise is None:
         raise PriemoError("nothing to save: call fit() first")
-    settings = {name: getattr(attack, name) for name in attack.attack_params if name != "verbose"}
-    settings.pop("summary_writer", None)
+    left_out = {"summary_writer", "surrogates", "verbose"}
+    settings = {n: getattr(attack, n) for n in attack.attack_params if n not in left_out}
     metadata = {
         "format": FORMAT,
         "attack": type(attack).__name__,

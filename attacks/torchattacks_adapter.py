@@ -26,6 +26,10 @@ GRADIENT_ONLY = {
 """Attacks that use of the loss nothing but the gradient of the cross-entropy."""
 
 
+COLOURS_ONLY = {"PIFGSM", "PIFGSMPP", "TIFGSM"}
+"""Attacks that smooth over exactly three channels: a grey image is shown to them as three."""
+
+
 def _torchattacks() -> ModuleType:
     try:
         import torchattacks
@@ -41,16 +45,18 @@ class _Reader(nn.Module):
 
     With `labels` the logits are such that the gradient of the cross-entropy is half that of the
     margin, best other logit minus own: both are moved to zero without touching their gradient,
-    and the others removed.
+    and the others removed. `grey` images come as three equal channels, and are read as one.
     """
 
-    def __init__(self, classifier: Any) -> None:
+    def __init__(self, classifier: Any, grey: bool = False) -> None:
         super().__init__()
+        self.grey = grey
         self.model = classifier.model
         self.prepare = classifier._apply_preprocessing
         self.labels: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.mean(1, keepdim=True) if self.grey else x
         x, _ = self.prepare(clip(x), y=None, no_grad=False)
         logits: Tensor = self.model(x)
         if self.labels is None:
@@ -74,15 +80,17 @@ class TorchAttack(WrappedAttack):
         if labels is None:
             with seeded(self.random_state):  # predict() draws numbers too
                 labels = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
-        reader = _Reader(self.estimator).eval()
+        grey = x.shape[1] == 1 and self.attack in COLOURS_ONLY
+        reader = _Reader(self.estimator, grey).eval()
         attack = self._build(reader)
         done = []
         for start in range(0, len(x), self.batch_size):
             part = slice(start, start + self.batch_size)
             own = torch.from_numpy(labels[part]).to(self.estimator.device)
             reader.labels = own if self.loss == "margin" else None
-            done.append(attack(torch.from_numpy(x[part]), own).detach().cpu().numpy())
-        return np.concatenate(done)
+            seen = torch.from_numpy(x[part]).expand(-1, 3 if grey else -1, -1, -1)
+            done.append(attack(seen, own).detach().cpu().numpy())
+        return np.concatenate(done)[:, : x.shape[1]]
 
     def _build(self, model: nn.Module) -> Any:
         package = _torchattacks()
@@ -126,3 +134,9 @@ difgsm = Entry(TorchAttack, _traits(True), {"attack": "DIFGSM", "steps": 25, "de
 
 vmifgsm = Entry(TorchAttack, _traits(True), {"attack": "VMIFGSM", "steps": 25})
 """Wang & He 2021, arXiv:2103.15571; six gradients a step."""
+
+tifgsm = Entry(TorchAttack, _traits(True), {"attack": "TIFGSM", "steps": 25, "decay": 1.0})
+"""Dong et al. 2019, arXiv:1904.02884, with momentum and input diversity (TI-DIM)."""
+
+sinifgsm = Entry(TorchAttack, _traits(False), {"attack": "SINIFGSM", "steps": 25})
+"""Lin et al. 2020, arXiv:1908.06281; five gradients a step."""

@@ -28,7 +28,7 @@ class WrappedAttack(EvasionAttack):
         classifier: ART `PyTorchClassifier` with clip values (0, 1).
         attack: name of the class in that package; None is `default`.
         eps: largest change of a pixel in (0, 1], handed on where the class knows it; so is a step
-            of a quarter of it, unless given.
+            of a quarter of it (or what its paper has), unless given.
         targeted: as in ART, `y` are then the emotions to be read.
         loss: what the gradient is taken of: "cross_entropy", or "margin" of the logits.
         random_state: seed of that package's draws (it uses the global generators, put back after).
@@ -95,4 +95,5 @@ class WrappedAttack(EvasionAttack):
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         if self.loss not in LOSSES:
             raise unknown("loss functions", str(self.loss), LOSSES)
-        self._check_attack()
+        with seeded(self.random_state):  # some constructors read a first image
+            self._check_attack()

@@ -17,7 +17,7 @@ from priemo_bench.attacks.base import as_labels, require
 from priemo_bench.attacks.priemo import shared, store
 from priemo_bench.attacks.priemo.image import protect
 from priemo_bench.attacks.priemo.objective import LOSSES, Loss, Objective
-from priemo_bench.attacks.priemo.surrogate import Surrogate
+from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Floats, check_images, publish, to_float
 from priemo_bench.quality import Budget

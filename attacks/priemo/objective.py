@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
-from priemo_bench.attacks.priemo.surrogate import Surrogate
+from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.errors import PriemoError
 
 Loss = Literal["feature", "logit", "both"]

@@ -25,6 +25,7 @@ LOSSES = ["cross_entropy", "margin"]
 WAYS = [
     (ArtAttack, "FastGradientMethod", {}),
     (ArtAttack, "ProjectedGradientDescent", {"max_iter": 10}),
+    (ArtAttack, "AutoProjectedGradientDescent", {"max_iter": 10, "nb_random_init": 1}),
     (TorchAttack, "PGD", {"steps": 10}),
     (TorchAttack, "MIFGSM", {"steps": 10}),
 ]

@@ -21,14 +21,20 @@ MODEL_FREE = [
     "aes-ctr", "cat-map", "blur", "pixelate", "jpeg", "down-up", "brightness-contrast", "occlude",
     "nothing", "noise", "etc",
 ]  # fmt: skip
-TORCHATTACKS = ["pgd-torchattacks", "mifgsm", "difgsm", "vmifgsm"]
-PER_IMAGE = ["fgsm", "pgd"]
-UNIVERSAL = ["uap", "uap-pgd", "uap-fgsm", "uap-targeted"]
+TORCHATTACKS = ["pgd-torchattacks", "mifgsm", "difgsm", "vmifgsm", "tifgsm", "sinifgsm"]
+PER_IMAGE = ["fgsm", "pgd", "apgd"]
+BY_GRADIENT = [
+    "sgd-uap", "sga", "sga-class", "df-uap", "uap-rarest", "cos-uap", "fi-uap", "fi-uap-class",
+    "opom", "gd-uap",
+]  # fmt: skip
+UNIVERSAL = ["uap", "uap-pgd", "uap-fgsm", "uap-targeted", *BY_GRADIENT]
 BASELINES = MODEL_FREE + PER_IMAGE + UNIVERSAL + TORCHATTACKS
 FEW = {
     "pgd": {"max_iter": 3}, "pgd-torchattacks": {"steps": 3}, "mifgsm": {"steps": 3},
     "difgsm": {"steps": 3}, "vmifgsm": {"steps": 2}, "uap": {"max_iter": 1},
     "uap-pgd": {"max_iter": 1}, "uap-fgsm": {"max_iter": 1}, "uap-targeted": {"max_iter": 1},
+    "tifgsm": {"steps": 3}, "sinifgsm": {"steps": 2}, "apgd": {"max_iter": 3},
+    **{name: {"passes": 4} for name in BY_GRADIENT},
 }  # fmt: skip
 
 
@@ -95,7 +101,7 @@ def test_seed_decides_and_nobody_elses_generator_moves(
         assert random.getstate() == states[0]
         np.testing.assert_array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
         assert torch.equal(torch.get_rng_state(), states[2])
-    if name in {"aes-ctr", "cat-map", "etc", "noise", "vmifgsm"}:
+    if name in {"aes-ctr", "cat-map", "etc", "noise", "vmifgsm", "tifgsm", "opom"}:
         assert np.any(make(name, classifier, random_state=1).generate(x) != first)
 
 

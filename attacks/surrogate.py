@@ -1,4 +1,4 @@
-"""A surrogate as Pri-EMO sees it: images in, feature vectors and logits out, differentiable."""
+"""A surrogate opened up: images in, feature vectors and logits out, differentiable."""
 
 from __future__ import annotations
 

@@ -1,0 +1,81 @@
+"""What perturbations that are learned once, then added to any face, have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from art.attacks.attack import EvasionAttack
+from art.estimators.classification.classifier import ClassifierMixin
+from art.estimators.estimator import BaseEstimator, LossGradientsMixin
+
+from priemo_bench.attacks import noise_file
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import Floats, Labels, check_images
+
+
+class SharedNoise(EvasionAttack):
+    """Base of universal attacks within linf `eps`: `apply`, `generate`, `converged`, files.
+
+    Subclasses set `eps` and `delta`, and implement `fit`, which leaves `noise` and `fooling_rate`.
+
+    Attributes:
+        noise: (1 or groups, c, h, w) what is added, within eps; None before `fit`.
+        fooling_rate: share of the fit faces on which it does what was asked.
+    """
+
+    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
+    delta: float
+
+    def __init__(self, classifier: Any) -> None:
+        super().__init__(estimator=classifier)
+        self.noise: Floats | None = None
+        self.fooling_rate: float | None = None
+
+    @classmethod
+    def is_estimator_valid(cls, estimator: Any, estimator_requirements: Any) -> bool:
+        """As in ART; None is for `load` without a classifier, which then can only `apply`."""
+        return estimator is None or super().is_estimator_valid(estimator, estimator_requirements)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the perturbation reached its goal on at least 1 - delta of the fit faces."""
+        return self.fooling_rate is not None and self.fooling_rate >= 1 - self.delta
+
+    def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> Self:
+        """Learn the perturbation from faces (n, 1 or 3, h, w) in [0, 1]."""
+        raise NotImplementedError
+
+    def apply(self, x: np.ndarray, y: np.ndarray | None = None) -> Floats:
+        """Add the fitted perturbation and clip to [0, 1]: no gradient.
+
+        Args:
+            x: (n, 1 or 3, h, w) floats in [0, 1]. y: looked at only where there is one
+                perturbation for each emotion; see the class.
+        """
+        x = check_images(x)
+        if self.noise is None:
+            raise PriemoError("apply() needs a fitted perturbation: call fit() first")
+        if x.shape[1:] != self.noise.shape[1:]:
+            raise PriemoError(
+                f"x has images of {x.shape[1:]}; the perturbation is {self.noise.shape[1:]}"
+            )
+        return np.clip(x + self.noise[self._groups(x, y)], 0, 1)
+
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
+        """`apply` to `x`, after `fit` on it unless fitted before."""
+        return (self if self.noise is not None else self.fit(x, y)).apply(x, y)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted perturbation as safetensors, with what is needed to use it again."""
+        noise_file.save(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path, classifier: Any = None) -> Self:
+        """Read what `save` wrote; without a classifier it can only `apply`."""
+        return noise_file.load(cls, Path(path), classifier)
+
+    def _groups(self, x: Floats, y: np.ndarray | None) -> Labels:
+        """(n,) which perturbation each face gets."""
+        return np.zeros(len(x), np.int64)
