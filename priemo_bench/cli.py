@@ -126,6 +126,42 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
         raise PriemoError(f"--seeds is {text!r}; it must be whole numbers such as 0,1,2") from None
 
 
+@app.command()
+def curve(
+    spec: Annotated[str, typer.Argument(help="curve, or as for run")] = "curve",
+    floors: Annotated[str | None, typer.Option(metavar="0.999,0.99", help="SSIM floors")] = None,
+    dataset: Annotated[str | None, typer.Option(help="instead of the spec's")] = None,
+    data: Annotated[Path | None, typer.Option(help="your copy of the data set")] = None,
+    size: Annotated[int | None, typer.Option(help="side of the images in pixels")] = None,
+    attacks: Names = None,
+    victims: Names = None,
+    surrogates: Annotated[str | None, typer.Option(metavar="A,B+C")] = None,
+    seeds: Names = None,
+    limit: Annotated[int | None, typer.Option(help="test faces, drawn once")] = None,
+    jobs: Annotated[int, typer.Option(help="processes")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="folder; runs/curve-NAME by default")] = None,
+) -> None:
+    """Protection against the SSIM floor: a run for each floor, and the area under the curve."""
+    from priemo_bench.curve import FLOORS, Curve
+
+    curves = Curve(
+        spec, _floors(floors) or FLOORS, out, jobs, device, _command(),
+        dataset=dataset, data=data, size=size, limit=limit, attacks=_names(attacks),
+        victims=_names(victims), surrogates=_surrogates(surrogates), seeds=_seeds(seeds),
+    )  # fmt: skip
+    with _interruptible():
+        curves.run(progress=True)
+    print(curves.out / "README.md")
+
+
+def _floors(text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(floor) for floor in _names(text) or ())
+    except ValueError:
+        raise PriemoError(f"--floors is {text!r}; it must be numbers such as 0.999,0.99") from None
+
+
 @app.command(name="list")
 def list_(kind: Annotated[str, typer.Argument(metavar="KIND")]) -> None:
     """Names of attacks, victims, datasets, defenses or metrics."""

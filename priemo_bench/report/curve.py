@@ -1,0 +1,89 @@
+"""The page of protection-quality curves: curves.csv, a figure for each data set, README.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from priemo_bench.report import tables as shown
+from priemo_bench.store import write, write_text
+
+HEAD = """# Protection against quality
+
+Made by
+
+```sh
+{command}
+```
+
+Protection % of each method, pooled over its surrogates, when every published image keeps the SSIM
+floor at the head of the column, with and without its border, and the linf bound beside it. *Area*:
+the mean of the protection rate over the logarithm of the allowed SSIM drop, 1 at most. Brackets:
+Wilson 95 % intervals. Each column is a run of its own, in the folder of its name.
+"""
+
+
+def write_curve(out: Path, table: pd.DataFrame, command: str) -> None:
+    """Write what the table of `priemo_bench.curve.curves` says."""
+    write_text(out / "curves.csv", table.to_csv(index=False, float_format="%.6g"))
+    parts = [HEAD.format(command=command)]
+    for dataset, part in table.groupby("dataset", sort=False):
+        name = f"figures/curves-{dataset}.png"
+        _draw(part[~part["targeted"]], out / name)
+        parts += [f"## {dataset}\n", f"![Protection against the SSIM floor]({name})\n"]
+        for targeted, own in part.groupby("targeted"):
+            what = "targeted_rate" if targeted else "protection_rate"
+            parts += ["Read as the target %:\n"] if targeted else []
+            parts += [shown.markdown(_wide(own, what)) + "\n"]
+    write_text(out / "README.md", "\n".join(parts))
+
+
+def _wide(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """A line per method, a column per floor."""
+
+    def cell(line: Any) -> str:
+        text = shown.between(line) if what == "protection_rate" else shown.percent(line[what])
+        return text if line["within_budget"] else f"{text} (not within)"
+
+    lines = []
+    for (attack, scope, scale), part in table.groupby(["attack", "scope", "scale"], sort=False):
+        name = f"{attack}, one strength" if scale == "one" else attack
+        line = {"attack": name, "scope": scope, "area": shown.plain(part["area"].iloc[0], 3)}
+        for _, own in part.iterrows():
+            line[f"{own['ssim_floor']:g}, {255 * own['eps']:.0f}/255"] = cell(own)
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("-")
+
+
+def _draw(table: pd.DataFrame, path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    sns.set_theme(style="whitegrid", context="paper")
+    own = table.assign(
+        drop=1 - table["ssim_floor"],
+        name=table["attack"] + table["scale"].map(lambda s: " (one)" if s == "one" else ""),
+    )
+    figure, axis = plt.subplots(figsize=(6.4, 4.6))
+    sns.lineplot(
+        own, x="drop", y="protection_rate", hue="name", style="scope", markers=True, dashes=True,
+        errorbar=None, ax=axis,
+    )  # fmt: skip
+    for _, part in own.groupby(["name", "scope"]):
+        axis.fill_between(
+            part["drop"], part["protection_low"], part["protection_high"], alpha=0.1, linewidth=0
+        )
+    drops = sorted(own["drop"].unique())
+    axis.set(
+        xscale="log", ylim=(-0.03, 1.05), xlabel="allowed loss of SSIM", ylabel="protection rate",
+        xticks=drops, xticklabels=[f"{d:g}" for d in drops],
+    )  # fmt: skip
+    axis.minorticks_off()
+    axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    write(path, lambda file: figure.savefig(file, format="png", dpi=110, bbox_inches="tight"))
+    plt.close(figure)
