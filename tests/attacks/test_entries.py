@@ -22,7 +22,7 @@ MODEL_FREE = [
     "nothing", "noise", "etc",
 ]  # fmt: skip
 TORCHATTACKS = ["pgd-torchattacks", "mifgsm", "difgsm", "vmifgsm", "tifgsm", "sinifgsm"]
-PER_IMAGE = ["fgsm", "pgd", "apgd"]
+PER_IMAGE = ["fgsm", "pgd", "apgd", "ddn"]
 BY_GRADIENT = [
     "sgd-uap", "sga", "sga-class", "df-uap", "uap-rarest", "cos-uap", "fi-uap", "fi-uap-class",
     "opom", "gd-uap",
@@ -34,6 +34,7 @@ FEW = {
     "difgsm": {"steps": 3}, "vmifgsm": {"steps": 2}, "uap": {"max_iter": 1},
     "uap-pgd": {"max_iter": 1}, "uap-fgsm": {"max_iter": 1}, "uap-targeted": {"max_iter": 1},
     "tifgsm": {"steps": 3}, "sinifgsm": {"steps": 2}, "apgd": {"max_iter": 3},
+    "ddn": {"steps": 6},
     **{name: {"passes": 4} for name in BY_GRADIENT},
 }  # fmt: skip
 
