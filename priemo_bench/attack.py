@@ -8,7 +8,9 @@ from typing import Any, Literal, Protocol
 from priemo_bench.images import Floats, Labels
 
 Family = Literal["universal", "per-image", "cryptographic", "transform", "control"]
-Scope = Literal["image", "class", "universal", "-"]
+Scope = Literal["image", "class", "universal", "generator", "-"]
+SHARED = ("class", "universal", "generator")
+"""Scopes that are fitted once and then applied without a gradient."""
 
 EPS_GRID = tuple(v / 255 for v in (0.5, 1, 1.5, 2, 3, 4, 6, 8))
 """Strengths from which an attack with an eps gets it under the equal-quality budget."""

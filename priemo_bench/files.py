@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from priemo_bench import registry
-from priemo_bench.attack import Traits
+from priemo_bench.attack import SHARED, Traits
 from priemo_bench.datasets.pictures import fit, grey, read_picture, stack
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Bytes, Floats, publish, to_float
@@ -47,7 +47,7 @@ def fit_to_file(request: FitRequest, out: Path) -> None:
     """
     entry = registry.get("attacks", request.attack)
     traits: Traits = entry.traits
-    if traits.scope not in ("class", "universal"):
+    if traits.scope not in SHARED:
         raise PriemoError(
             f"attack {request.attack!r} has nothing to save: it is computed for each image; fit "
             f"one of {', '.join(_shared())}"
@@ -99,7 +99,7 @@ def _shared() -> list[str]:
     """Attacks whose perturbation can be saved."""
     kept = []
     for name in registry.names("attacks"):
-        if registry.get("attacks", name).traits.scope in ("class", "universal"):
+        if registry.get("attacks", name).traits.scope in SHARED:
             kept.append(name)
     return kept
 
@@ -145,7 +145,7 @@ def _metadata(path: Path) -> dict[str, str]:
 def _loaded(metadata: dict[str, str], path: Path, channels: int, side: int) -> Any:
     """The attack; its surrogates are loaded only where it has to read the photo first."""
     entry = registry.get("attacks", metadata[ENTRY])
-    if entry.traits.scope == "universal":
+    if entry.traits.scope != "class":
         return entry.load(path)
     names = metadata[SURROGATES].split("+")
     models = [as_art(registry.get("victims", name)(), channels, side) for name in names]

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from priemo_bench import __version__, registry
-from priemo_bench.attack import Traits
+from priemo_bench.attack import SHARED, Traits
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
 from priemo_bench.spec import AttackSpec, BudgetName, Spec, as_tuple
@@ -141,7 +141,7 @@ def _budgets(attack: AttackSpec, traits: Traits) -> Iterator[tuple[BudgetName, S
     default: tuple[BudgetName, ...] = ("equal", "conventional")
     if not attack.conventional and (traits.budgeted or traits.knob is None):
         default = ("equal",)
-    shared = traits.scope in ("class", "universal")
+    shared = traits.scope in SHARED
     for budget in attack.budgets or default:
         if budget == "conventional":
             yield budget, "one" if shared and not traits.budgeted else "-"

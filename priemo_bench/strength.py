@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from priemo_bench import registry
-from priemo_bench.attack import Traits
+from priemo_bench.attack import SHARED, Traits
 from priemo_bench.cost import Passes
 from priemo_bench.datasets import FaceSet
 from priemo_bench.images import Bytes, Floats, Labels, publish, to_float
@@ -87,7 +87,7 @@ class Bench:
             self.fitting = Passes(self.models)
             with self.fitting:
                 attack.fit(to_float(faces.images), self.lab.labels(self.cell, faces))
-        return Made(attack, self.traits.scope in ("class", "universal"))
+        return Made(attack, self.traits.scope in SHARED)
 
     def _use(self, made: Made, faces: FaceSet) -> Floats:
         y = self.lab.labels(self.cell, faces)

@@ -10,7 +10,9 @@ from priemo_bench.attack import Traits
 from priemo_bench.attacks.entry import Entry
 from priemo_bench.attacks.priemo.attack import PriEMO
 
-__all__ = ["PriEMO", "margin_ssim", "priemo_class", "priemo_image", "priemo_universal"]
+__all__ = [
+    "PriEMO", "margin_ssim", "priemo_class", "priemo_generator", "priemo_image", "priemo_universal",
+]  # fmt: skip
 
 _IMAGE = Traits("per-image", "image", "many", targeted=True, budgeted=True)
 
@@ -24,6 +26,11 @@ priemo_universal = Entry(
     PriEMO,
     Traits("universal", "universal", "many", targeted=True, random=True, budgeted=True),
     {"scope": "universal"},
+)
+priemo_generator = Entry(
+    PriEMO,
+    Traits("universal", "generator", "many", targeted=True, random=True, budgeted=True),
+    {"scope": "generator", "steps": 60, "batch_size": 64},
 )
 margin_ssim = Entry(
     PriEMO,

@@ -14,16 +14,18 @@ from rich.progress import track
 from torch import Tensor
 
 from priemo_bench.attacks.base import as_labels, require
-from priemo_bench.attacks.priemo import shared, store
+from priemo_bench.attacks.priemo import generator, shared, store
+from priemo_bench.attacks.priemo.generator import Generator
 from priemo_bench.attacks.priemo.image import protect
 from priemo_bench.attacks.priemo.objective import LOSSES, Loss, Objective
+from priemo_bench.attacks.priemo.shared import Pattern
 from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Floats, check_images, publish, to_float
 from priemo_bench.quality import Budget
 from priemo_bench.registry import unknown
 
-Scope = Literal["image", "class", "universal"]
+Scope = Literal["image", "class", "universal", "generator"]
 STRETCH = 4.0
 """How far a shared perturbation may be enlarged on an image to land on its SSIM floor."""
 
@@ -39,7 +41,8 @@ class PriEMO(EvasionAttack):
     Args:
         classifier: ART `PyTorchClassifier` with clip values (0, 1); the first surrogate.
         scope: "image": one perturbation per image, aimed at all surrogates; "class": one per
-            emotion of the original; "universal": one for all images.
+            emotion of the original; "universal": one for all images; "generator": a network
+            that makes one for each image in one pass (generator.py).
         targeted: as in ART, `y` are then the emotions to be read.
         ssim_floor: SSIM that every published image keeps (both means), or None.
         eps: largest change of a pixel in (0, 1], or None. One of both is needed.
@@ -50,7 +53,7 @@ class PriEMO(EvasionAttack):
         restarts: times that an image starts again towards another emotion while a surrogate still
             reads its own (scope image, untargeted).
         delta: `converged` when the fooling rate on the fit images is above 1 - delta.
-        random_state: seed of the mini-batches (scopes class and universal).
+        random_state: seed of the mini-batches and of the generator's first weights.
 
     Raises:
         PriemoError: for parameters outside these ranges.
@@ -95,7 +98,7 @@ class PriEMO(EvasionAttack):
         self.random_state = random_state
         self.verbose = verbose
         self.fooling_rate: float | None = None
-        self._u: Tensor | None = None
+        self._carrier: Pattern | Generator | None = None
         self._objective: Objective | None = None
         self._check_params()
 
@@ -123,12 +126,12 @@ class PriEMO(EvasionAttack):
         """(1 or classes, c, h, w) shared perturbation; with an SSIM floor in units of its metric.
 
         With a floor each image weighs it (geometry.py); without one it is what is added. None
-        before `fit` and for scope image.
+        before `fit`, and for scopes image and generator.
         """
-        if self._u is None:
+        if not isinstance(self._carrier, Pattern):
             return None
         scale = 1.0 if self.ssim_floor is not None else float(self.eps or 0)
-        return (self._u * scale).cpu().numpy()
+        return (self._carrier.u * scale).cpu().numpy()
 
     @property
     def converged(self) -> bool:
@@ -152,12 +155,18 @@ class PriEMO(EvasionAttack):
         if self.scope == "image":
             return self
         groups, count = self._groups(labels, read)
-        generator = torch.Generator().manual_seed(self.random_state or 0)
         batch = min(self.batch_size, len(x))
-        self._u = shared.learn(
-            images, labels, groups, count, objective, self.budget,
-            steps=max(1, self.steps * len(x) // batch), batch_size=batch, generator=generator,
-        )  # fmt: skip
+        steps = max(1, self.steps * len(x) // batch)
+        seed = self.random_state or 0
+        if self.scope == "generator":
+            self._carrier = generator.learn(
+                images, labels, objective, self.budget, steps, batch, seed
+            )
+        else:
+            self._carrier = shared.learn(
+                images, labels, groups, count, objective, self.budget, steps, batch,
+                torch.Generator().manual_seed(seed),
+            )  # fmt: skip
         protected = torch.from_numpy(self.apply(x, groups.cpu().numpy() if count > 1 else None))
         with torch.no_grad():
             now = torch.cat([self._read(p.to(images.device)) for p in protected.split(batch)])
@@ -166,7 +175,7 @@ class PriEMO(EvasionAttack):
         return self
 
     def apply(self, x: np.ndarray, y: np.ndarray | None = None) -> Floats:
-        """Add the fitted shared perturbation: no gradient.
+        """Add the fitted perturbation: no gradient.
 
         Args:
             x: (n, 1 or 3, h, w) floats in [0, 1]. y: the emotion of each original, for scope
@@ -176,16 +185,15 @@ class PriEMO(EvasionAttack):
             float32 images of the same shape; on the 8-bit grid when there is an SSIM floor.
         """
         x = check_images(x)
-        if self._u is None:
-            raise PriemoError("apply() needs a fitted perturbation of scope class or universal")
-        if x.shape[1:] != self._u.shape[1:]:
-            raise PriemoError(
-                f"x has images of {x.shape[1:]}; the perturbation is {tuple(self._u.shape[1:])}"
-            )
+        if self._carrier is None:
+            raise PriemoError("apply() needs a fitted perturbation; scope image has none to fit")
+        wanted = self._carrier.shape
+        if x.shape[1 : 1 + len(wanted)] != wanted:
+            raise PriemoError(f"x has images of {x.shape[1:]}; the perturbation is for {wanted}")
         groups = np.zeros(len(x), np.int64)
         if self.scope == "class":
             groups = self._emotions(x, y)
-        return shared.add(x, self._u, groups, self.budget, STRETCH)
+        return shared.add(x, self._carrier, groups, self.budget, STRETCH)
 
     def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
         """Protected images, floats in [0, 1]; `x` is not modified.
@@ -195,7 +203,7 @@ class PriEMO(EvasionAttack):
         """
         x = check_images(x)
         if self.scope != "image":
-            return (self if self._u is not None else self.fit(x, y)).apply(x, y)
+            return (self if self._carrier is not None else self.fit(x, y)).apply(x, y)
         if self._objective is None:
             self.fit(x, y)
         objective = self._objective
@@ -217,14 +225,15 @@ class PriEMO(EvasionAttack):
 
     @classmethod
     def load(cls, path: str | Path, classifier: Any = None, **params: Any) -> PriEMO:
-        """Read what `save` wrote. Scope universal needs no classifier to `apply`."""
+        """Read what `save` wrote. Scopes universal and generator apply without a classifier."""
         return store.load(cls, Path(path), classifier, **params)
 
     @property
     def _classes(self) -> int:
         if self.estimator is not None:
             return int(self.estimator.nb_classes)
-        return len(self._u) if self._u is not None and len(self._u) > 1 else len(EMOTIONS)
+        shared_by = len(self._carrier.u) if isinstance(self._carrier, Pattern) else 1
+        return shared_by if shared_by > 1 else len(EMOTIONS)
 
     def _open(self) -> list[Surrogate]:
         if self.estimator is None:
@@ -232,7 +241,9 @@ class PriEMO(EvasionAttack):
         return [Surrogate(c, self.layer) for c in (self.estimator, *self.surrogates)]
 
     def _new_objective(self) -> Objective:
-        return Objective(self._open(), self.loss, self.targeted, shared=self.scope != "image")
+        return Objective(
+            self._open(), self.loss, self.targeted, shared=self.scope in ("class", "universal")
+        )
 
     def _read(self, x: Tensor) -> Tensor:
         """(n,) what the surrogates together read."""
@@ -252,9 +263,9 @@ class PriEMO(EvasionAttack):
         return torch.from_numpy(labels).to(read.device if read is not None else device or "cpu")
 
     def _groups(self, labels: Tensor, read: Tensor) -> tuple[Tensor, int]:
-        if self.scope == "universal":
+        if self.scope != "class":
             if self.targeted and len(labels.unique()) > 1:
-                raise PriemoError("scope universal has one perturbation: give one target for all")
+                raise PriemoError(f"scope {self.scope} learns one target: give the same for all")
             return torch.zeros_like(labels), 1
         return (read if self.targeted else labels), self._classes
 

@@ -9,16 +9,37 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from priemo_bench.attacks.priemo.geometry import cut, rms, weights
 from priemo_bench.attacks.priemo.image import quantise
 from priemo_bench.attacks.priemo.objective import Objective
-from priemo_bench.images import Bytes, Floats, publish
+from priemo_bench.images import Bytes, Floats, Labels, publish
 from priemo_bench.quality import Budget, match_budget
 
 LEARNING_RATE = 0.1
 """Of Adam, in radii of the body."""
+BATCH = 64
+"""Images that a perturbation is made for at once."""
+
+
+class Pattern(nn.Module):
+    """u (count, c, h, w): each image takes that of its group."""
+
+    u: Tensor
+
+    def __init__(self, u: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("u", u)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(c, h, w) of the images it is for."""
+        return tuple(self.u.shape[1:])
+
+    def forward(self, x: Tensor, groups: Tensor) -> Tensor:
+        """Images (n, c, h, w) and their groups (n,) to patterns (n, c, h, w)."""
+        return self.u[groups]
 
 
 def learn(
@@ -31,8 +52,8 @@ def learn(
     steps: int,
     batch_size: int,
     generator: torch.Generator,
-) -> Tensor:
-    """Fit u (count, c, h, w), one for each group, by Adam on random mini-batches.
+) -> Pattern:
+    """Fit a u for each group by Adam on random mini-batches.
 
     Args:
         x: (n, c, h, w) faces; y: (n,) labels or targets; groups: (n,) in 0..count-1.
@@ -57,7 +78,7 @@ def learn(
         touched = torch.zeros(count, 1, 1, 1, device=x.device)
         touched[groups[rows].unique()] = 1
         u = project(u - rate * change * touched, budget)
-    return u
+    return Pattern(u)
 
 
 def project(u: Tensor, budget: Budget) -> Tensor:
@@ -67,13 +88,19 @@ def project(u: Tensor, budget: Budget) -> Tensor:
     return u / rms(u).clamp_min(1)
 
 
-def add(x: Floats, u: Tensor, groups: np.ndarray, budget: Budget, stretch: float) -> Floats:
-    """Images with their group's perturbation, each at the strength that lands on the budget.
+def add(x: Floats, carrier: nn.Module, groups: Labels, budget: Budget, stretch: float) -> Floats:
+    """Images with the perturbation that `carrier` has for them, each landed on the budget.
 
     Without an SSIM floor this is a plain add and clip.
     """
-    images = torch.from_numpy(x)
-    change = cut(weights(images, budget) * u.cpu()[torch.from_numpy(groups)], budget)
+    images, rows = torch.from_numpy(x), torch.from_numpy(groups)
+    device = next(iter(carrier.state_dict().values())).device
+    with torch.no_grad():
+        parts = [
+            carrier(part.to(device), own.to(device)).cpu()
+            for part, own in zip(images.split(BATCH), rows.split(BATCH), strict=True)
+        ]
+    change = cut(weights(images, budget) * torch.cat(parts), budget)
     protected = (images + change).clamp_(0, 1).numpy()
     if budget.ssim_floor is None:
         return protected

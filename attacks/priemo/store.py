@@ -11,14 +11,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 import priemo_bench
+from priemo_bench.attacks.priemo.generator import Generator
 from priemo_bench.attacks.priemo.objective import FeatureVectors
+from priemo_bench.attacks.priemo.shared import Pattern
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
 
 if TYPE_CHECKING:
     from priemo_bench.attacks.priemo.attack import PriEMO
 
-FORMAT = "priemo-1"
+FORMAT = "priemo-2"
+CARRIER = "carrier."
+"""Before the names of what makes the perturbation."""
 SETTINGS = (
     "scope", "targeted", "ssim_floor", "eps", "layer", "loss", "steps", "restarts", "delta",
     "batch_size", "random_state", "fooling_rate",
@@ -26,23 +30,24 @@ SETTINGS = (
 
 
 def save(attack: PriEMO, path: Path) -> None:
-    """Write the perturbation and the universal feature vectors of each surrogate."""
+    """Write what makes the perturbation and the universal feature vectors of each surrogate."""
     vectors = attack._objective.vectors if attack._objective else []
-    if attack._u is None and not vectors:
+    carrier = attack._carrier
+    if carrier is None and not vectors:
         raise PriemoError("nothing to save: call fit() first")
     tensors = {
         f"{i}.{name}": value.contiguous()
         for i, part in enumerate(vectors)
         for name, value in vars(part).items()
     }
-    if attack._u is not None:
-        tensors["u"] = attack._u.contiguous()
+    if carrier is not None:
+        tensors |= {CARRIER + k: v.contiguous() for k, v in carrier.state_dict().items()}
     settings = {name: getattr(attack, name) for name in SETTINGS}
     metadata = {
         "format": FORMAT,
         "version": priemo_bench.__version__,
         "emotions": ",".join(EMOTIONS),
-        "image": "x".join(map(str, attack._u.shape[1:])) if attack._u is not None else "any",
+        "image": "x".join(map(str, _fitted_at(carrier))) if carrier is not None else "any",
         "surrogates": str(len(vectors)),
         "settings": json.dumps(settings),
     }
@@ -62,7 +67,8 @@ def load(cls: type[PriEMO], path: Path, classifier: Any, **params: Any) -> PriEM
     settings = json.loads(metadata["settings"])
     fooling_rate = settings.pop("fooling_rate")
     attack = cls(classifier, **{**settings, **params})
-    attack._u = tensors.get("u")
+    state = {k.removeprefix(CARRIER): v for k, v in tensors.items() if k.startswith(CARRIER)}
+    carrier = attack._carrier = _carrier(state, metadata["image"], attack.ssim_floor is None)
     attack.fooling_rate = fooling_rate
     if classifier is not None:
         objective = attack._new_objective()
@@ -74,8 +80,28 @@ def load(cls: type[PriEMO], path: Path, classifier: Any, **params: Any) -> PriEM
         device = surrogates[0].device
         objective.vectors = [_vectors(tensors, i, device) for i in range(len(surrogates))]
         attack._objective = objective
-        attack._u = attack._u.to(device) if attack._u is not None else None
+        attack._carrier = carrier.to(device) if carrier is not None else None
     return attack
+
+
+def _fitted_at(carrier: Pattern | Generator) -> tuple[int, ...]:
+    """(c, h, w) of the faces it was fitted on (a generator's, rounded up to eights)."""
+    size = carrier.size if isinstance(carrier, Generator) else ()
+    return (*carrier.shape, *size)
+
+
+def _carrier(
+    state: dict[str, torch.Tensor], image: str, bounded: bool
+) -> Pattern | Generator | None:
+    """What the tensors are of: one called u is a pattern, several are a generator's weights."""
+    if not state:
+        return None
+    if "u" in state:
+        return Pattern(state["u"])
+    channels, height, width = map(int, image.split("x"))
+    net = Generator(channels, (height, width), bounded)
+    net.load_state_dict(state)
+    return net.eval().requires_grad_(False)
 
 
 def _vectors(tensors: dict[str, torch.Tensor], i: int, device: torch.device) -> FeatureVectors:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from priemo_bench.attack import AttackEntry
+from priemo_bench.attack import SHARED, AttackEntry
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, Labels, publish
 from priemo_bench.quality import Budget, ssim
@@ -116,7 +116,7 @@ def treats_each_image_alone(case: AttackCase) -> None:
     """
     traits = case.entry.traits
     attack = case.make()
-    shared = traits.scope in ("class", "universal")
+    shared = traits.scope in SHARED
     if (shared and not hasattr(attack, "fit")) or (traits.random and not shared):
         return
     whole = attack.generate(case.x, case.y)

@@ -72,7 +72,7 @@ BUDGETS = [
 
 
 @pytest.mark.parametrize("bounds", BUDGETS)
-@pytest.mark.parametrize("scope", ["image", "class", "universal"])
+@pytest.mark.parametrize("scope", ["image", "class", "universal", "generator"])
 def test_every_published_image_keeps_both_bounds(
     classifier: Any, faces: np.ndarray, scope: str, bounds: dict[str, float | None]
 ) -> None:
@@ -202,7 +202,7 @@ def test_equal_seeds_equal_perturbations(classifier: Any, faces: np.ndarray) -> 
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-@pytest.mark.parametrize("scope", ["class", "universal", "image"])
+@pytest.mark.parametrize("scope", ["class", "universal", "generator", "image"])
 def test_saved_and_loaded_is_the_same(
     classifier: Any, faces: np.ndarray, scope: str, tmp_path: Path
 ) -> None:
@@ -214,10 +214,11 @@ def test_saved_and_loaded_is_the_same(
     assert np.array_equal(loaded.generate(faces), attack.generate(faces))
 
 
+@pytest.mark.parametrize("scope", ["universal", "generator"])
 def test_a_universal_perturbation_needs_no_classifier(
-    classifier: Any, faces: np.ndarray, tmp_path: Path
+    classifier: Any, faces: np.ndarray, scope: str, tmp_path: Path
 ) -> None:
-    attack = make(classifier, scope="universal").fit(faces)
+    attack = make(classifier, scope=scope).fit(faces)
     attack.save(tmp_path / "u.safetensors")
     loaded = PriEMO.load(tmp_path / "u.safetensors")
     assert np.array_equal(loaded.apply(faces), attack.apply(faces))

@@ -1,0 +1,115 @@
+"""The generator: what each image gets is its own, in one forward pass, without the victim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from art.estimators.classification import PyTorchClassifier
+from torch import nn
+
+from priemo_bench.attacks.priemo import PriEMO
+from priemo_bench.attacks.priemo.generator import Generator
+from priemo_bench.cost import Passes
+from priemo_bench.errors import PriemoError
+from priemo_bench.images import publish
+from priemo_bench.quality import Budget
+
+SIDE = 16
+
+
+class Half(nn.Module):
+    """Says 1 where the left half is brighter than the right one, 0 otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 2, bias=False)
+        self.fc.weight.data = torch.eye(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = x[..., : SIDE // 2].mean((1, 2, 3)), x[..., SIDE // 2 :].mean((1, 2, 3))
+        out: torch.Tensor = self.fc(torch.stack([right - left, left - right], 1) * 50)
+        return out
+
+
+@pytest.fixture(scope="module")
+def classifier() -> PyTorchClassifier:
+    return PyTorchClassifier(
+        Half(), nn.CrossEntropyLoss(), (1, SIDE, SIDE), 2, clip_values=(0, 1), device_type="cpu"
+    )
+
+
+def faces(n: int, seed: int) -> np.ndarray:
+    """The dark half of them brighter on the left by four grey levels, the bright half on the right:
+    opposite changes are needed.
+    """
+    rng = np.random.default_rng(seed)
+    x = np.repeat([0.3, 0.7], n // 2)[:, None, None, None]
+    x = x + rng.uniform(-0.01, 0.01, (n, 1, SIDE, SIDE))
+    x[: n // 2, ..., : SIDE // 2] += 2 / 255
+    x[: n // 2, ..., SIDE // 2 :] -= 2 / 255
+    x[n // 2 :, ..., : SIDE // 2] -= 2 / 255
+    x[n // 2 :, ..., SIDE // 2 :] += 2 / 255
+    return x.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def fitted(classifier: PyTorchClassifier) -> PriEMO:
+    attack = PriEMO(
+        classifier, "generator", ssim_floor=None, eps=6 / 255, steps=30, batch_size=32,
+        random_state=0, verbose=False,
+    )  # fmt: skip
+    return attack.fit(faces(128, 1))
+
+
+def test_faces_that_need_opposite_changes_get_them(
+    classifier: PyTorchClassifier, fitted: PriEMO
+) -> None:
+    """No one perturbation can turn more than half of these; held-out faces."""
+    x = faces(64, 2)
+    clean = classifier.predict(x).argmax(1)
+    turned = classifier.predict(fitted.apply(x)).argmax(1) != clean
+    assert turned.mean() > 0.9
+    one = PriEMO(
+        classifier, "universal", ssim_floor=None, eps=6 / 255, random_state=0, verbose=False
+    ).fit(faces(128, 1))
+    assert (classifier.predict(one.apply(x)).argmax(1) != clean).mean() <= 0.55
+
+
+def test_use_looks_into_no_victim(classifier: PyTorchClassifier, fitted: PriEMO) -> None:
+    with Passes([classifier.model]) as passes:
+        fitted.apply(faces(8, 3))
+    assert passes.forwards == passes.backwards == 0
+
+
+@pytest.mark.parametrize("side", [11, 16, 37, 64])
+def test_any_size_keeps_the_budget(classifier: Any, side: int) -> None:
+    attack = PriEMO(
+        classifier, "generator", ssim_floor=0.98, steps=1, random_state=0, verbose=False
+    ).fit(faces(16, 1))
+    x = np.random.default_rng(0).random((2, 1, side, side), np.float32)
+    x = publish(x).astype(np.float32) / np.float32(255)
+    out = attack.apply(x)
+    assert out.shape == x.shape
+    assert Budget(0.98, 8 / 255).holds(publish(x), publish(out)).all()
+    assert not np.array_equal(out, x)
+    with pytest.raises(PriemoError, match="the perturbation is for"):
+        attack.apply(np.repeat(x, 3, axis=1))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_patterns_have_the_size_of_the_budget(channels: int) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(3, channels, 20, 28)
+    u = Generator(channels, (20, 28), bounded=False)(x)
+    assert u.shape == x.shape
+    assert torch.allclose(u.square().mean((1, 2, 3)), torch.ones(3), atol=1e-4)
+    assert Generator(channels, (20, 28), bounded=True)(x).abs().max() <= 1
+
+
+def test_an_image_does_not_depend_on_its_batch(fitted: PriEMO) -> None:
+    x = faces(6, 4)
+    alone = np.concatenate([fitted.apply(x[i : i + 1]) for i in range(6)])
+    np.testing.assert_allclose(fitted.apply(x), alone, atol=1e-5)
