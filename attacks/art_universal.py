@@ -17,7 +17,13 @@ from art.attacks.evasion import TargetedUniversalPerturbation, UniversalPerturba
 
 from priemo_bench.attack import EPS_GRID, Traits
 from priemo_bench.attacks.art_adapter import accepted, art_class
-from priemo_bench.attacks.base import as_labels, require, require_eps, seeded
+from priemo_bench.attacks.base import (
+    require,
+    require_eps,
+    require_truth,
+    require_whole,
+    seeded,
+)
 from priemo_bench.attacks.entry import Entry
 from priemo_bench.attacks.losses import LOSSES, Loss, sibling
 from priemo_bench.attacks.shared_noise import SharedNoise
@@ -116,11 +122,9 @@ class ArtUniversal(SharedNoise):
 
     def _labels(self, x: Floats, y: np.ndarray | None) -> Labels:
         classes = self.estimator.nb_classes
-        if y is None and self.targeted:
-            raise PriemoError("a targeted attack needs the target as y")
-        if y is None:
-            y = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
-        labels = as_labels(y, len(x), classes)
+        labels = self._given(y, len(x), classes)
+        if labels is None:
+            labels = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
         if self.targeted and len(np.unique(labels)) > 1:
             raise PriemoError("one perturbation can have one target only: give the same for all")
         if not self.targeted and self.goal == "rarest":
@@ -147,12 +151,10 @@ class ArtUniversal(SharedNoise):
 
     def _check_params(self) -> None:
         require_eps(self.eps)
-        require(isinstance(self.targeted, bool), "targeted", self.targeted, "True or False")
+        require_truth(self, "targeted")
         require(0 <= self.delta <= 1, "delta", self.delta, "in [0, 1]")
         require(self.goal in ("leave", "rarest"), "goal", self.goal, "'leave' or 'rarest'")
-        for name in ("n_fit", "max_iter", "batch_size"):
-            value = getattr(self, name)
-            require(isinstance(value, int) and value >= 1, name, value, "a whole number from 1")
+        require_whole(self, "n_fit", "max_iter", "batch_size")
         if self.loss not in LOSSES:
             raise unknown("loss functions", str(self.loss), LOSSES)
         if self.estimator is not None:

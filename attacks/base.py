@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from art.attacks.attack import EvasionAttack
+from art.estimators.classification.classifier import ClassifierMixin
+from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
 from priemo_bench.attack import Traits
 from priemo_bench.errors import PriemoError
@@ -20,6 +22,21 @@ def require(holds: bool, name: str, value: object, wanted: str) -> None:
     """PriemoError "`name` is `value`; it must be `wanted`" unless `holds`."""
     if not holds:
         raise PriemoError(f"{name} is {value!r}; it must be {wanted}")
+
+
+def require_whole(attack: object, *names: str, low: int = 1) -> None:
+    """PriemoError unless these attributes are whole numbers from `low`."""
+    for name in names:
+        value = getattr(attack, name)
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= low
+        require(whole, name, value, f"a whole number from {low}")
+
+
+def require_truth(attack: object, *names: str) -> None:
+    """PriemoError unless these attributes are True or False."""
+    for name in names:
+        value = getattr(attack, name)
+        require(isinstance(value, bool), name, value, "True or False")
 
 
 def require_eps(eps: float) -> None:
@@ -66,6 +83,35 @@ def seeded(random_state: int | None) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
+
+
+class AimedAttack(EvasionAttack):
+    """An attack that may be `targeted`, which ART reads and sets among `attack_params`.
+
+    Subclasses set `_targeted` in their constructor.
+    """
+
+    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
+    _targeted: bool
+
+    @property
+    def targeted(self) -> bool:
+        """Whether `y` are the emotions to be read, and not those to be left."""
+        return self._targeted
+
+    @targeted.setter
+    def targeted(self, value: bool) -> None:
+        self._targeted = value
+
+    def _given(self, y: object | None, n: int, classes: int) -> Labels | None:
+        """`y` as (n,) labels or targets; None for labels that are to be read.
+
+        Raises:
+            PriemoError: labels that do not exist, or no targets for a targeted attack.
+        """
+        if y is None and self.targeted:
+            raise PriemoError("a targeted attack needs the targets as y")
+        return None if y is None else as_labels(y, n, classes)
 
 
 class ModelFreeAttack(EvasionAttack):

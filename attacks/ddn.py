@@ -15,15 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from art.attacks.attack import EvasionAttack
-from art.estimators.classification.classifier import ClassifierMixin
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from priemo_bench.attack import EPS_GRID, Traits
-from priemo_bench.attacks.base import as_labels, require, require_eps
-from priemo_bench.attacks.surrogate import Surrogate
-from priemo_bench.errors import PriemoError
+from priemo_bench.attacks.base import AimedAttack, require_eps, require_truth, require_whole
+from priemo_bench.attacks.surrogate import Surrogate, reading
 from priemo_bench.images import Floats, check_images
 
 GAMMA = 0.05
@@ -31,7 +28,7 @@ FIRST_STEP, LAST_STEP = 1.0, 0.01
 FIRST_RADIUS = 1.0
 
 
-class DDN(EvasionAttack):
+class DDN(AimedAttack):
     """Minimum-norm attack on one classifier; images that resist keep the last change within eps.
 
     Args:
@@ -48,7 +45,6 @@ class DDN(EvasionAttack):
     attack_params = [  # noqa: RUF012 (ART's own declaration)
         *EvasionAttack.attack_params, "eps", "targeted", "steps", "batch_size",
     ]  # fmt: skip
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
 
     def __init__(
         self,
@@ -73,16 +69,13 @@ class DDN(EvasionAttack):
                 targeted; None takes what the classifier reads.
         """
         x = check_images(x)
-        if y is None and self.targeted:
-            raise PriemoError("a targeted attack needs the targets as y")
         surrogate = Surrogate(self.estimator)
+        given = self._given(y, len(x), surrogate.classes)
         images = torch.from_numpy(x).to(surrogate.device)
-        if y is None:
-            with torch.no_grad():
-                parts = [surrogate(part)[1].argmax(1) for part in images.split(self.batch_size)]
-            labels = torch.cat(parts)
+        if given is None:
+            labels = reading([surrogate], images, self.batch_size)
         else:
-            labels = torch.from_numpy(as_labels(y, len(x), surrogate.classes)).to(images.device)
+            labels = torch.from_numpy(given).to(images.device)
         pairs = zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
         return torch.cat([self._smallest(surrogate, *pair) for pair in pairs]).cpu().numpy()
 
@@ -119,22 +112,10 @@ class DDN(EvasionAttack):
         low = LAST_STEP / FIRST_STEP
         return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * i / self.steps))
 
-    # ART reads and sets `targeted` among `attack_params`, and keeps it as `_targeted`.
-    @property
-    def targeted(self) -> bool:
-        return self._targeted
-
-    @targeted.setter
-    def targeted(self, value: bool) -> None:
-        self._targeted = value
-
     def _check_params(self) -> None:
         require_eps(self.eps)
-        require(isinstance(self.targeted, bool), "targeted", self.targeted, "True or False")
-        for name in ("steps", "batch_size"):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            require(whole, name, value, "a whole number from 1")
+        require_truth(self, "targeted")
+        require_whole(self, "steps", "batch_size")
 
 
 def _norm(x: Tensor) -> Tensor:

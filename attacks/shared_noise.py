@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from art.attacks.attack import EvasionAttack
-from art.estimators.classification.classifier import ClassifierMixin
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
 from priemo_bench.attacks import noise_file
+from priemo_bench.attacks.base import AimedAttack
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, Labels, check_images
 
 
-class SharedNoise(EvasionAttack):
+class SharedNoise(AimedAttack):
     """Base of universal attacks within linf `eps`: `apply`, `generate`, `converged`, files.
 
     Subclasses set `eps` and `delta`, and implement `fit`, which leaves `noise` and `fooling_rate`.
@@ -25,7 +23,6 @@ class SharedNoise(EvasionAttack):
         fooling_rate: share of the fit faces on which it does what was asked.
     """
 
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
     delta: float
 
     def __init__(self, classifier: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -87,3 +87,13 @@ class Surrogate:
                 x = x + (torch.as_tensor(seen, dtype=x.dtype, device=x.device) - x).detach()
         self.model.eval()
         return self._open(x)
+
+
+def reading(surrogates: Sequence[Surrogate], x: Tensor, batch_size: int = 128) -> Tensor:
+    """(n,) what surrogates together read in images (n, c, h, w): by their summed probabilities."""
+    with torch.no_grad():
+        parts = [
+            torch.stack([surrogate(part)[1].softmax(1) for surrogate in surrogates]).sum(0)
+            for part in x.split(batch_size)
+        ]
+    return torch.cat(parts).argmax(1)

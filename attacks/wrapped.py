@@ -6,12 +6,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 from art.attacks.attack import EvasionAttack
-from art.estimators.classification.classifier import ClassifierMixin
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
-from priemo_bench.attacks.base import as_labels, require, require_eps, seeded
+from priemo_bench.attacks.base import (
+    AimedAttack,
+    require_eps,
+    require_truth,
+    require_whole,
+    seeded,
+)
 from priemo_bench.attacks.losses import LOSSES, Loss
-from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, Labels, check_images
 from priemo_bench.registry import unknown
 
@@ -19,7 +22,7 @@ STEP = 1 / 4
 """Step of an iterative attack as a share of eps, as torchattacks has it (2/255 of 8/255)."""
 
 
-class WrappedAttack(EvasionAttack):
+class WrappedAttack(AimedAttack):
     """A per-image attack of another package, by its own name and further keyword arguments.
 
     Subclasses set `default`, and implement `_run` and `_check_attack`.
@@ -42,7 +45,6 @@ class WrappedAttack(EvasionAttack):
         *EvasionAttack.attack_params,
         "attack", "eps", "targeted", "loss", "batch_size", "random_state", "params",
     ]  # fmt: skip
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
     default: ClassVar[str]
 
     def __init__(
@@ -74,9 +76,7 @@ class WrappedAttack(EvasionAttack):
                 targeted; None takes what the classifier reads.
         """
         x = check_images(x)
-        if y is None and self.targeted:
-            raise PriemoError("a targeted attack needs the targets as y")
-        labels = None if y is None else as_labels(y, len(x), self.estimator.nb_classes)
+        labels = self._given(y, len(x), self.estimator.nb_classes)
         with seeded(self.random_state):
             protected = self._run(x.copy(), labels)
         return check_images(np.clip(protected, 0, 1), f"the result of {self.attack}")
@@ -91,8 +91,8 @@ class WrappedAttack(EvasionAttack):
 
     def _check_params(self) -> None:
         require_eps(self.eps)
-        require(isinstance(self.targeted, bool), "targeted", self.targeted, "True or False")
-        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        require_truth(self, "targeted")
+        require_whole(self, "batch_size")
         if self.loss not in LOSSES:
             raise unknown("loss functions", str(self.loss), LOSSES)
         with seeded(self.random_state):  # some constructors read a first image

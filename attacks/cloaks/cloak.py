@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from art.attacks.attack import EvasionAttack
-from art.estimators.classification.classifier import ClassifierMixin
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from rich.progress import track
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from priemo_bench.attacks.base import as_labels, require, require_eps
-from priemo_bench.attacks.surrogate import Surrogate
+from priemo_bench.attacks.base import AimedAttack, require_eps, require_truth, require_whole
+from priemo_bench.attacks.surrogate import Surrogate, reading
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, check_images
 
@@ -42,7 +40,7 @@ class Means:
         return found.masked_fill(~self.present, torch.inf)
 
 
-class Cloak(EvasionAttack):
+class Cloak(AimedAttack):
     """Base of per-image attacks in feature space: `fit` learns the means, `generate` cloaks.
 
     Subclasses add what their paper has, and implement `_cloak`.
@@ -63,7 +61,6 @@ class Cloak(EvasionAttack):
         *EvasionAttack.attack_params,
         "eps", "targeted", "surrogates", "layer", "steps", "batch_size", "verbose",
     ]  # fmt: skip
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
 
     def __init__(
         self,
@@ -86,15 +83,6 @@ class Cloak(EvasionAttack):
         self.verbose = verbose
         self._means: list[Means] = []
         self._check_params()
-
-    # ART reads and sets `targeted` among `attack_params`, and keeps it as `_targeted`.
-    @property
-    def targeted(self) -> bool:
-        return self._targeted
-
-    @targeted.setter
-    def targeted(self, value: bool) -> None:
-        self._targeted = value
 
     def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> Cloak:
         """Learn the mean features of each emotion, as each surrogate reads the faces `x`.
@@ -130,18 +118,18 @@ class Cloak(EvasionAttack):
                 targeted; None takes what the surrogates read.
         """
         x = check_images(x)
-        if y is None and self.targeted:
-            raise PriemoError("a targeted attack needs the targets as y")
+        labels = self._given(y, len(x), int(self.estimator.nb_classes))
         if not self._means:
             self.fit(x)
-        labels = None if y is None else as_labels(y, len(x), int(self.estimator.nb_classes))
         starts = range(0, len(x), self.batch_size)
         done = []
         for start in track(starts, type(self).__name__, disable=not self.verbose, transient=True):
             rows = slice(start, start + self.batch_size)
             images = torch.from_numpy(x[rows]).to(self._means[0].surrogate.device)
-            own = self._read(images) if labels is None else torch.from_numpy(labels[rows])
-            own = own.to(images.device)
+            if labels is None:
+                own = reading([means.surrogate for means in self._means], images)
+            else:
+                own = torch.from_numpy(labels[rows]).to(images.device)
             self._check_targets(own)
             done.append(self._cloak(images, own).clamp(0, 1).cpu().numpy())
         return np.concatenate(done)
@@ -149,10 +137,6 @@ class Cloak(EvasionAttack):
     def _cloak(self, x: Tensor, y: Tensor) -> Tensor:
         """Images (n, c, h, w) with labels or targets `y` (n,) to cloaked ones."""
         raise NotImplementedError
-
-    def _read(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            return torch.stack([m.surrogate(x)[1].softmax(1) for m in self._means]).sum(0).argmax(1)
 
     def _check_targets(self, y: Tensor) -> None:
         for means in self._means if self.targeted else []:
@@ -168,10 +152,5 @@ class Cloak(EvasionAttack):
 
     def _check_params(self) -> None:
         self._check_budget()
-        for name in ("steps", "batch_size"):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            require(whole, name, value, "a whole number from 1")
-        for name in ("targeted", "verbose"):
-            value = getattr(self, name)
-            require(isinstance(value, bool), name, value, "True or False")
+        require_whole(self, "steps", "batch_size")
+        require_truth(self, "targeted", "verbose")

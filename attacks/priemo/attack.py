@@ -8,18 +8,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from art.attacks.attack import EvasionAttack
-from art.estimators.classification.classifier import ClassifierMixin
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from rich.progress import track
 from torch import Tensor
 
-from priemo_bench.attacks.base import as_labels, require
+from priemo_bench.attacks.base import AimedAttack, require, require_truth, require_whole
 from priemo_bench.attacks.priemo import generator, shared, store
 from priemo_bench.attacks.priemo.generator import Generator
 from priemo_bench.attacks.priemo.image import protect
 from priemo_bench.attacks.priemo.objective import LOSSES, Loss, Objective
 from priemo_bench.attacks.priemo.shared import Pattern
-from priemo_bench.attacks.surrogate import Surrogate
+from priemo_bench.attacks.surrogate import Surrogate, reading
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Floats, check_images, publish, to_float
 from priemo_bench.quality import Budget
@@ -30,7 +28,7 @@ STRETCH = 4.0
 """How far a shared perturbation may be enlarged on an image to land on its SSIM floor."""
 
 
-class PriEMO(EvasionAttack):
+class PriEMO(AimedAttack):
     """Feature-space protection of the emotion in a face, after Zeng et al. 2023.
 
     Zeng, Zhang, Liu, Ma, Liu: "Pri-EMO: a universal perturbation method for privacy preserving
@@ -64,7 +62,6 @@ class PriEMO(EvasionAttack):
         "scope", "targeted", "ssim_floor", "eps", "surrogates", "layer", "loss", "steps",
         "restarts", "delta", "batch_size", "random_state", "verbose",
     ]  # fmt: skip
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
 
     def __init__(
         self,
@@ -101,15 +98,6 @@ class PriEMO(EvasionAttack):
         self._carrier: Pattern | Generator | None = None
         self._objective: Objective | None = None
         self._check_params()
-
-    # ART reads and sets `targeted` among `attack_params`, and keeps it as `_targeted`.
-    @property
-    def targeted(self) -> bool:
-        return self._targeted
-
-    @targeted.setter
-    def targeted(self, value: bool) -> None:
-        self._targeted = value
 
     @classmethod
     def is_estimator_valid(cls, estimator: Any, estimator_requirements: Any) -> bool:
@@ -248,19 +236,15 @@ class PriEMO(EvasionAttack):
     def _read(self, x: Tensor) -> Tensor:
         """(n,) what the surrogates together read."""
         surrogates = self._objective.surrogates if self._objective else self._open()
-        with torch.no_grad():
-            parts = [sum(s(p)[1].softmax(1) for s in surrogates) for p in x.split(self.batch_size)]
-        return torch.cat([torch.as_tensor(part) for part in parts]).argmax(1)
+        return reading(surrogates, x, self.batch_size)
 
     def _labels(self, y: np.ndarray | None, n: int, read: Tensor | None) -> Tensor:
-        if y is None:
-            if self.targeted:
-                raise PriemoError("a targeted attack needs the targets as y")
+        given = self._given(y, n, self._classes)
+        if given is None:
             assert read is not None
             return read
-        labels = as_labels(y, n, self._classes)
         device = self._objective.surrogates[0].device if self._objective else None
-        return torch.from_numpy(labels).to(read.device if read is not None else device or "cpu")
+        return torch.from_numpy(given).to(read.device if read is not None else device or "cpu")
 
     def _groups(self, labels: Tensor, read: Tensor) -> tuple[Tensor, int]:
         if self.scope != "class":
@@ -283,11 +267,7 @@ class PriEMO(EvasionAttack):
         if self.ssim_floor is None and self.eps is None:
             raise PriemoError("ssim_floor and eps are both None; give one of them, or both")
         _ = self.budget  # checks both
-        for name, low in (("steps", 1), ("batch_size", 1), ("restarts", 0)):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            require(whole and value >= low, name, value, f"a whole number from {low}")
+        require_whole(self, "steps", "batch_size")
+        require_whole(self, "restarts", low=0)
         require(0 <= self.delta <= 1, "delta", self.delta, "in [0, 1]")
-        for name in ("targeted", "verbose"):
-            value = getattr(self, name)
-            require(isinstance(value, bool), name, value, "True or False")
+        require_truth(self, "targeted", "verbose")

@@ -10,9 +10,15 @@ import torch
 from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
-from priemo_bench.attacks.base import as_labels, require, require_eps
+from priemo_bench.attacks.base import (
+    as_labels,
+    require,
+    require_eps,
+    require_truth,
+    require_whole,
+)
 from priemo_bench.attacks.shared_noise import SharedNoise
-from priemo_bench.attacks.surrogate import Surrogate
+from priemo_bench.attacks.surrogate import Surrogate, reading
 from priemo_bench.attacks.universal import cos_uap, df_uap, fi_uap, gd_uap, opom, sga, sgd_uap
 from priemo_bench.attacks.universal.task import Task
 from priemo_bench.errors import PriemoError
@@ -141,18 +147,12 @@ class UniversalAttack(SharedNoise):
         """(n,) what the surrogates together read."""
         surrogates = self._open()
         images = torch.from_numpy(x).to(surrogates[0].device)
-        with torch.no_grad():
-            parts = [
-                torch.stack([s(part)[1].softmax(1) for s in surrogates]).sum(0)
-                for part in images.split(128)
-            ]
-        found: Labels = torch.cat(parts).argmax(1).cpu().numpy()
+        found: Labels = reading(surrogates, images).cpu().numpy()
         return found
 
     def _labels(self, y: np.ndarray | None, read: Labels) -> Labels:
-        if y is None and self.targeted:
-            raise PriemoError("a targeted attack needs the target as y")
-        labels = read if y is None else as_labels(y, len(read), int(self.estimator.nb_classes))
+        given = self._given(y, len(read), int(self.estimator.nb_classes))
+        labels = read if given is None else given
         if self.targeted and len(np.unique(labels)) > 1:
             raise PriemoError("one perturbation can have one target only: give the same for all")
         return labels
@@ -179,27 +179,14 @@ class UniversalAttack(SharedNoise):
         assert self.noise is not None
         return as_labels(y, len(x), len(self.noise))
 
-    # ART reads and sets `targeted` among `attack_params`, and keeps it as `_targeted`.
-    @property
-    def targeted(self) -> bool:
-        return self._targeted
-
-    @targeted.setter
-    def targeted(self, value: bool) -> None:
-        self._targeted = value
-
     def _check_params(self) -> None:
         if self.method not in METHODS:
             raise unknown("universal methods", str(self.method), METHODS)
         require(self.scope in get_args(Scope), "scope", self.scope, "'universal' or 'class'")
         require(self.goal in get_args(Goal), "goal", self.goal, "'leave' or 'rarest'")
         require_eps(self.eps)
-        require(isinstance(self.targeted, bool), "targeted", self.targeted, "True or False")
+        require_truth(self, "targeted")
         require(0 <= self.delta <= 1, "delta", self.delta, "in [0, 1]")
-        for name in ("passes", "batch_size"):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            optional = name == "batch_size" and value is None
-            require(whole or optional, name, value, "a whole number from 1")
+        require_whole(self, "passes", *(["batch_size"] if self.batch_size is not None else []))
         if (self.targeted or self.goal == "rarest") and self.method not in AIMED:
             raise PriemoError(f"{self.method} cannot go towards an emotion; {', '.join(AIMED)} can")
