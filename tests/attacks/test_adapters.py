@@ -25,10 +25,10 @@ LOSSES = ["cross_entropy", "margin"]
 WAYS = [
     (ArtAttack, "FastGradientMethod", {}),
     (ArtAttack, "ProjectedGradientDescent", {"max_iter": 10}),
-    (ArtAttack, "AutoProjectedGradientDescent", {"max_iter": 10, "nb_random_init": 1}),
     (TorchAttack, "PGD", {"steps": 10}),
     (TorchAttack, "MIFGSM", {"steps": 10}),
 ]
+APGD = (ArtAttack, "AutoProjectedGradientDescent", {"max_iter": 10, "nb_random_init": 1})
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def _torchattacks() -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("targeted", [False, True])
-@pytest.mark.parametrize(("make", "attack", "params"), WAYS)
+@pytest.mark.parametrize(("make", "attack", "params"), [*WAYS, APGD])
 def test_linear_model_has_one_best_change(
     make: Any, attack: str, params: dict[str, Any], targeted: bool, loss: str,
     linear: PyTorchClassifier, linear_x: np.ndarray, optimum: np.ndarray,
@@ -113,8 +113,7 @@ def test_further_attacks_enter_by_name(classifier: PyTorchClassifier, x: np.ndar
 
 
 def test_batches_do_not_matter(classifier: PyTorchClassifier, x: np.ndarray) -> None:
-    fixed = [way for way in WAYS if "nb_random_init" not in way[2]]  # a random start follows it
-    for make, attack, params in fixed:
+    for make, attack, params in WAYS:
         whole, parts = (
             make(classifier, attack, batch_size=b, **params).generate(x) for b in (64, 4)
         )
