@@ -18,12 +18,20 @@ from torch.nn import functional as F
 from priemo_bench.attacks.priemo.geometry import cut, rms, weights
 from priemo_bench.attacks.priemo.image import quantise
 from priemo_bench.attacks.priemo.objective import Objective
+from priemo_bench.attacks.surrogate import reading
 from priemo_bench.quality import Budget
+from priemo_bench.training.augment import augment
+from priemo_bench.training.spec import Augmentation
 
 WIDTHS = (48, 96, 128)
 """Channels at a half, a quarter and an eighth of the side."""
 GROUPS = 8
+BATCH = 64
+"""Images read at once."""
 RATE, WARMUP = 2e-3, 0.05
+AUGMENTATION = Augmentation(
+    equalised=0, rotation=15, scale=0.15, shift=0.1, blurred=0.1, noisy=0.1, erased=0.2
+)
 CONTRAST = 0.1
 """What an image's deviation from its local mean is divided by before it is read."""
 
@@ -77,8 +85,13 @@ class Generator(nn.Module):
         """(c,) of the images it is for; their size is free."""
         return (self.leave.out_channels // 4,)
 
-    def forward(self, x: Tensor, groups: Tensor | None = None) -> Tensor:
-        """(n, c, h, w) in [0, 1] to patterns (n, c, h, w); `groups` is not looked at."""
+    def patterns(self, x: Tensor, groups: Tensor) -> Tensor:
+        """Images (n, c, h, w) to patterns of the same shape, on the CPU; `groups` do not matter."""
+        with torch.no_grad():
+            return torch.cat([self(part.to(self.leave.weight)).cpu() for part in x.split(BATCH)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) in [0, 1] to patterns (n, c, h, w)."""
         seen = x
         if x.shape[-2:] != self.size:
             seen = F.interpolate(x, self.size, mode="bilinear", antialias=True)
@@ -104,30 +117,37 @@ def learn(
     batch_size: int,
     seed: int,
 ) -> Generator:
-    """Fit a generator by Adam on random mini-batches, half of them mirrored.
+    """Fit a generator by AdamW on random mini-batches of altered faces.
+
+    A network learns a few hundred faces by heart, so it never sees one twice as it was: each is
+    turned, shifted, toned or partly hidden (AUGMENTATION), and untargeted its label is what the
+    surrogates read in it then.
 
     Args:
-        x: (n, c, h, w) faces; y: (n,) labels or targets.
-        steps: mini-batches of `batch_size`, one forward and backward pass each.
+        x: (n, c, h, w) faces; y: (n,) targets, looked at only if targeted.
+        steps: mini-batches of `batch_size`: one forward and backward pass each, and one more
+            forward pass if untargeted.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = Generator(x.shape[1], (x.shape[2], x.shape[3]), budget.ssim_floor is None)
-    net = net.to(x.device)
-    adam = torch.optim.AdamW(net.parameters(), RATE)
-    draw = torch.Generator().manual_seed(seed)
-    for step in range(steps):
-        done = step / steps
-        rate = min(1.0, (done + 1 / steps) / WARMUP) * 0.5 * (1 + math.cos(math.pi * done))
-        for group in adam.param_groups:
-            group["lr"] = RATE * rate
-        rows = torch.randint(len(x), (batch_size,), generator=draw).to(x.device)
-        mirrored = (torch.rand(batch_size, generator=draw) < 0.5).to(x.device).view(-1, 1, 1, 1)
-        images = torch.where(mirrored, x[rows].flip(-1), x[rows])
-        seen = images + cut(weights(images, budget) * net(images), budget)
-        seen = seen + (quantise(seen) - seen).detach()
-        loss = objective(seen, y[rows])[0].mean()
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
+        net = net.to(x.device)
+        adam = torch.optim.AdamW(net.parameters(), RATE)
+        for step in range(steps):
+            for group in adam.param_groups:
+                group["lr"] = RATE * _schedule(step, steps)
+            rows = torch.randint(len(x), (batch_size,))
+            images = augment(x[rows.to(x.device)].cpu(), AUGMENTATION).to(x.device)
+            own = y[rows] if objective.targeted else reading(objective.surrogates, images)
+            seen = images + cut(weights(images, budget) * net(images), budget)
+            seen = seen + (quantise(seen) - seen).detach()
+            loss = objective(seen, own)[0].mean()
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
     return net.eval().requires_grad_(False)
+
+
+def _schedule(step: int, steps: int) -> float:
+    """Linear warm-up, then half a cosine, as a share of RATE."""
+    return min(1.0, (step + 1) / (WARMUP * steps)) * 0.5 * (1 + math.cos(math.pi * step / steps))

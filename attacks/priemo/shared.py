@@ -7,6 +7,8 @@ and the perturbation is one array, added and clipped.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,8 +21,6 @@ from priemo_bench.quality import Budget, match_budget
 
 LEARNING_RATE = 0.1
 """Of Adam, in radii of the body."""
-BATCH = 64
-"""Images that a perturbation is made for at once."""
 
 
 class Pattern(nn.Module):
@@ -37,9 +37,10 @@ class Pattern(nn.Module):
         """(c, h, w) of the images it is for."""
         return tuple(self.u.shape[1:])
 
-    def forward(self, x: Tensor, groups: Tensor) -> Tensor:
-        """Images (n, c, h, w) and their groups (n,) to patterns (n, c, h, w)."""
-        return self.u[groups]
+    def patterns(self, x: Tensor, groups: Tensor) -> Tensor:
+        """Images (n, c, h, w) and their groups (n,) to patterns (n or 1, c, h, w), on the CPU."""
+        u = self.u.cpu()
+        return u if len(u) == 1 else u[groups]
 
 
 def learn(
@@ -88,19 +89,22 @@ def project(u: Tensor, budget: Budget) -> Tensor:
     return u / rms(u).clamp_min(1)
 
 
-def add(x: Floats, carrier: nn.Module, groups: Labels, budget: Budget, stretch: float) -> Floats:
+class Carrier(Protocol):
+    """What makes the perturbations: `Pattern`, or a generator."""
+
+    def patterns(self, x: Tensor, groups: Tensor) -> Tensor:
+        """Images (n, c, h, w) and their groups (n,) to patterns (n or 1, c, h, w), on the CPU."""
+        ...
+
+
+def add(x: Floats, carrier: Carrier, groups: Labels, budget: Budget, stretch: float) -> Floats:
     """Images with the perturbation that `carrier` has for them, each landed on the budget.
 
     Without an SSIM floor this is a plain add and clip.
     """
-    images, rows = torch.from_numpy(x), torch.from_numpy(groups)
-    device = next(iter(carrier.state_dict().values())).device
-    with torch.no_grad():
-        parts = [
-            carrier(part.to(device), own.to(device)).cpu()
-            for part, own in zip(images.split(BATCH), rows.split(BATCH), strict=True)
-        ]
-    change = cut(weights(images, budget) * torch.cat(parts), budget)
+    images = torch.from_numpy(x)
+    u = carrier.patterns(images, torch.from_numpy(groups))
+    change = cut(weights(images, budget) * u, budget)
     protected = (images + change).clamp_(0, 1).numpy()
     if budget.ssim_floor is None:
         return protected

@@ -4,7 +4,8 @@ ART's runs through this project's adapter (`uap`: DeepFool inside, `uap-pgd`), 3
 
     pytest -m slow -s tests/benchmarks/test_universal.py
 
-prints held-out protection, seconds and pass counts of both; the assertion is on protection.
+prints held-out protection, seconds and pass counts of both; the assertion is on protection. Beside
+it: what it costs to use a fitted perturbation, as ratios within one run.
 """
 
 from __future__ import annotations
@@ -88,3 +89,37 @@ def test_higher_held_out_protection_than_art(arena: Arena, entry: str) -> None:
     ours = measure(arena, "Pri-EMO", lambda: priemo(arena))
     theirs = measure(arena, f"ART {entry}", lambda: art(arena, entry))
     assert ours > theirs
+
+
+def best(act: Callable[[], object], times: int = 7) -> float:
+    """Shortest of some runs, in seconds, after one to warm up."""
+    act()
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        act()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+@pytest.mark.slow
+def test_to_apply_is_to_add_and_clip(arena: Arena) -> None:
+    """Without an SSIM floor, against add, clip and round of the same array."""
+    attack = PriEMO(arena.classifier, "universal", ssim_floor=None, steps=1, verbose=False)
+    noise = attack.fit(arena.fit).noise
+    x = np.concatenate([arena.test] * 5)
+    plain = best(lambda: (np.clip(x + noise, 0, 1) * 255).round().astype(np.uint8))
+    ratio = best(lambda: attack.apply(x)) / plain
+    print(f"\napply takes {ratio:.2f} of a plain add, clip and round")
+    assert ratio <= 2
+
+
+@pytest.mark.slow
+def test_the_generator_is_cheaper_than_pgd(arena: Arena) -> None:
+    """With the SSIM floor, against ten steps of PGD."""
+    attack = PriEMO(arena.classifier, "generator", steps=1, verbose=False).fit(arena.fit)
+    pgd = registry.get("attacks", "pgd")(arena.classifier, max_iter=10)
+    x = arena.test[:64]
+    ratio = best(lambda: pgd.generate(x), 3) / best(lambda: attack.apply(x), 3)
+    print(f"\nPGD-10 takes {ratio:.1f} times the generator")
+    assert ratio >= 5
