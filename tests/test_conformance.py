@@ -44,9 +44,13 @@ def test_victim_on_faces(name: str, rule: Callable[[Any, FaceSet], None]) -> Non
     rule(_victim(name), _faces())
 
 
+FEW = {"priemo-generator": {"steps": 8}, "sinifgsm": {"steps": 5}, "vmifgsm": {"steps": 5}}
+"""Steps of attacks that take long, and keep the rules after a few."""
+
+
 @cache
 def _attack(name: str, channels: int) -> testing.AttackCase:
-    return toy_case(registry.get("attacks", name), channels)
+    return toy_case(registry.get("attacks", name), channels, **FEW.get(name, {}))
 
 
 # ART adds to its noise only when the inner attack changes a reading: on the toy victim these three
