@@ -28,7 +28,7 @@ class Card(BaseModel):
     Attributes:
         architecture: its family, and in brackets what sets it apart.
         training_data: in words; `data` has the names of the sets, `data_terms` the terms of each.
-        authors: who trained it.
+        authors: who trained it. start: SHA-256 of the weights its training started from, if any.
         kin: relatives that the facts above do not show: name of a victim to kinds of
             `priemo_bench.kinship.KINDS`.
         accuracy, calibration, robust_accuracy, speed: see `priemo_bench.training.measure`.
@@ -47,6 +47,7 @@ class Card(BaseModel):
     data: tuple[str, ...] = ()
     data_terms: dict[str, str] = {}
     authors: tuple[str, ...] = ()
+    start: str = ""
     kin: dict[str, tuple[str, ...]] = {}
     accuracy: dict[str, Any] = {}
     calibration: dict[str, Any] = {}

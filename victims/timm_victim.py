@@ -7,9 +7,7 @@ from typing import Any
 
 import timm
 from timm.layers import ClassifierHead
-from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
-from timm.models.efficientnet import EfficientNet
 from timm.models.vgg import VGG
 from torch import Tensor, nn
 
@@ -55,27 +53,7 @@ def byob(
     return ByobNet(config, num_classes=num_classes, in_chans=in_chans, img_size=img_size)
 
 
-def efficientnet(
-    num_classes: int, in_chans: int, stages: list[str], stem: int, features: int
-) -> EfficientNet:
-    """timm's EfficientNet of any `stages` (its own notation), with a pooling after the stem."""
-    net = EfficientNet(
-        decode_arch_def([[stage] for stage in stages]),
-        num_classes=num_classes,
-        in_chans=in_chans,
-        num_features=features,
-        stem_size=stem,
-        round_chs_fn=int,
-    )
-    net.bn1 = nn.Sequential(net.bn1, nn.MaxPool2d(3, 2, 1))
-    return net
-
-
-BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    "vgg": vgg,
-    "byob": byob,
-    "efficientnet": efficientnet,
-}
+BUILDERS: dict[str, Callable[..., nn.Module]] = {"vgg": vgg, "byob": byob}
 """Networks that `timm.create_model` cannot make in small."""
 
 
@@ -90,9 +68,6 @@ class TimmVictim(Victim):
         size: side in pixels it reads; channels: 1 (grey) or 3.
         options: further keyword arguments of the builder, or of `timm.create_model`.
         strides: path of a convolution to its stride, for networks made for larger images.
-        skipped: paths of modules to leave out (a stem's pooling).
-        mirrored: whether it reads a face and its mirror image, and takes the mean of both features
-            (in evaluation mode; it is trained on single images).
     """
 
     def __init__(
@@ -102,8 +77,6 @@ class TimmVictim(Victim):
         channels: int = 1,
         options: Mapping[str, Any] | None = None,
         strides: Mapping[str, int] | None = None,
-        skipped: tuple[str, ...] = (),
-        mirrored: bool = False,
     ) -> None:
         super().__init__(size, channels, (MEAN,) * channels, (STD,) * channels)
         arguments = {"num_classes": len(EMOTIONS), "in_chans": channels, **(options or {})}
@@ -112,27 +85,17 @@ class TimmVictim(Victim):
             self.net = BUILDERS[architecture](**arguments)
         else:
             self.net = timm.create_model(architecture, **arguments)
-        self.mirrored = mirrored
         said = [f"{name} {_told(value)}" for name, value in (options or {}).items()]
-        said += ["reads the mirror image too"] if mirrored else []
         self.architecture = f"timm {type(self.net).__name__} ({', '.join([architecture, *said])})"
         for path, stride in (strides or {}).items():
             convolution: Any = self.net.get_submodule(path)
             convolution.stride = (stride, stride)
-        for path in skipped:
-            parent, _, name = path.rpartition(".")
-            setattr(self.net.get_submodule(parent), name, nn.Identity())
         for module in self.net.modules():
             if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
                 module.reset_parameters()
 
     def embed(self, x: Tensor) -> Tensor:
         """Network input (n, channels, size, size) to features (n, d)."""
-        if self.mirrored and not self.training:
-            return (self._features(x) + self._features(x.flip(-1))) / 2
-        return self._features(x)
-
-    def _features(self, x: Tensor) -> Tensor:
         features: Tensor = self.net.forward_head(self.net.forward_features(x), pre_logits=True)
         return features
 

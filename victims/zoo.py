@@ -122,10 +122,8 @@ resnet = Trained("resnet")
 repvgg = Trained("repvgg")
 repvgg_twin = Trained("repvgg-twin")
 repvgg_robust = Trained("repvgg-robust")
-convnext = Trained("convnext")
 botnet = Trained("botnet")
-pvt = Trained("pvt")
 effnet_lite = Trained("effnet-lite")
+effnet_lite_64 = Trained("effnet-lite-64")
 
-
-ZOO = (vgg, resnet, repvgg, repvgg_twin, repvgg_robust, convnext, botnet, pvt, effnet_lite)
+ZOO = (vgg, resnet, repvgg, repvgg_twin, repvgg_robust, botnet, effnet_lite, effnet_lite_64)

@@ -14,13 +14,16 @@ AUTHORS = ("priemo-bench",)
 
 
 def provenance(spec: TrainingSpec, sources: Mapping[str, Dataset]) -> dict[str, Any]:
-    """Names of the data sets a victim was trained on, the terms of each, its authors, licence."""
+    """What a victim comes from, as fields of its card: data and their terms, authors, licence."""
     terms = {name: getattr(source, "terms", "not stated") for name, source in sources.items()}
-    licence = "MIT"
-    if spec.start:
-        terms[spec.start.data] = spec.start.terms
-        licence = f"MIT; the weights it started from: {spec.start.licence}"
-    return {"data": tuple(terms), "data_terms": terms, "authors": AUTHORS, "licence": licence}
+    found = {"authors": AUTHORS, "licence": "MIT"}
+    if start := spec.start:
+        terms[start.data] = start.terms
+        found |= {
+            "start": start.file_sha256,
+            "licence": f"MIT; the weights it started from: {start.licence}",
+        }
+    return {"data": tuple(terms), "data_terms": terms, **found}
 
 
 def make_card(

@@ -29,6 +29,13 @@ def test_either_card_may_declare() -> None:
     assert shared(a, b) == shared(b, a) == ["weights"]
 
 
+def test_who_started_from_the_same_weights_shares_them() -> None:
+    a, b = card("a", start="w"), card("b", start="w")
+    assert shared(a, b) == ["weights"]
+    assert shared(a, card("c", start="v")) == shared(a, card("d")) == []
+    assert shared(card("e"), card("f")) == []  # from random weights, both
+
+
 def test_relatives_are_those_of_any_surrogate_in_the_kinds_that_count() -> None:
     cards = [card("a", data=("x",)), card("b", data=("x",)), card("c", authors=("m",)),
              card("d", authors=("m",)), card("e")]  # fmt: skip

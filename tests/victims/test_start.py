@@ -132,6 +132,7 @@ def test_the_card_names_what_it_started_from(tiny: tuple[Trained, Path]) -> None
     assert found["data"] == ("imagenet",)
     assert found["data_terms"] == {"imagenet": "for research"}
     assert "Apache-2.0, nobody" in found["licence"]
+    assert found["start"] == tiny[0].spec.start.file_sha256
     plain = tiny[0].spec.model_copy(update={"start": None})
     assert provenance(plain, {})["licence"] == "MIT"
 
@@ -153,4 +154,6 @@ def test_embedded_weights_that_started_elsewhere_come_with_that_licence() -> Non
     started = [entry for entry in ZOO if entry.spec.start]
     assert effnet_lite in started
     for entry in started:
-        assert entry.weights.with_suffix(".LICENSE").read_text().strip()
+        assert entry.spec.start is not None
+        licence = entry.weights.parent / f"{entry.spec.start.project}.LICENSE"
+        assert entry.weights.name in licence.read_text()
