@@ -124,6 +124,5 @@ repvgg_twin = Trained("repvgg-twin")
 repvgg_robust = Trained("repvgg-robust")
 botnet = Trained("botnet")
 effnet_lite = Trained("effnet-lite")
-effnet_lite_64 = Trained("effnet-lite-64")
 
-ZOO = (vgg, resnet, repvgg, repvgg_twin, repvgg_robust, botnet, effnet_lite, effnet_lite_64)
+ZOO = (vgg, resnet, repvgg, repvgg_twin, repvgg_robust, botnet, effnet_lite)
