@@ -112,6 +112,7 @@ class Benchmark:
         self.spec.check()
         _check_device(self.device)
         lab, store = Lab(self.spec, self.device), Store(self.out)
+        lab.check_metrics()
         plan = [cell.keyed(lab.fingerprints) for cell in cells(self.spec)]
         open_cells = [cell for cell in plan if not finished(cell, lab, store)]
         request = _digest(self.spec, [cell.key for cell in plan])

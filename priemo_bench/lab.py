@@ -81,6 +81,13 @@ class Lab:
         wanted = dict.fromkeys(["none", *self.spec.defenses])
         return {name: registry.get("defenses", name) for name in wanted}
 
+    def check_metrics(self) -> None:
+        """PriemoError when a metric of the spec wants weights that are not there."""
+        for name in self.spec.metrics:
+            check = getattr(registry.get("metrics", name), "check", None)
+            if check is not None:
+                check()
+
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """Of whole splits and of weights, by "test NAME", "fit NAME" and "victim NAME"."""

@@ -24,6 +24,9 @@ SIGMA, RADIUS = 1.5, 5
 FLOOR_SLACK = 1e-7
 """A floor is met when SSIM is no further below it than this (float noise)."""
 
+MEASURES = ("ssim", "ssim_full", "psnr", "linf")
+"""The metrics that every run has, by their entry points; a spec may name more."""
+
 Scores = npt.NDArray[np.float64]
 
 

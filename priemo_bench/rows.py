@@ -23,6 +23,7 @@ from priemo_bench.execute import clean_key, columns, read_missing
 from priemo_bench.images import EMOTIONS
 from priemo_bench.lab import Lab
 from priemo_bench.plan import Cell
+from priemo_bench.quality import MEASURES
 from priemo_bench.store import Store, write
 
 METHOD = ["dataset", "budget", "attack", "family", "scope", "scale"]
@@ -31,8 +32,6 @@ ROW = [*METHOD, "surrogate", "target"]
 
 NAMED = [*ROW, "defense", "victim", "image", "person"]
 NUMBERS = ["seed", "label", "clean", "prediction", "target_label"]
-MEASURES = ["ssim", "ssim_full", "psnr", "linf"]
-"""The metrics that every table has; those of other plugins are columns beside them."""
 _META = b"priemo_bench"
 
 
@@ -121,11 +120,12 @@ def _of_cell(cell: Cell, lab: Lab, store: Store) -> pd.DataFrame:
     clean_at = clean_key(lab, cell)
     read_missing(clean_at, True, lab, store, lambda: faces.images)
     clean, protected = store.readings(clean_at), store.readings(cell.key)
+    lost = store.quality(cell.key)
     per_image = {
         "image": faces.ids.astype(object),
         "person": faces.persons.astype(object),
         "label": faces.labels.astype(np.int8),
-        **store.quality(cell.key),
+        **{name: lost[name] for name in (*MEASURES, *lab.spec.metrics)},
     }
     parts = [
         pd.DataFrame(

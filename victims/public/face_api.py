@@ -1,26 +1,21 @@
-"""The expression network of npm `@vladmandic/face-api`: dense blocks of separable convolutions.
-
-Weights are TensorFlow.js's: a manifest (JSON) that names the tensors, and their values in a row,
-eight bits each with a scale and a smallest value per tensor.
-"""
+"""The expression network of npm `@vladmandic/face-api`: dense blocks of separable convolutions."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from priemo_bench.errors import PriemoError
 from priemo_bench.victim import Victim
+from priemo_bench.victims.public import tfjs
 from priemo_bench.victims.public.archive import NpmPackage
 from priemo_bench.victims.public.entry import Public
 
-BINARY = "face_expression_model.bin"
-MANIFEST = "face_expression_model-weights_manifest.json"
+MODEL = "face_expression_model"
+BINARY, MANIFEST = tfjs.files(MODEL)
 MEAN = (122.782 / 255, 117.001 / 255, 104.298 / 255)
 ORDER = (3, 5, 4, 1, 2, 6, 0)
 """Places of our emotions in neutral, happy, sad, angry, fearful, disgusted, surprised."""
@@ -81,65 +76,51 @@ class FaceApi(Victim):
         return self.last(f)
 
 
-def tensors(folder: Path) -> dict[str, np.ndarray]:
-    """The arrays of a TensorFlow.js model by name, quantised ones as value * scale + min."""
-    manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-    data = (folder / BINARY).read_bytes()
-    arrays, start = {}, 0
-    for weight in manifest[0]["weights"]:
-        packed = weight.get("quantization", {"dtype": "float32", "scale": 1.0, "min": 0.0})
-        kind = np.dtype(packed["dtype"])
-        count = int(np.prod(weight["shape"]))
-        values = np.frombuffer(data, kind, count, start).astype(np.float64)
-        start += count * kind.itemsize
-        values = values * packed["scale"] + packed["min"]
-        arrays[weight["name"]] = values.reshape(weight["shape"]).astype(np.float32)
-    return arrays
-
-
 def load(folder: Path) -> FaceApi:
     """The network with the weights in `folder`, not yet frozen."""
     net = FaceApi()
     try:
-        arrays = tensors(folder)
+        arrays = tfjs.tensors(folder, MODEL)
         state = {
             "last.weight": arrays["fc/weights"].T[list(ORDER)],
             "last.bias": arrays["fc/bias"][list(ORDER)],
         }
         for b, k in np.ndindex(4, 4):
             here, there = f"blocks.{b}.convs.{k}.net", f"dense{b}/conv{k}"
-            if f"{there}/filters" in arrays:  # (height, width, in, out)
-                state[f"{here}.0.weight"] = arrays[f"{there}/filters"].transpose(3, 2, 0, 1)
+            if f"{there}/filters" in arrays:
+                state[f"{here}.0.weight"] = tfjs.kernel(arrays[f"{there}/filters"])
                 state[f"{here}.0.bias"] = arrays[f"{there}/bias"]
                 continue
-            depthwise = arrays[f"{there}/depthwise_filter"]  # (height, width, in, 1)
-            state[f"{here}.0.weight"] = depthwise.transpose(2, 3, 0, 1)
-            state[f"{here}.1.weight"] = arrays[f"{there}/pointwise_filter"].transpose(3, 2, 0, 1)
+            state[f"{here}.0.weight"] = tfjs.depthwise(arrays[f"{there}/depthwise_filter"])
+            state[f"{here}.1.weight"] = tfjs.kernel(arrays[f"{there}/pointwise_filter"])
             state[f"{here}.1.bias"] = arrays[f"{there}/bias"]
-        net.load_state_dict(
-            {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in state.items()}
-        )
+        tfjs.fill(net, state)
     except (KeyError, ValueError, RuntimeError) as error:
         raise PriemoError(f"{folder} holds no expression network of face-api: {error}") from None
     return net
 
 
-face_api = Public(
-    archive=NpmPackage(
-        victim="face-api",
+
+def package(name: str, files: dict[str, str]) -> NpmPackage:
+    """The pinned package, of which `name` keeps some `files` of its models (with SHA-256)."""
+    return NpmPackage(
+        victim=name,
         project="@vladmandic/face-api",
         version="1.7.15",
         sha256="0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
-        files={
-            f"package/model/{BINARY}": (
-                "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d"
-            ),
-            f"package/model/{MANIFEST}": (
-                "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8"
-            ),
-        },
+        files={f"package/model/{file}": digest for file, digest in files.items()},
         licence="MIT, Copyright (c) Vladimir Mandic (package), Vincent Mühler (weights)",
         licence_file="package/LICENSE",
+    )
+
+
+face_api = Public(
+    archive=package(
+        "face-api",
+        {
+            BINARY: "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
+            MANIFEST: "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8",
+        },
     ),
     build=load,
     architecture="face-api expression network (four dense blocks of separable convolutions)",

@@ -1,7 +1,7 @@
-"""Write references.npz: what the original runtimes read in 100 embedded rendered faces, run once.
+"""Write references.npz: what the original runtimes give for embedded rendered faces, run once.
 
     pip install ai-edge-litert                                  # facex
-    npm install --ignore-scripts @vladmandic/face-api@1.7.15 @tensorflow/tfjs@4.22.0   # face-api
+    npm install --ignore-scripts @vladmandic/face-api@1.7.15 @tensorflow/tfjs@4.22.0
     python tests/victims/public/references.py MODEL.tflite PyEmotion/ node_modules/
 
 PyEmotion/ is the folder of that name in its wheel. Every image is made at the size that the network
@@ -26,28 +26,45 @@ const fs = require('fs'), Module = require('module'), load = Module._load;
 Module._load = (name, ...rest) => name.includes('backend-wasm') ? {} : load(name, ...rest);
 const tf = require('@tensorflow/tfjs');
 const api = require('@vladmandic/face-api/dist/face-api.node-wasm.js');
+const labels = ['neutral', 'happy', 'sad', 'angry', 'fearful', 'disgusted', 'surprised'];
+const [name, side] = [process.argv[1], Number(process.argv[2])];
+const [net, read] = {
+  'face-api': [api.nets.faceExpressionNet, async (net, x) => {
+    const read = await net.predictExpressions(x);
+    return labels.map(e => read[e]);
+  }],
+  'same_person': [api.nets.faceRecognitionNet, async (net, x) =>
+    Array.from(await net.computeFaceDescriptor(x))],
+  'face_found': [api.nets.tinyFaceDetector, async (net, x) =>
+    Array.from(await (await net.forward(x, side)).data())],
+}[name];
 (async () => {
   await tf.setBackend('cpu');
-  await api.nets.faceExpressionNet.loadFromDisk('node_modules/@vladmandic/face-api/model');
-  const bytes = fs.readFileSync('images.bin'), size = 112 * 112 * 3, rows = [];
+  await net.loadFromDisk('node_modules/@vladmandic/face-api/model');
+  const bytes = fs.readFileSync('images.bin'), size = side * side * 3, rows = [];
   for (let i = 0; i < bytes.length; i += size) {
-    const image = tf.tensor3d(Float32Array.from(bytes.subarray(i, i + size)), [112, 112, 3]);
-    const read = await api.nets.faceExpressionNet.predictExpressions(image);
-    rows.push(['neutral', 'happy', 'sad', 'angry', 'fearful', 'disgusted', 'surprised'].map(e => read[e]));
+    const x = tf.tensor3d(Float32Array.from(bytes.subarray(i, i + size)), [side, side, 3]);
+    rows.push(await read(net, x));
   }
   console.log(JSON.stringify(rows));
 })();
-"""  # noqa: E501
+"""
 
 
 def inputs() -> dict[str, np.ndarray]:
-    """uint8 images by victim: (100, 3, 112, 112), grey of 200x200, and grey of 48x48."""
+    """uint8 images by network: 100 of (3, 112, 112), or grey of 200x200 or 48x48; 20 framed ones."""
     faces = Rendered(None, None).split("test").images[:100]
     grey = np.rint(np.tensordot(GREY, faces.astype(np.float64), (0, 1)))[:, None]
     large = grey[..., 6:106, 6:106].repeat(2, -1).repeat(2, -2)
     small = grey[..., 8:104, 8:104].reshape(100, 1, 48, 2, 48, 2).mean((3, 5)).round()
+
+    def framed(margin: int) -> np.ndarray:
+        return np.pad(faces[:20], ((0, 0), (0, 0), (margin, margin), (margin, margin)), "edge")
+
     return {
         "face-api": np.asarray(faces),
+        "same_person": framed(19),
+        "face_found": framed(24),
         "facex": large.astype(np.uint8),
         "networkv2": small.astype(np.uint8),
     }
@@ -80,14 +97,13 @@ def networkv2(images: np.ndarray, folder: str) -> np.ndarray:
         return np.asarray(net(torch.from_numpy(images).float() / 127.5 - 1))
 
 
-def face_api(images: np.ndarray, modules: str) -> np.ndarray:
-    """neutral, happy, sad, angry, fearful, disgusted, surprised by TensorFlow.js."""
+def face_api(name: str, images: np.ndarray, modules: str) -> np.ndarray:
+    """What a network of face-api gives for each image by TensorFlow.js; see NODE for the order."""
     with TemporaryDirectory() as folder:
         (Path(folder) / "node_modules").symlink_to(Path(modules).resolve())
         (Path(folder) / "images.bin").write_bytes(images.transpose(0, 2, 3, 1).tobytes())
-        done = subprocess.run(
-            ["node", "-e", NODE], cwd=folder, check=True, capture_output=True, text=True
-        )
+        command = ["node", "-e", NODE, name, str(images.shape[-1])]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     return np.array(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -96,6 +112,7 @@ if __name__ == "__main__":
     read = {
         "facex": facex(x["facex"], sys.argv[1]),
         "networkv2": networkv2(x["networkv2"], sys.argv[2]),
-        "face-api": face_api(x["face-api"], sys.argv[3]),
     }
+    for name in ("face-api", "same_person", "face_found"):
+        read[name] = face_api(name, x[name], sys.argv[3])
     np.savez_compressed(FILE, **{name: rows.astype(np.float32) for name, rows in read.items()})

