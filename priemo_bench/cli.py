@@ -79,7 +79,7 @@ def _checked(text: str | None, flag: str) -> str | None:
 @app.command()
 def run(
     spec: Annotated[
-        str, typer.Argument(help="default, full, fer2013, public, or a TOML file")
+        str, typer.Argument(help="default, full, fer2013, public, usability, or a TOML file")
     ] = "default",
     dataset: Annotated[str | None, typer.Option(help="instead of the spec's")] = None,
     data: Annotated[Path | None, typer.Option(help="your copy of the data set")] = None,

@@ -8,9 +8,9 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 from priemo_bench.victim import Card
 
-KINDS = ("weights", "authors", "data", "architecture")
-"""What two victims may share."""
-COUNTED = ("weights", "authors", "data")
+KINDS = ("weights", "teachers", "authors", "data", "architecture")
+"""What two victims may share; "teachers": one learned from the other, or both from a third."""
+COUNTED = ("weights", "teachers", "authors", "data")
 """The kinds that make two victims kin unless the user says otherwise."""
 Kinship = dict[str, dict[str, list[str]]]
 """Victim to its relatives, and for each of them the kinds in which the two are kin."""
@@ -23,6 +23,7 @@ def shared(a: Card, b: Card) -> list[str]:
     """
     facts = {
         "weights": a.sha256 == b.sha256 or (bool(a.start) and a.start == b.start),
+        "teachers": bool(_teachers(a) & _teachers(b)),
         "authors": _overlap(a.authors, b.authors),
         "data": _overlap(a.data, b.data),
         "architecture": _family(a) == _family(b),
@@ -68,6 +69,10 @@ def relatives(kinship: Kinship, surrogates: Iterable[str], kinds: Iterable[str])
 
 def _overlap(a: Iterable[str], b: Iterable[str]) -> bool:
     return bool({name.casefold() for name in a} & {name.casefold() for name in b})
+
+
+def _teachers(card: Card) -> set[str]:
+    return {name for name, kinds in card.kin.items() if "teachers" in kinds}
 
 
 def _family(card: Card) -> str:

@@ -68,6 +68,8 @@ class TimmVictim(Victim):
         size: side in pixels it reads; channels: 1 (grey) or 3.
         options: further keyword arguments of the builder, or of `timm.create_model`.
         strides: path of a convolution to its stride, for networks made for larger images.
+        mirrored: whether it reads a face and its mirror image, and takes the mean of both features
+            (in evaluation mode; it is trained on single images).
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class TimmVictim(Victim):
         channels: int = 1,
         options: Mapping[str, Any] | None = None,
         strides: Mapping[str, int] | None = None,
+        mirrored: bool = False,
     ) -> None:
         super().__init__(size, channels, (MEAN,) * channels, (STD,) * channels)
         arguments = {"num_classes": len(EMOTIONS), "in_chans": channels, **(options or {})}
@@ -85,7 +88,9 @@ class TimmVictim(Victim):
             self.net = BUILDERS[architecture](**arguments)
         else:
             self.net = timm.create_model(architecture, **arguments)
+        self.mirrored = mirrored
         said = [f"{name} {_told(value)}" for name, value in (options or {}).items()]
+        said += ["reads the mirror image too"] if mirrored else []
         self.architecture = f"timm {type(self.net).__name__} ({', '.join([architecture, *said])})"
         for path, stride in (strides or {}).items():
             convolution: Any = self.net.get_submodule(path)
@@ -96,6 +101,11 @@ class TimmVictim(Victim):
 
     def embed(self, x: Tensor) -> Tensor:
         """Network input (n, channels, size, size) to features (n, d)."""
+        if self.mirrored and not self.training:
+            return (self._features(x) + self._features(x.flip(-1))) / 2
+        return self._features(x)
+
+    def _features(self, x: Tensor) -> Tensor:
         features: Tensor = self.net.forward_head(self.net.forward_features(x), pre_logits=True)
         return features
 

@@ -16,7 +16,9 @@ AUTHORS = ("priemo-bench",)
 def provenance(spec: TrainingSpec, sources: Mapping[str, Dataset]) -> dict[str, Any]:
     """What a victim comes from, as fields of its card: data and their terms, authors, licence."""
     terms = {name: getattr(source, "terms", "not stated") for name, source in sources.items()}
-    found = {"authors": AUTHORS, "licence": "MIT"}
+    found: dict[str, Any] = {"authors": AUTHORS, "licence": "MIT"}
+    if teaching := spec.teaching:
+        found["kin"] = dict.fromkeys(teaching.teachers, ("teachers",))
     if start := spec.start:
         terms[start.data] = start.terms
         found |= {
@@ -49,6 +51,8 @@ def make_card(
     data = ", ".join(f"{name} train ({n} faces)" for name, n in counts.items())
     if spec.start:
         data += f", from the {spec.start.data} weights of {spec.start.project} {spec.start.version}"
+    if spec.teaching:
+        data += f", taught by {' and '.join(spec.teaching.teachers)}"
     training = {
         "epochs": spec.total,
         "best_epoch": int(best["epoch"]),

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from priemo_bench import registry
 from priemo_bench.datasets import FaceSet
 from priemo_bench.errors import PriemoError
 from priemo_bench.training.adversarial import worst_case
@@ -99,6 +100,8 @@ class Training:
     def _start(self) -> None:
         torch.manual_seed(1000 * self.spec.seed)
         victim = self.build()
+        names = self.spec.teaching.teachers if self.spec.teaching else ()
+        self.teachers = [registry.get("victims", name)().to(self.device) for name in names]
         self.pool = Pool.of(victim, self.spec, self.sets)
         self.net = victim.to(self.device).to(memory_format=torch.channels_last)
         averaging = get_ema_multi_avg_fn(self.spec.decay)
@@ -155,13 +158,22 @@ class Training:
         if adversarial := self.spec.adversarial:
             x = worst_case(self.net, x, y, adversarial.bound(done), adversarial.steps)
         loss = nn.functional.cross_entropy(
-            self.net(x), y, self.weights, label_smoothing=self.spec.label_smoothing
+            self.net(x), self._label(x, y), self.weights, label_smoothing=self.spec.label_smoothing
         )
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         self.average.update_parameters(self.net)
         return loss.detach()
+
+    @torch.no_grad()
+    def _label(self, x: Tensor, y: Tensor) -> Tensor:
+        """The labels (n,), or with teachers (n, 7) mixed with what these read in `x`."""
+        if not (teaching := self.spec.teaching):
+            return y
+        read = torch.stack([teacher(x).softmax(1) for teacher in self.teachers]).mean(0)
+        given = nn.functional.one_hot(y, read.shape[1])
+        return torch.lerp(given.to(read.dtype), read, teaching.trust)
 
     def _close(self, epoch: int, loss: float, seconds: float) -> None:
         """Measures the averaged weights, keeps them when they are the best, writes all down."""

@@ -63,6 +63,21 @@ class Adversarial(_Strict):
         return self.eps * min(1.0, done / self.ramp) if self.ramp else self.eps
 
 
+class Teaching(_Strict):
+    """Distillation: teachers read each altered face, and what they make of it is the label.
+
+    After Beyer et al., "Knowledge distillation: a good teacher is patient and consistent" (CVPR
+    2022): teacher and student see the same alteration.
+
+    Attributes:
+        teachers: names of victims; their mean probabilities count.
+        trust: share of the label that is theirs; the rest is the label of the data set.
+    """
+
+    teachers: tuple[str, ...] = Field(min_length=1)
+    trust: float = Field(gt=0, le=1)
+
+
 class Start(_Strict):
     """Weights, trained elsewhere, that a training starts from: one file of a pinned package.
 
@@ -98,6 +113,7 @@ class TrainingSpec(_Strict):
             leaves it, 1 makes the rarest count as much as the commonest.
         decay: of the exponential moving average of the weights, per step.
         adversarial: None trains on the faces themselves.
+        teaching: None trains on the labels of the data sets.
     """
 
     name: str
@@ -118,6 +134,7 @@ class TrainingSpec(_Strict):
     decay: float = Field(default=0.998, ge=0, lt=1)
     augmentation: Augmentation
     adversarial: Adversarial | None = None
+    teaching: Teaching | None = None
 
     @property
     def total(self) -> int:

@@ -36,6 +36,13 @@ def test_who_started_from_the_same_weights_shares_them() -> None:
     assert shared(card("e"), card("f")) == []  # from random weights, both
 
 
+def test_pupils_are_kin_of_their_teachers_and_of_each_other() -> None:
+    teacher, other = card("t"), card("o")
+    a, b = card("a", kin={"t": ("teachers",)}), card("b", kin={"t": ("teachers",)})
+    assert shared(a, teacher) == shared(teacher, b) == shared(a, b) == ["teachers"]
+    assert shared(a, other) == shared(teacher, other) == []
+
+
 def test_relatives_are_those_of_any_surrogate_in_the_kinds_that_count() -> None:
     cards = [card("a", data=("x",)), card("b", data=("x",)), card("c", authors=("m",)),
              card("d", authors=("m",)), card("e")]  # fmt: skip

@@ -120,7 +120,13 @@ def test_a_file_of_another_kind_is_one_sentence(tmp_path: Path) -> None:
 def alexnet(folder: Path) -> list[Tensor]:
     """Random AlexNet convolutions as the package has them: a pickle of nested arrays."""
     g = torch.Generator().manual_seed(0)
-    shapes = [(11, 11, 3, 64), (5, 5, 64, 192), (3, 3, 192, 384), (3, 3, 384, 256), (3, 3, 256, 256)]
+    shapes = [
+        (11, 11, 3, 64),
+        (5, 5, 64, 192),
+        (3, 3, 192, 384),
+        (3, 3, 384, 256),
+        (3, 3, 256, 256),
+    ]
     layers, parts = {}, []
     for i, shape in enumerate(shapes):
         kernel = torch.randn(shape, generator=g) * (2 / np.prod(shape[:3])) ** 0.5
@@ -164,7 +170,9 @@ def test_the_installed_alexnet_comes_with_the_calibration_of_lpips() -> None:
     package = pytest.importorskip("lpips")
     folder = installed("lpips").archive.folder
     found = perceptual.arrays((folder / Path(perceptual.WEIGHTS).name).read_bytes())[10:]
-    state = torch.load(Path(package.__file__).parent / "weights/v0.1/alex.pth", "cpu", weights_only=True)
+    state = torch.load(
+        Path(package.__file__).parent / "weights/v0.1/alex.pth", "cpu", weights_only=True
+    )
     assert len(found) == len(state) == 5
     for own, other in zip(found, state.values(), strict=True):
         assert np.array_equal(own, other.flatten().numpy())

@@ -14,6 +14,7 @@ from priemo_bench.datasets.rendered import Rendered
 from priemo_bench.errors import PriemoError
 from priemo_bench.training.measure import evaluate_victim
 from priemo_bench.victim import load_weights
+from priemo_bench.victims.timm_victim import TimmVictim
 from priemo_bench.victims.zoo import HERE, ZOO, Trained, repvgg, repvgg_twin
 
 MEGABYTE = 10**6
@@ -183,6 +184,20 @@ def test_a_damaged_card_is_named(copy: Trained) -> None:
     copy.card_file.write_text(json.dumps(card))
     with pytest.raises(PriemoError, match="sha256"):
         copy()
+
+
+def test_a_mirrored_victim_reads_a_face_and_its_mirror_image_alike() -> None:
+    given = {"architecture": "vgg", "size": 16, "options": {"layers": [4, "M", 8]}}
+    torch.manual_seed(0)
+    plain = TimmVictim(**given).eval()
+    both = TimmVictim(**given, mirrored=True).eval()
+    both.load_state_dict(plain.state_dict())
+    x = torch.rand(3, 1, 16, 16)
+    expected = (plain(x) + plain(x.flip(-1))) / 2
+    assert torch.allclose(both(x), expected, atol=1e-5)
+    assert torch.allclose(both(x.flip(-1)), expected, atol=1e-5)
+    plain.train(), both.train()
+    assert torch.equal(both(x), plain(x))
 
 
 def test_a_seed_fixes_the_untrained_weights() -> None:

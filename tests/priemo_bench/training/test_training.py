@@ -8,11 +8,11 @@ from safetensors.torch import load_file
 
 from priemo_bench.datasets import FaceSet
 from priemo_bench.errors import PriemoError
-from priemo_bench.training.card import make_card
+from priemo_bench.training.card import make_card, provenance
 from priemo_bench.training.faces import Pool
 from priemo_bench.training.loop import CHECKPOINT, Training, rate_at
-from priemo_bench.training.measure import evaluate_victim
-from priemo_bench.training.spec import TrainingSpec
+from priemo_bench.training.measure import evaluate_victim, predictions
+from priemo_bench.training.spec import Teaching, TrainingSpec
 from priemo_bench.victim import Victim
 
 Build = Callable[[], Victim]
@@ -69,6 +69,36 @@ def test_a_finished_training_goes_on_with_a_further_schedule(
     longer = start(tmp_path, spec=spec.model_copy(update={"more": (1,)}))
     longer.run()
     assert len(longer.curve) == spec.total + 1
+
+
+def test_a_pupil_learns_what_its_teacher_reads(
+    start: Callable[..., Training],
+    spec: TrainingSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A teacher that sees surprise everywhere: with full trust, so does the pupil."""
+
+    class Teacher(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 30 * torch.eye(7)[[5] * len(x)]
+
+    monkeypatch.setattr("priemo_bench.training.loop.registry.get", lambda kind, name: Teacher)
+    teaching = Teaching(teachers=("t",), trust=1.0)
+    pupil = start(tmp_path, spec=spec.model_copy(update={"teaching": teaching, "epochs": 40}))
+    pupil.run()
+    assert (predictions(pupil.average.eval(), pupil.sets["toy"]) == 5).all()
+    half = start(tmp_path / "half", spec=spec.model_copy(update={"teaching": teaching}))
+    half.spec = half.spec.model_copy(update={"teaching": Teaching(teachers=("t",), trust=0.25)})
+    half.teachers = [Teacher()]
+    labels = half._label(torch.zeros(2, 1, 16, 16), torch.tensor([0, 5]))
+    assert torch.allclose(labels, 0.75 * torch.eye(7)[[0, 5]] + 0.25 * torch.eye(7)[[5, 5]])
+
+
+def test_a_card_says_who_taught(build: Build, spec: TrainingSpec) -> None:
+    taught = spec.model_copy(update={"teaching": Teaching(teachers=("a", "b"), trust=0.5)})
+    assert provenance(taught, {})["kin"] == {"a": ("teachers",), "b": ("teachers",)}
+    assert "kin" not in provenance(spec, {})
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])

@@ -52,7 +52,7 @@ const [net, read] = {
 
 
 def inputs() -> dict[str, np.ndarray]:
-    """uint8 images by network: 100 of (3, 112, 112), or grey of 200x200 or 48x48; 20 framed ones."""
+    """uint8 images by network: 100 of (3, 112, 112) or grey, 200x200 or 48x48; 20 framed ones."""
     faces = Rendered(None, None).split("test").images[:100]
     grey = np.rint(np.tensordot(GREY, faces.astype(np.float64), (0, 1)))[:, None]
     large = grey[..., 6:106, 6:106].repeat(2, -1).repeat(2, -2)

@@ -137,7 +137,11 @@ def test_source_archive_is_fetched_and_its_setup_is_not_run(
     path = shelf / "tinyfer-1.0.tar.gz"
     with tarfile.open(path, "w:gz") as file:
         setup = f"import os; os.mkdir({str(trap)!r})".encode()
-        for name, data in (("setup.py", setup), ("PKG-INFO", b"License: MIT"), ("net.bin", WEIGHTS)):
+        for name, data in (
+            ("setup.py", setup),
+            ("PKG-INFO", b"License: MIT"),
+            ("net.bin", WEIGHTS),
+        ):
             member = tarfile.TarInfo(f"tinyfer-1.0/{name}")
             member.size = len(data)
             file.addfile(member, io.BytesIO(data))
