@@ -66,12 +66,16 @@ class SharedNoise(AimedAttack):
 
     def save(self, path: str | Path) -> None:
         """Write the fitted perturbation as safetensors, with what is needed to use it again."""
-        noise_file.save(self, Path(path))
+        arrays = {} if self.noise is None else {"noise": self.noise}
+        image = "" if self.noise is None else "x".join(map(str, self.noise.shape[1:]))
+        noise_file.save(self, Path(path), arrays, image)
 
     @classmethod
     def load(cls, path: str | Path, classifier: Any = None) -> Self:
         """Read what `save` wrote; without a classifier it can only `apply`."""
-        return noise_file.load(cls, Path(path), classifier)
+        attack, arrays, _ = noise_file.load(cls, Path(path), classifier)
+        attack.noise = arrays["noise"]
+        return attack
 
     def _groups(self, x: Floats, y: np.ndarray | None) -> Labels:
         """(n,) which perturbation each face gets."""

@@ -22,6 +22,15 @@ app = typer.Typer(
 Names = Annotated[str | None, typer.Option(metavar="A,B")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR")]
 
+# what `run` and `curve` both take
+Named = Annotated[str | None, typer.Option(help="instead of the spec's")]
+Copy = Annotated[Path | None, typer.Option(help="your copy of the data set")]
+Side = Annotated[int | None, typer.Option(help="side of the images in pixels")]
+Groups = Annotated[str | None, typer.Option(metavar="A,B+C")]
+Limit = Annotated[int | None, typer.Option(help="test faces, drawn once")]
+Jobs = Annotated[int, typer.Option(help="processes")]
+Device = Annotated[str, typer.Option(help="cpu or cuda")]
+
 
 def main() -> None:
     """Run the command line: a user's mistake is one sentence and exit code 2, Ctrl-C 130."""
@@ -81,12 +90,12 @@ def run(
     spec: Annotated[
         str, typer.Argument(help="default, full, fer2013, public, usability, or a TOML file")
     ] = "default",
-    dataset: Annotated[str | None, typer.Option(help="instead of the spec's")] = None,
-    data: Annotated[Path | None, typer.Option(help="your copy of the data set")] = None,
-    size: Annotated[int | None, typer.Option(help="side of the images in pixels")] = None,
+    dataset: Named = None,
+    data: Copy = None,
+    size: Side = None,
     attacks: Names = None,
     victims: Names = None,
-    surrogates: Annotated[str | None, typer.Option(metavar="A,B+C")] = None,
+    surrogates: Groups = None,
     defenses: Names = None,
     metrics: Annotated[
         str | None, typer.Option(metavar="A,B", help="of quality, beyond SSIM, PSNR and linf")
@@ -96,9 +105,9 @@ def run(
         str | None, typer.Option(help="largest change of a pixel, 8/255, or none")
     ] = None,
     seeds: Names = None,
-    limit: Annotated[int | None, typer.Option(help="test faces, drawn once")] = None,
-    jobs: Annotated[int, typer.Option(help="processes")] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    limit: Limit = None,
+    jobs: Jobs = 1,
+    device: Device = "cpu",
     out: Annotated[Path | None, typer.Option(help="folder; runs/NAME by default")] = None,
 ) -> None:
     """Attack, judge, and write leaderboards; finished work is never done again."""
@@ -134,16 +143,16 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
 def curve(
     spec: Annotated[str, typer.Argument(help="curve, or as for run")] = "curve",
     floors: Annotated[str | None, typer.Option(metavar="0.999,0.99", help="SSIM floors")] = None,
-    dataset: Annotated[str | None, typer.Option(help="instead of the spec's")] = None,
-    data: Annotated[Path | None, typer.Option(help="your copy of the data set")] = None,
-    size: Annotated[int | None, typer.Option(help="side of the images in pixels")] = None,
+    dataset: Named = None,
+    data: Copy = None,
+    size: Side = None,
     attacks: Names = None,
     victims: Names = None,
-    surrogates: Annotated[str | None, typer.Option(metavar="A,B+C")] = None,
+    surrogates: Groups = None,
     seeds: Names = None,
-    limit: Annotated[int | None, typer.Option(help="test faces, drawn once")] = None,
-    jobs: Annotated[int, typer.Option(help="processes")] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    limit: Limit = None,
+    jobs: Jobs = 1,
+    device: Device = "cpu",
     out: Annotated[Path | None, typer.Option(help="folder; runs/curve-NAME by default")] = None,
 ) -> None:
     """Protection against the SSIM floor: a run for each floor, and the area under the curve."""

@@ -44,7 +44,12 @@ def test_victim_on_faces(name: str, rule: Callable[[Any, FaceSet], None]) -> Non
     rule(_victim(name), _faces())
 
 
-FEW = {"priemo-generator": {"steps": 8}, "sinifgsm": {"steps": 5}, "vmifgsm": {"steps": 5}}
+FEW = {
+    "priemo-generator": {"steps": 8},
+    "gap": {"passes": 8},
+    "sinifgsm": {"steps": 5},
+    "vmifgsm": {"steps": 5},
+}
 """Steps of attacks that take long, and keep the rules after a few."""
 
 
