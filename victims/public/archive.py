@@ -166,7 +166,9 @@ class SourceArchive(Tarball):
                 session = command.get_default_session(options)
                 finder = command._build_package_finder(options, session)
                 found = finder.find_all_candidates(self.project)
-                urls = [c.link.url_without_fragment for c in found if str(c.version) == self.version]
+                urls = [
+                    c.link.url_without_fragment for c in found if str(c.version) == self.version
+                ]
                 path.write_bytes(session.get(urls[0]).content)
         except Exception as error:  # pip, requests and urllib3 each have their own
             raise PriemoError(f"pip could not download {pin} as pinned: {error!r}") from None

@@ -100,7 +100,6 @@ def load(folder: Path) -> FaceApi:
     return net
 
 
-
 def package(name: str, files: dict[str, str]) -> NpmPackage:
     """The pinned package, of which `name` keeps some `files` of its models (with SHA-256)."""
     return NpmPackage(

@@ -6,6 +6,7 @@ separable convolutions, eight bits a weight.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -39,9 +40,12 @@ OVERLAP = 0.5
 class Detector(nn.Module):
     """Pictures to boxes, five for each cell of 32x32 pixels."""
 
+    mean: Tensor
+    anchors: Tensor
+
     def __init__(self) -> None:
         super().__init__()
-        pairs = list(zip(WIDTHS, WIDTHS[1:], strict=False))[1:]
+        pairs = list(pairwise(WIDTHS[1:]))
         self.first = nn.Conv2d(3, WIDTHS[1], 3)
         self.spread = nn.ModuleList(nn.Conv2d(i, i, 3, 1, 1, 1, i, bias=False) for i, _ in pairs)
         self.mixed = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in pairs)

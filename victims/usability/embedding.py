@@ -59,6 +59,8 @@ class Block(nn.Module):
 class FaceRecognition(nn.Module):
     """Faces, tightly cut, to 128 numbers that are near each other for one person."""
 
+    mean: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, 32, 7, 2)

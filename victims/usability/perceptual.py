@@ -26,9 +26,9 @@ CONVOLUTIONS = ("slice1.0", "slice2.3", "slice3.6", "slice4.8", "slice5.10")
 
 
 def arrays(pickled: bytes) -> list[npt.NDArray[np.float32]]:
-    """The float32 arrays in a pickle, flat, in order: it is read as a text, nothing is executed."""
-    blobs = (arg for op, arg, _ in pickletools.genops(pickled) if op.name == "BINBYTES")
-    return [np.frombuffer(blob, "<f4") for blob in blobs]
+    """The float32 arrays of over 255 bytes in a pickle, flat, in order; nothing is executed."""
+    blobs = (arg for _, arg, _ in pickletools.genops(pickled) if isinstance(arg, bytes))
+    return [np.frombuffer(blob, "<f4") for blob in blobs if len(blob) > 255]
 
 
 def load(folder: Path) -> nn.Module:
