@@ -88,7 +88,8 @@ def _checked(text: str | None, flag: str) -> str | None:
 @app.command()
 def run(
     spec: Annotated[
-        str, typer.Argument(help="default, full, fer2013, public, usability, or a TOML file")
+        str,
+        typer.Argument(help="default, full, fer2013, public, usability, ablation, or a TOML file"),
     ] = "default",
     dataset: Named = None,
     data: Copy = None,
