@@ -114,6 +114,15 @@ class AimedAttack(EvasionAttack):
         return None if y is None else as_labels(y, n, classes)
 
 
+class FittedAttack(AimedAttack):
+    """An attack that is fitted once, saved, and then applied, also without a classifier."""
+
+    @classmethod
+    def is_estimator_valid(cls, estimator: Any, estimator_requirements: Any) -> bool:
+        """As in ART; None is for `load` without a classifier, which then can only `apply`."""
+        return estimator is None or super().is_estimator_valid(estimator, estimator_requirements)
+
+
 class ModelFreeAttack(EvasionAttack):
     """An attack that looks into no classifier: `None` may stand in its place.
 

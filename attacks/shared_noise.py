@@ -8,12 +8,12 @@ from typing import Any, Self
 import numpy as np
 
 from priemo_bench.attacks import noise_file
-from priemo_bench.attacks.base import AimedAttack
+from priemo_bench.attacks.base import FittedAttack
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, Labels, check_images
 
 
-class SharedNoise(AimedAttack):
+class SharedNoise(FittedAttack):
     """Base of universal attacks within linf `eps`: `apply`, `generate`, `converged`, files.
 
     Subclasses set `eps` and `delta`, and implement `fit`, which leaves `noise` and `fooling_rate`.
@@ -29,11 +29,6 @@ class SharedNoise(AimedAttack):
         super().__init__(estimator=classifier)
         self.noise: Floats | None = None
         self.fooling_rate: float | None = None
-
-    @classmethod
-    def is_estimator_valid(cls, estimator: Any, estimator_requirements: Any) -> bool:
-        """As in ART; None is for `load` without a classifier, which then can only `apply`."""
-        return estimator is None or super().is_estimator_valid(estimator, estimator_requirements)
 
     @property
     def converged(self) -> bool:

@@ -11,7 +11,7 @@ from art.attacks.attack import EvasionAttack
 from rich.progress import track
 from torch import Tensor
 
-from priemo_bench.attacks.base import AimedAttack, require, require_truth, require_whole
+from priemo_bench.attacks.base import FittedAttack, require, require_truth, require_whole
 from priemo_bench.attacks.priemo import generator, shared, store
 from priemo_bench.attacks.priemo.generator import Generator
 from priemo_bench.attacks.priemo.image import protect
@@ -28,7 +28,7 @@ STRETCH = 4.0
 """How far a shared perturbation may be enlarged on an image to land on its SSIM floor."""
 
 
-class PriEMO(AimedAttack):
+class PriEMO(FittedAttack):
     """Feature-space protection of the emotion in a face, after Zeng et al. 2023.
 
     Zeng, Zhang, Liu, Ma, Liu: "Pri-EMO: a universal perturbation method for privacy preserving
@@ -98,11 +98,6 @@ class PriEMO(AimedAttack):
         self._carrier: Pattern | Generator | None = None
         self._objective: Objective | None = None
         self._check_params()
-
-    @classmethod
-    def is_estimator_valid(cls, estimator: Any, estimator_requirements: Any) -> bool:
-        """As in ART; None is for `load` without a classifier, which then can only `apply`."""
-        return estimator is None or super().is_estimator_valid(estimator, estimator_requirements)
 
     @property
     def budget(self) -> Budget:

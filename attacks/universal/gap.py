@@ -3,8 +3,8 @@
 Poursaeed, Katsman, Gao & Belongie, "Generative adversarial perturbations", CVPR 2018,
 arXiv:1712.02328, section 3.2: what the network puts out is scaled to the linf bound; untargeted it
 minimises -log H, targeted log H, with H the cross-entropy of the surrogate for the emotion read or
-wanted. The network is that of Pri-EMO's generator and so are its optimiser and its altered faces,
-so that a comparison of both is one of objectives.
+wanted. The network, its optimiser (but for the rate) and its altered faces are those of Pri-EMO's
+generator, so that a comparison of both is one of objectives.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch.nn.functional import cross_entropy
 
 from priemo_bench.attack import EPS_GRID, Traits
 from priemo_bench.attacks import noise_file, unet
-from priemo_bench.attacks.base import AimedAttack, require_eps, require_truth, require_whole
+from priemo_bench.attacks.base import FittedAttack, require_eps, require_truth, require_whole
 from priemo_bench.attacks.losses import clip
 from priemo_bench.attacks.surrogate import Surrogate, reading
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, check_images
 
 RATE = 2e-4
-"""Of the paper; from ten times as much the tanh saturates within twenty steps."""
+"""Of the paper."""
 READ_AT_ONCE = 64
 
 
@@ -44,7 +44,7 @@ def fooling(logits: Tensor, y: Tensor, targeted: bool) -> Tensor:
     return value if targeted else -value
 
 
-class GAP(AimedAttack):
+class GAP(FittedAttack):
     """Generative adversarial perturbations.
 
     Args:
@@ -85,11 +85,6 @@ class GAP(AimedAttack):
         self.fooling_rate: float | None = None
         self._net: unet.UNet | None = None
         self._check_params()
-
-    @classmethod
-    def is_estimator_valid(cls, estimator: Any, estimator_requirements: Any) -> bool:
-        """As in ART; None is for `load` without a classifier, which then can only `apply`."""
-        return estimator is None or super().is_estimator_valid(estimator, estimator_requirements)
 
     def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> GAP:
         """Fit the network.

@@ -37,6 +37,29 @@ class SmallVictim(Victim):
         return out
 
 
+class Halves(nn.Module):
+    """Says 1 where the left half is brighter than the right one, 0 otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 2, bias=False)
+        self.fc.weight.data = torch.eye(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = x.shape[-1] // 2
+        left, right = x[..., :half].mean((1, 2, 3)), x[..., half:].mean((1, 2, 3))
+        out: Tensor = self.fc(torch.stack([right - left, left - right], 1) * 50)
+        return out
+
+
+@pytest.fixture(scope="session")
+def halves() -> PyTorchClassifier:
+    """For 16x16 grey, two classes."""
+    return PyTorchClassifier(
+        Halves(), nn.CrossEntropyLoss(), (1, 16, 16), 2, clip_values=(0, 1), device_type="cpu"
+    )
+
+
 class LinearModel(nn.Module):
     """Three classes, the last never read, so that the margin of the others is linear in x."""
 

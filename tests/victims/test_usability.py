@@ -178,13 +178,13 @@ def test_the_installed_alexnet_comes_with_the_calibration_of_lpips() -> None:
         assert np.array_equal(own, other.flatten().numpy())
 
 
-def test_lpips_minds_blur_and_noise_and_not_a_shade() -> None:
-    """The orders for which it is known: equal, a shade brighter, strong blur, another person."""
+def test_lpips_minds_blur_and_not_a_shade() -> None:
+    """The order for which it is known: equal, a shade brighter, strong blur."""
     x = registry.get("datasets", "rendered")(None, None).split("test").images[:20]
     shade = np.clip(x.astype(np.int16) + 6, 0, 255).astype(np.uint8)
     blurred = F.avg_pool2d(torch.from_numpy(x).float(), 7, 1, 3).round().byte().numpy()
     metric = installed("lpips")
-    scores = [metric(x, y).mean() for y in (x, shade, blurred, np.roll(x, 7, 0))]
+    scores = [metric(x, y).mean() for y in (x, shade, blurred)]
     assert scores[0] == 0
     assert 0 < scores[1] < 0.1 * scores[2]
     assert 0.02 < scores[2] < 1

@@ -8,34 +8,12 @@ import numpy as np
 import pytest
 import torch
 from art.estimators.classification import PyTorchClassifier
-from torch import nn
 
 from priemo_bench.attacks.universal.gap import GAP, fooling, scaled
 from priemo_bench.cost import Passes
 from priemo_bench.errors import PriemoError
 
 SIDE, EPS = 16, 6 / 255
-
-
-class Left(nn.Module):
-    """Says 1 where the left half is brighter than the right one, 0 otherwise."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(2, 2, bias=False)
-        self.fc.weight.data = torch.eye(2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        left, right = x[..., : SIDE // 2].mean((1, 2, 3)), x[..., SIDE // 2 :].mean((1, 2, 3))
-        out: torch.Tensor = self.fc(torch.stack([right - left, left - right], 1) * 50)
-        return out
-
-
-@pytest.fixture(scope="module")
-def classifier() -> PyTorchClassifier:
-    return PyTorchClassifier(
-        Left(), nn.CrossEntropyLoss(), (1, SIDE, SIDE), 2, clip_values=(0, 1), device_type="cpu"
-    )
 
 
 def faces(n: int, seed: int) -> np.ndarray:
@@ -47,16 +25,16 @@ def faces(n: int, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def fitted(classifier: PyTorchClassifier) -> GAP:
-    return GAP(classifier, EPS, passes=20, batch_size=32, random_state=0).fit(faces(128, 1))
+def fitted(halves: PyTorchClassifier) -> GAP:
+    return GAP(halves, EPS, passes=20, batch_size=32, random_state=0).fit(faces(128, 1))
 
 
-def test_held_out_faces_leave_their_emotion(classifier: PyTorchClassifier, fitted: GAP) -> None:
+def test_held_out_faces_leave_their_emotion(halves: PyTorchClassifier, fitted: GAP) -> None:
     """The optimum darkens the left half by eps and brightens the right one."""
     x = faces(64, 2)
     y = fitted.apply(x)
     assert np.abs(y - x).max() <= EPS + 1e-6
-    turned = classifier.predict(y).argmax(1) != classifier.predict(x).argmax(1)
+    turned = halves.predict(y).argmax(1) != halves.predict(x).argmax(1)
     assert turned.mean() > 0.9
     best = np.where(np.arange(SIDE) < SIDE // 2, -EPS, EPS)
     assert np.mean(np.sign(y - x) == np.sign(best)) > 0.9
@@ -64,19 +42,19 @@ def test_held_out_faces_leave_their_emotion(classifier: PyTorchClassifier, fitte
     assert fitted.fooling_rate > 0.9
 
 
-def test_one_target_is_reached(classifier: PyTorchClassifier) -> None:
-    attack = GAP(classifier, EPS, targeted=True, passes=20, batch_size=32, random_state=0)
+def test_one_target_is_reached(halves: PyTorchClassifier) -> None:
+    attack = GAP(halves, EPS, targeted=True, passes=20, batch_size=32, random_state=0)
     attack.fit(faces(128, 1), np.ones(128, np.int64))
-    assert (classifier.predict(attack.apply(faces(64, 2))).argmax(1) == 1).mean() > 0.9
+    assert (halves.predict(attack.apply(faces(64, 2))).argmax(1) == 1).mean() > 0.9
     with pytest.raises(PriemoError, match="one target only"):
         attack.fit(faces(4, 1), np.array([0, 1, 0, 1]))
 
 
 def test_use_looks_into_no_classifier_and_a_file_keeps_it(
-    classifier: PyTorchClassifier, fitted: GAP, tmp_path: Path
+    halves: PyTorchClassifier, fitted: GAP, tmp_path: Path
 ) -> None:
     x = faces(8, 3)
-    with Passes([classifier.model]) as passes:
+    with Passes([halves.model]) as passes:
         y = fitted.apply(x)
     assert passes.forwards == passes.backwards == 0
     fitted.save(tmp_path / "gap.safetensors")
@@ -89,11 +67,11 @@ def test_use_looks_into_no_classifier_and_a_file_keeps_it(
         again.apply(np.repeat(x, 3, 1))
 
 
-def test_what_is_not_fitted_is_said(classifier: PyTorchClassifier, tmp_path: Path) -> None:
+def test_what_is_not_fitted_is_said(halves: PyTorchClassifier, tmp_path: Path) -> None:
     with pytest.raises(PriemoError, match="call fit"):
-        GAP(classifier).apply(faces(2, 0))
+        GAP(halves).apply(faces(2, 0))
     with pytest.raises(PriemoError, match="call fit"):
-        GAP(classifier).save(tmp_path / "none.safetensors")
+        GAP(halves).save(tmp_path / "none.safetensors")
 
 
 def test_scaling_is_to_the_bound_and_never_up() -> None:
