@@ -7,9 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from priemo_bench.attacks.losses import check_classifier
 from priemo_bench.errors import PriemoError
+
+Layers = str | Sequence[str] | None
+"""Name of a submodule, several, or None for the input of the last linear layer."""
 
 
 class Surrogate:
@@ -17,27 +21,31 @@ class Surrogate:
 
     Args:
         classifier: images of clip values (0, 1).
-        layer: name of a submodule whose (flattened) output is to be the features; None takes
-            `features(x)` and `head(f)` where the model offers them, as victims of the project do,
-            and the input of the last `nn.Linear` otherwise.
+        layer: name of a submodule whose flattened output is to be the features, or several: each
+            output is then normalised and they are joined. None takes `features(x)` and `head(f)`
+            where the model offers them, as victims of the project do, and the input of the last
+            `nn.Linear` otherwise.
 
     Raises:
         PriemoError: not a PyTorchClassifier, other clip values, or no such layer.
     """
 
-    def __init__(self, classifier: Any, layer: str | None = None) -> None:
+    def __init__(self, classifier: Any, layer: Layers = None) -> None:
         check_classifier(classifier)
         self.classifier = classifier
         self.model: nn.Module = classifier.model
         self.classes = int(classifier.nb_classes)
         self._open = self._opener(layer)
 
-    def _opener(self, layer: str | None) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    def _opener(self, layer: Layers) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         modules = dict(self.model.named_modules())
         if layer is not None:
-            if layer not in modules:
-                raise PriemoError(f"the model has no layer {layer!r}; it has {', '.join(modules)}")
-            return self._hooked(modules[layer].register_forward_hook, lambda args: args[-1])
+            names = [layer] if isinstance(layer, str) else list(layer)
+            if absent := [name for name in names if name not in modules]:
+                has = ", ".join(filter(None, modules))
+                raise PriemoError(f"the model has no layer {absent[0]!r}; it has {has}")
+            registers = [modules[name].register_forward_hook for name in names]
+            return self._hooked(registers, lambda args: args[-1])
         if callable(getattr(self.model, "features", None)) and callable(
             getattr(self.model, "head", None)
         ):
@@ -48,23 +56,30 @@ class Surrogate:
                 f"{type(self.model).__name__} has neither features() and head() nor a linear "
                 "layer; name the layer whose output are the features with layer=..."
             )
-        return self._hooked(linear[-1].register_forward_pre_hook, lambda args: args[1][0])
+        return self._hooked([linear[-1].register_forward_pre_hook], lambda args: args[1][0])
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         f = self.model.features(x)  # type: ignore[operator]
         return f, self.model.head(f)  # type: ignore[operator]
 
     def _hooked(
-        self, register: Callable[..., Any], pick: Callable[[tuple[Any, ...]], Tensor]
+        self, registers: list[Callable[..., Any]], pick: Callable[[tuple[Any, ...]], Tensor]
     ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         def run(x: Tensor) -> tuple[Tensor, Tensor]:
-            seen: list[Tensor] = []
-            handle = register(lambda *args: seen.append(pick(args)))
+            seen: dict[int, Tensor] = {}
+
+            def note(place: int) -> Callable[..., None]:
+                return lambda *args: seen.__setitem__(place, pick(args).flatten(1))
+
+            handles = [register(note(place)) for place, register in enumerate(registers)]
             try:
                 logits = self.model(x)
             finally:
-                handle.remove()
-            return seen[-1].flatten(1), logits
+                for handle in handles:
+                    handle.remove()
+            if len(seen) == 1:
+                return seen[0], logits
+            return torch.cat([normalize(seen[place]) for place in sorted(seen)], 1), logits
 
         return run
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from priemo_bench.attacks.base import FittedAttack, require, require_truth, require_whole
 from priemo_bench.attacks.priemo import generator, shared, store
 from priemo_bench.attacks.priemo.generator import Generator
-from priemo_bench.attacks.priemo.image import protect
-from priemo_bench.attacks.priemo.objective import LOSSES, Loss, Objective
+from priemo_bench.attacks.priemo.image import Descent, protect
+from priemo_bench.attacks.priemo.objective import Distance, Loss, Objective, Weighting
 from priemo_bench.attacks.priemo.shared import Pattern
-from priemo_bench.attacks.surrogate import Surrogate, reading
+from priemo_bench.attacks.surrogate import Layers, Surrogate, reading
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Floats, check_images, publish, to_float
 from priemo_bench.quality import Budget
@@ -45,11 +45,25 @@ class PriEMO(FittedAttack):
         ssim_floor: SSIM that every published image keeps (both means), or None.
         eps: largest change of a pixel in (0, 1], or None. One of both is needed.
         surrogates: further PyTorchClassifiers to look into.
-        layer: submodule whose output are the features; None finds them (see `Surrogate`).
+        layer: submodule whose output are the features, or several; None finds them (see
+            `Surrogate`).
         loss: "feature" (cosine margins to the universal feature vectors), "logit", or "both".
+        distance: of features: "cosine", or "whitened" (cosine after whitening; objective.py).
+        weighting: of surrogates: their "sum", or for each image the "worst".
+        confidence: how far beyond the boundary an image is pushed, in margins of a clean face
+            (scopes image and generator).
         steps: passes per image (scope image), or passes over the fit images (other scopes).
         restarts: times that an image starts again towards another emotion while a surrogate still
             reads its own (scope image, untargeted).
+        momentum: of the descent, in [0, 1) (scope image).
+        diversity: chance in [0, 1] that an image is altered before a step reads it (scope image;
+            views.py): for recognisers that are no surrogates, at some cost on those that are.
+        translation: standard deviation in pixels of a blur of the gradients, 0 for none (scope
+            image; views.py).
+        sharpness: how far uphill the gradient is taken, 0 for where the perturbation is (scopes
+            class and universal; shared.py). Above 0 a step costs two passes.
+        balanced: whether each emotion counts alike in what is fitted, as in the macro protection
+            rate, however many faces show it (scopes class, universal and generator).
         delta: `converged` when the fooling rate on the fit images is above 1 - delta.
         random_state: seed of the mini-batches and of the generator's first weights.
 
@@ -59,8 +73,9 @@ class PriEMO(FittedAttack):
 
     attack_params = [  # noqa: RUF012 (ART's own declaration)
         *EvasionAttack.attack_params,
-        "scope", "targeted", "ssim_floor", "eps", "surrogates", "layer", "loss", "steps",
-        "restarts", "delta", "batch_size", "random_state", "verbose",
+        "scope", "targeted", "ssim_floor", "eps", "surrogates", "layer", "loss", "distance",
+        "weighting", "confidence", "steps", "restarts", "momentum", "diversity", "translation",
+        "sharpness", "balanced", "delta", "batch_size", "random_state", "verbose",
     ]  # fmt: skip
 
     def __init__(
@@ -71,10 +86,18 @@ class PriEMO(FittedAttack):
         ssim_floor: float | None = 0.997,
         eps: float | None = 8 / 255,
         surrogates: tuple[Any, ...] = (),
-        layer: str | None = None,
+        layer: Layers = None,
         loss: Loss = "both",
+        distance: Distance = "cosine",
+        weighting: Weighting = "sum",
+        confidence: float = 0.5,
         steps: int = 25,
         restarts: int = 6,
+        momentum: float = 0.75,
+        diversity: float = 0.0,
+        translation: float = 0.0,
+        sharpness: float = 0.0,
+        balanced: bool = True,
         delta: float = 0.2,
         batch_size: int = 128,
         random_state: int | None = None,
@@ -88,8 +111,16 @@ class PriEMO(FittedAttack):
         self.surrogates = tuple(surrogates)
         self.layer = layer
         self.loss = loss
+        self.distance = distance
+        self.weighting = weighting
+        self.confidence = confidence
         self.steps = steps
         self.restarts = restarts
+        self.momentum = momentum
+        self.diversity = diversity
+        self.translation = translation
+        self.sharpness = sharpness
+        self.balanced = balanced
         self.delta = delta
         self.batch_size = batch_size
         self.random_state = random_state
@@ -140,15 +171,16 @@ class PriEMO(FittedAttack):
         groups, count = self._groups(labels, read)
         batch = min(self.batch_size, len(x))
         steps = max(1, self.steps * len(x) // batch)
+        emphasis = _emphasis(read if self.targeted else labels, self.balanced)
         seed = self.random_state or 0
         if self.scope == "generator":
             self._carrier = generator.learn(
-                images, labels, objective, self.budget, steps, batch, seed
+                images, labels, objective, self.budget, steps, batch, emphasis, seed
             )
         else:
             self._carrier = shared.learn(
                 images, labels, groups, count, objective, self.budget, steps, batch,
-                torch.Generator().manual_seed(seed),
+                self.sharpness, emphasis, torch.Generator().manual_seed(seed),
             )  # fmt: skip
         protected = torch.from_numpy(self.apply(x, groups.cpu().numpy() if count > 1 else None))
         with torch.no_grad():
@@ -195,9 +227,13 @@ class PriEMO(FittedAttack):
         images = torch.from_numpy(to_float(publish(x))).to(device)
         labels = self._labels(y, len(x), None if y is not None else self._read(images))
         objective.check(labels)
+        how = Descent(
+            self.steps, self.restarts, self.momentum, self.diversity, self.translation,
+            self.random_state or 0,
+        )  # fmt: skip
         parts = list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
         done = [
-            protect(part, own, objective, self.budget, self.steps, self.restarts).cpu().numpy()
+            protect(part, own, objective, self.budget, how).cpu().numpy()
             for part, own in track(parts, "Pri-EMO", disable=not self.verbose, transient=True)
         ]
         return np.concatenate(done)
@@ -225,8 +261,9 @@ class PriEMO(FittedAttack):
 
     def _new_objective(self) -> Objective:
         return Objective(
-            self._open(), self.loss, self.targeted, shared=self.scope in ("class", "universal")
-        )
+            self._open(), self.loss, self.targeted, self.scope in ("class", "universal"),
+            self.distance, self.weighting, self.confidence,
+        )  # fmt: skip
 
     def _read(self, x: Tensor) -> Tensor:
         """(n,) what the surrogates together read."""
@@ -255,14 +292,28 @@ class PriEMO(FittedAttack):
         return self._labels(y, len(x), None).cpu().numpy()
 
     def _check_params(self) -> None:
-        if self.scope not in get_args(Scope):
-            raise unknown("scopes", str(self.scope), get_args(Scope))
-        if self.loss not in LOSSES:
-            raise unknown("losses", str(self.loss), LOSSES)
+        for plural, value, known in (
+            ("scopes", self.scope, Scope), ("losses", self.loss, Loss),
+            ("distances", self.distance, Distance), ("weightings", self.weighting, Weighting),
+        ):  # fmt: skip
+            if value not in get_args(known):
+                raise unknown(plural, str(value), get_args(known))
         if self.ssim_floor is None and self.eps is None:
             raise PriemoError("ssim_floor and eps are both None; give one of them, or both")
         _ = self.budget  # checks both
         require_whole(self, "steps", "batch_size")
         require_whole(self, "restarts", low=0)
-        require(0 <= self.delta <= 1, "delta", self.delta, "in [0, 1]")
-        require_truth(self, "targeted", "verbose")
+        for name in ("delta", "diversity"):
+            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
+        require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
+        for name in ("confidence", "translation", "sharpness"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        require_truth(self, "targeted", "balanced", "verbose")
+
+
+def _emphasis(emotions: Tensor, balanced: bool) -> Tensor:
+    """(n,) emotions to weights of mean 1; balanced: those of each emotion have equal sums."""
+    if not balanced:
+        return torch.ones(len(emotions), device=emotions.device)
+    _, which, counts = emotions.unique(return_inverse=True, return_counts=True)
+    return len(emotions) / (len(counts) * counts[which].float())

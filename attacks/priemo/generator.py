@@ -53,6 +53,7 @@ def learn(
     budget: Budget,
     steps: int,
     batch_size: int,
+    emphasis: Tensor,
     seed: int,
 ) -> Generator:
     """Fit a generator on altered faces; untargeted, the label of one is what is read in it then.
@@ -61,13 +62,14 @@ def learn(
         x: (n, c, h, w) faces; y: (n,) targets, looked at only if targeted.
         steps: mini-batches of `batch_size`: one forward and backward pass each, and one more
             forward pass if untargeted.
+        emphasis: (n,) weight of each face.
     """
 
     def loss(net: Generator, images: Tensor, rows: Tensor) -> Tensor:
         own = y[rows] if objective.targeted else reading(objective.surrogates, images)
         seen = images + cut(weights(images, budget) * net(images), budget)
         seen = seen + (quantise(seen) - seen).detach()
-        return objective(seen, own)[0].mean()
+        return (objective(seen, own)[0] * emphasis[rows]).mean()
 
     def make() -> Generator:
         return Generator(x.shape[1], (x.shape[2], x.shape[3]), budget.ssim_floor is None)

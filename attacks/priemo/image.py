@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from priemo_bench.attacks.priemo.geometry import body, cut, rms
 from priemo_bench.attacks.priemo.objective import Objective
+from priemo_bench.attacks.priemo.views import alter, smooth
 from priemo_bench.quality import Budget, match_budget
 
-MOMENTUM = 0.75
 FIRST_STEP, LAST_STEP = 0.5, 0.05
 """Step lengths at the start and the end, in radii of the body."""
 EVALUATIONS = 8
 """Of SSIM in the last bisection; the body is at the floor by then."""
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How an image is optimised; see `PriEMO` for the meaning of each."""
+
+    steps: int
+    restarts: int
+    momentum: float
+    diversity: float
+    translation: float
+    seed: int
 
 
 def quantise(x: Tensor) -> Tensor:
@@ -21,22 +35,20 @@ def quantise(x: Tensor) -> Tensor:
     return (x.clamp(0, 1) * 255).round() / 255
 
 
-def protect(
-    x: Tensor, y: Tensor, objective: Objective, budget: Budget, steps: int, restarts: int
-) -> Tensor:
+def protect(x: Tensor, y: Tensor, objective: Objective, budget: Budget, how: Descent) -> Tensor:
     """Published images for `x` (n, c, h, w) on the 8-bit grid with labels or targets `y` (n,).
 
     An image that a surrogate still reads when its descent ends may sit in a valley of its own: it
-    starts again, towards one other emotion after the other, at most `restarts` times (untargeted).
+    starts again, towards one other emotion after the other, `how.restarts` at most (untargeted).
     """
-    protected = descend(x, y, objective, budget, steps)
-    if objective.targeted or not restarts:
+    protected = descend(x, y, objective, budget, how)
+    if objective.targeted or not how.restarts:
         return protected
     rows = objective.missed(protected, y).nonzero()[:, 0]
     order = objective.nearest(x[rows], y[rows]) if len(rows) else torch.empty(0, 0)
-    for k in range(min(restarts, order.shape[1])):
+    for k in range(min(how.restarts, order.shape[1])):
         own = y[rows]
-        again = descend(x[rows], own, objective, budget, steps, order[:, k])
+        again = descend(x[rows], own, objective, budget, how, order[:, k])
         missed = objective.missed(again, own)
         protected[rows[~missed]] = again[~missed]
         rows, order = rows[missed], order[missed]
@@ -50,32 +62,36 @@ def descend(
     y: Tensor,
     objective: Objective,
     budget: Budget,
-    steps: int,
+    how: Descent,
     towards: Tensor | None = None,
 ) -> Tensor:
     """Steepest descent with momentum in the metric of the budget; see `protect`.
 
     The loss is read, and its gradient taken, at the rounded image: at an SSIM drop of .003 most
     changes are below two grey levels, and what rounding does to them decides. The body follows the
-    measured SSIM of that rounded image, and the best image that kept the budget is returned.
+    measured SSIM of that rounded image, and the best image that kept the budget is returned. Where
+    the loss is read at altered views it does not tell which was best: then the last one is.
 
-    Costs `steps` forward and backward passes and one forward pass, each through every surrogate.
+    Costs `how.steps` forward and backward passes through every surrogate, and one forward pass.
     """
     shape = body(x, budget)
     d, velocity = torch.zeros_like(x), torch.zeros_like(x)
     best, best_score = x.clone(), x.new_full((len(x),), torch.inf)
-    for step in range(steps):
+    generator = torch.Generator().manual_seed(how.seed)
+    for step in range(how.steps):
         seen = quantise(x + d).requires_grad_()
-        loss, score = objective(seen, y, towards)
-        gradient = torch.autograd.grad(loss.sum(), seen)[0]
+        loss, score = objective(alter(seen, how.diversity, generator), y, towards)
+        gradient = smooth(torch.autograd.grad(loss.sum(), seen)[0], how.translation)
         seen = seen.detach()
         better = shape.follow(seen) & (score < best_score)
         best[better], best_score[better] = seen[better], score[better]
         # an exponential mean of gradients of one size; steepest() takes care of the rest
-        velocity = MOMENTUM * velocity + gradient / rms(gradient).clamp_min(1e-20)
-        length = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(steps - 1, 1)
+        velocity = how.momentum * velocity + gradient / rms(gradient).clamp_min(1e-20)
+        length = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(how.steps - 1, 1)
         d = cut(shape.project(d - length * shape.steepest(velocity)), budget)
     last = _land(x, d, budget)
+    if how.diversity:
+        return last
     with torch.no_grad():
         better = objective(last, y, towards)[1] < best_score
     best[better] = last[better]

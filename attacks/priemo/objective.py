@@ -7,8 +7,10 @@ its own vector for the nearest other one; targeted, it goes to the target's:
     untargeted   cos(f, c_own) - max_{k != own} cos(f, c_k)
     targeted     max_{k != t} cos(f, c_k) - cos(f, c_t)
 
-The design is ours: the paper's abstract says only "feature vectors". The margin of the logits has
-the same form, and both are divided by their mean size on clean faces, so that surrogates add up.
+Distance "whitened" takes the cosines after the features were divided by how they scatter within
+emotions. The design is ours: the paper's abstract says only "feature vectors". The margin of the
+logits has the same form, and both are divided by their mean size on clean faces, so that surrogates
+add up.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.errors import PriemoError
 
 Loss = Literal["feature", "logit", "both"]
-LOSSES: tuple[Loss, ...] = ("feature", "logit", "both")
+Distance = Literal["cosine", "whitened"]
+Weighting = Literal["sum", "worst"]
 
 TEMPERATURE, SHARED_TEMPERATURE = 0.25, 0.5
-CONFIDENCE = 0.5
-"""An image counts as done once its margin is beyond -CONFIDENCE times a clean face's margin."""
+SHRINKAGE = 0.1
+"""Of the scatter within emotions towards a ball, before it is inverted."""
 
 
 def margin(scores: Tensor, y: Tensor, targeted: bool, towards: Tensor | None = None) -> Tensor:
@@ -53,6 +56,7 @@ class FeatureVectors:
         centre: (d,) mean feature. means: (k, d) normalised class means; a row of zeros and
             `present[k]` False where no face is read as k.
         feature_scale, logit_scale: mean clean margins, scalars.
+        whitening: (d, d) what centred features are multiplied by, or None.
     """
 
     centre: Tensor
@@ -60,34 +64,55 @@ class FeatureVectors:
     present: Tensor
     feature_scale: Tensor
     logit_scale: Tensor
+    whitening: Tensor | None = None
 
     @classmethod
-    def of(cls, features: Tensor, logits: Tensor) -> FeatureVectors:
+    def of(cls, features: Tensor, logits: Tensor, distance: Distance = "cosine") -> FeatureVectors:
         """From the features (n, d) and logits (n, k) of clean faces."""
         read = logits.argmax(1)
         one_hot = torch.nn.functional.one_hot(read, logits.shape[1]).to(features.dtype)
-        centre = features.mean(0)
-        f = normalize(features - centre)
-        means = normalize(one_hot.T @ f)
-        vectors = cls(centre, means, one_hot.any(0), torch.ones(()), torch.ones(()))
+        vectors = cls(
+            features.mean(0), features[:0], one_hot.any(0), torch.ones(()), torch.ones(())
+        )
+        if distance == "whitened":
+            vectors.whitening = _whitening(features, one_hot)
+        vectors.means = normalize(one_hot.T @ vectors.directions(features))
         if int(vectors.present.sum()) > 1:
             size = margin(vectors.cosines(features), read, False).abs().mean()
             vectors.feature_scale = size.clamp_min(1e-6)
         vectors.logit_scale = margin(logits, read, False).abs().mean().clamp_min(1e-6)
         return vectors
 
+    def directions(self, features: Tensor) -> Tensor:
+        """(n, d) features centred, whitened where asked for, and normalised."""
+        centred = features - self.centre
+        return normalize(centred if self.whitening is None else centred @ self.whitening)
+
     def cosines(self, features: Tensor) -> Tensor:
         """(n, d) features to (n, k) cosines with each universal vector, -inf where absent."""
-        cosines = normalize(features - self.centre) @ self.means.T
+        cosines = self.directions(features) @ self.means.T
         return cosines.masked_fill(~self.present, -torch.inf)
 
 
-class Objective:
-    """What the scopes minimise: pressure on the scaled margins, summed over the surrogates.
+def _whitening(features: Tensor, one_hot: Tensor) -> Tensor:
+    """Inverse square root (d, d) of the scatter of features (n, d) within classes, shrunk."""
+    counts = one_hot.sum(0).clamp_min(1)
+    within = features - one_hot @ ((one_hot.T @ features) / counts[:, None])
+    scatter = within.T @ within / len(features)
+    ball = scatter.diagonal().mean().clamp_min(1e-12) * torch.eye(len(scatter)).to(scatter)
+    values, axes = torch.linalg.eigh((1 - SHRINKAGE) * scatter + SHRINKAGE * ball)
+    whitening: Tensor = axes * values.rsqrt() @ axes.T
+    return whitening
 
-    The pressure of a margin m is softplus(m + CONFIDENCE) where each image has its own
-    perturbation. Where one is shared it is a sigmoid, the smooth form of "not protected": a convex
-    pressure would settle where faces of two emotions hold each other in balance.
+
+class Objective:
+    """What the scopes minimise: pressure on the scaled margins, of all surrogates or the worst.
+
+    The pressure of a margin m is softplus(m + confidence) where each image has its own
+    perturbation: an image counts as done once its margin is beyond -confidence times that of a
+    clean face (Carlini & Wagner's kappa). Where one is shared it is a sigmoid, the smooth form of
+    "not protected": a convex pressure would settle where faces of two emotions hold each other in
+    balance.
     """
 
     def __init__(
@@ -96,11 +121,17 @@ class Objective:
         loss: Loss = "both",
         targeted: bool = False,
         shared: bool = False,
+        distance: Distance = "cosine",
+        weighting: Weighting = "sum",
+        confidence: float = 0.5,
     ) -> None:
         self.surrogates = list(surrogates)
         self.loss = loss
         self.targeted = targeted
         self.shared = shared
+        self.distance = distance
+        self.weighting = weighting
+        self.confidence = confidence
         self.vectors: list[FeatureVectors] = []
 
     def learn(self, batches: Iterator[Tensor]) -> Tensor:
@@ -111,7 +142,7 @@ class Objective:
                 for surrogate, outputs in zip(self.surrogates, seen, strict=True):
                     outputs.append(surrogate(x))
         joined = [tuple(torch.cat(part) for part in zip(*outputs, strict=True)) for outputs in seen]
-        self.vectors = [FeatureVectors.of(features, logits) for features, logits in joined]
+        self.vectors = [FeatureVectors.of(f, logits, self.distance) for f, logits in joined]
         return torch.stack([logits.softmax(1) for _, logits in joined]).sum(0)
 
     def check(self, y: Tensor) -> None:
@@ -165,17 +196,24 @@ class Objective:
         The loss is to be differentiated; the score ranks results by the logits alone, since a
         recogniser's reading is what protection is judged by.
         """
-        loss = score = torch.zeros(len(x), device=x.device)
+        losses, scores = [], []
         for feature, logit in self.margins(x, y, towards):
-            score = score + self.pressure(logit)
-            if feature is not None:
-                loss = loss + self.pressure(feature)
-            if self.loss != "feature":
-                loss = loss + self.pressure(logit)
-        return loss, score.detach()
+            by_logit = self.pressure(logit)
+            scores.append(by_logit.detach())
+            if feature is None:
+                losses.append(by_logit)
+            elif self.loss == "feature":
+                losses.append(self.pressure(feature))
+            else:
+                losses.append(self.pressure(feature) + by_logit)
+        return self._over_surrogates(losses), self._over_surrogates(scores)
+
+    def _over_surrogates(self, pressures: list[Tensor]) -> Tensor:
+        stacked = torch.stack(pressures)
+        return stacked.sum(0) if self.weighting == "sum" else stacked.amax(0)
 
     def pressure(self, margins: Tensor) -> Tensor:
         """Falls off once a margin is safely negative, so that one surrogate cannot take all."""
         if self.shared:
             return torch.sigmoid(margins / SHARED_TEMPERATURE)
-        return softplus((margins + CONFIDENCE) / TEMPERATURE)
+        return softplus((margins + self.confidence) / TEMPERATURE)

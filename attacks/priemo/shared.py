@@ -52,14 +52,28 @@ def learn(
     budget: Budget,
     steps: int,
     batch_size: int,
+    sharpness: float,
+    emphasis: Tensor,
     generator: torch.Generator,
 ) -> Pattern:
     """Fit a u for each group by Adam on random mini-batches.
 
     Args:
         x: (n, c, h, w) faces; y: (n,) labels or targets; groups: (n,) in 0..count-1.
-        steps: mini-batches of `batch_size`, one forward and backward pass each.
+        steps: mini-batches of `batch_size`, one forward and backward pass each; two with
+            `sharpness`.
+        sharpness: how far uphill, in radii of the body, the gradient is taken (sharpness-aware
+            minimisation, Foret et al. 2021, eq. 2 and 3); 0 takes it where u is.
+        emphasis: (n,) weight of each face.
     """
+
+    def slope(u: Tensor, rows: Tensor) -> Tensor:
+        part = u.detach().requires_grad_()
+        seen = x[rows] + cut(weights(x[rows], budget) * part[groups[rows]], budget)
+        seen = seen + (quantise(seen) - seen).detach()
+        loss = (objective(seen, y[rows])[0] * emphasis[rows]).mean()
+        return torch.autograd.grad(loss, part)[0]
+
     u = torch.zeros(count, *x.shape[1:], device=x.device)
     mean, square = torch.zeros_like(u), torch.zeros_like(u)
     order = torch.empty(0, dtype=torch.long)
@@ -67,11 +81,9 @@ def learn(
         if len(order) < batch_size:
             order = torch.cat([order, torch.randperm(len(x), generator=generator)])
         rows, order = order[:batch_size].to(x.device), order[batch_size:]
-        part = u.detach().requires_grad_()
-        seen = x[rows] + cut(weights(x[rows], budget) * part[groups[rows]], budget)
-        seen = seen + (quantise(seen) - seen).detach()
-        loss = objective(seen, y[rows])[0].mean()
-        gradient = torch.autograd.grad(loss, part)[0]
+        gradient = slope(u, rows)
+        if sharpness:
+            gradient = slope(u + sharpness * gradient / rms(gradient).clamp_min(1e-20), rows)
         mean = 0.9 * mean + 0.1 * gradient
         square = 0.99 * square + 0.01 * gradient.square()
         change = (mean / (1 - 0.9**step)) / ((square / (1 - 0.99**step)).sqrt() + 1e-12)

@@ -20,12 +20,13 @@ from priemo_bench.images import EMOTIONS
 if TYPE_CHECKING:
     from priemo_bench.attacks.priemo.attack import PriEMO
 
-FORMAT = "priemo-2"
+FORMAT = "priemo-3"
 CARRIER = "carrier."
 """Before the names of what makes the perturbation."""
 SETTINGS = (
-    "scope", "targeted", "ssim_floor", "eps", "layer", "loss", "steps", "restarts", "delta",
-    "batch_size", "random_state", "fooling_rate",
+    "scope", "targeted", "ssim_floor", "eps", "layer", "loss", "distance", "weighting",
+    "confidence", "steps", "restarts", "momentum", "diversity", "translation", "sharpness",
+    "balanced", "delta", "batch_size", "random_state", "fooling_rate",
 )  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def save(attack: PriEMO, path: Path) -> None:
         f"{i}.{name}": value.contiguous()
         for i, part in enumerate(vectors)
         for name, value in vars(part).items()
+        if value is not None
     }
     if carrier is not None:
         tensors |= {CARRIER + k: v.contiguous() for k, v in carrier.state_dict().items()}
@@ -106,4 +108,5 @@ def _carrier(
 
 def _vectors(tensors: dict[str, torch.Tensor], i: int, device: torch.device) -> FeatureVectors:
     names = FeatureVectors.__dataclass_fields__
-    return FeatureVectors(**{name: tensors[f"{i}.{name}"].to(device) for name in names})
+    found = {name: tensors[f"{i}.{name}"].to(device) for name in names if f"{i}.{name}" in tensors}
+    return FeatureVectors(**found)

@@ -12,6 +12,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from priemo_bench.attacks.priemo import PriEMO
+from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import publish, to_float
 from priemo_bench.quality import Budget, Reference, match_budget
@@ -184,6 +185,67 @@ def test_restarts_find_the_emotion_that_can_be_reached() -> None:
     assert (classifier.predict(stuck).argmax(1) == 0).all()
     free = make(classifier, restarts=2, **bounds).generate(grey, own)
     assert (classifier.predict(free).argmax(1) == 2).all()
+
+
+class Mirrored(nn.Module):
+    """A recogniser that sees faces as in a mirror."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.model(x.flip(-1))
+        return out
+
+
+def test_diversity_helps_on_a_recogniser_that_sees_faces_differently(model: Templates) -> None:
+    classifier, other = wrap(model), wrap(Mirrored(model))
+    symmetric = 0.5 * (model.templates + model.templates.view(-1, SIDE, SIDE).flip(-1).flatten(1))
+    x = to_float(publish((0.5 + 2 * symmetric.view(-1, 1, SIDE, SIDE)).numpy()))
+    y = classifier.predict(x).argmax(1)
+    assert np.array_equal(y, other.predict(x).argmax(1))
+    bounds: dict[str, Any] = {
+        "scope": "image",
+        "loss": "logit",
+        "ssim_floor": None,
+        "eps": 16 / 255,
+    }
+
+    def margins(diversity: float) -> np.ndarray:
+        protected = make(classifier, diversity=diversity, confidence=9.0, **bounds).generate(x, y)
+        assert Budget(None, 16 / 255).holds(publish(x), publish(protected)).all()
+        logits = other.predict(protected)
+        own = np.take_along_axis(logits, y[:, None], 1)[:, 0]
+        np.put_along_axis(logits, y[:, None], -np.inf, 1)
+        return own - logits.max(1)
+
+    assert margins(1.0).mean() < margins(0.0).mean()
+
+
+def test_more_confidence_pushes_further(classifier: Any, faces: np.ndarray) -> None:
+    y = classifier.predict(faces).argmax(1)
+
+    def mean_margin(confidence: float) -> float:
+        attack = make(classifier, scope="image", loss="logit", confidence=confidence, steps=10)
+        logits = classifier.predict(attack.generate(faces, y))
+        own = np.take_along_axis(logits, y[:, None], 1)[:, 0]
+        np.put_along_axis(logits, y[:, None], -np.inf, 1)
+        return float((own - logits.max(1)).mean())
+
+    assert mean_margin(4.0) <= mean_margin(0.0)
+
+
+def test_features_of_several_layers_are_joined_normalised(model: Templates) -> None:
+    stack = wrap(nn.Sequential(model, nn.Tanh(), nn.Linear(CLASSES, CLASSES)))
+    x = torch.rand(4, 1, SIDE, SIDE)
+    first, second = (Surrogate(stack, name)(x)[0] for name in ("0", "1"))
+    both, logits = Surrogate(stack, ("0", "1"))(x)
+    normal = [f / f.norm(dim=1, keepdim=True) for f in (first, second)]
+    assert torch.allclose(both, torch.cat(normal, 1), atol=1e-6)
+    assert torch.allclose(logits, stack.model(x))
+    with pytest.raises(PriemoError, match="no layer 'head'; it has 0"):
+        Surrogate(stack, ("0", "head"))
 
 
 def test_results_do_not_depend_on_the_batch_size(classifier: Any, faces: np.ndarray) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from priemo_bench.attacks.priemo.objective import FeatureVectors, margin
+from priemo_bench.attacks.priemo import objective
+from priemo_bench.attacks.priemo.objective import FeatureVectors, Objective, margin
 
 
 def test_margin_untargeted_is_own_minus_best_other() -> None:
@@ -41,3 +42,61 @@ def test_vectors_do_not_depend_on_the_size_or_origin_of_features() -> None:
     one, two = FeatureVectors.of(features, logits), FeatureVectors.of(features * 3 + 7, logits)
     assert torch.allclose(one.means, two.means, atol=1e-5)
     assert torch.allclose(one.cosines(features), two.cosines(features * 3 + 7), atol=1e-5)
+
+
+def test_whitened_cosines_do_not_depend_on_a_linear_map_of_the_features(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Mahalanobis geometry: what an invertible map does to the features, whitening undoes."""
+    monkeypatch.setattr(objective, "SHRINKAGE", 0.0)
+    drawn = torch.Generator().manual_seed(0)
+    features = torch.randn(200, 5, generator=drawn, dtype=torch.float64)
+    logits = torch.randn(200, 3, generator=drawn, dtype=torch.float64)
+    mapped = features @ torch.randn(5, 5, generator=drawn, dtype=torch.float64) + 3
+    one, two = (FeatureVectors.of(f, logits, "whitened") for f in (features, mapped))
+    assert torch.allclose(one.cosines(features), two.cosines(mapped), atol=1e-6)
+    plain = [FeatureVectors.of(f, logits).cosines(f) for f in (features, mapped)]
+    assert not torch.allclose(plain[0], plain[1], atol=0.1)
+
+
+def test_whitened_features_scatter_alike_within_every_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(objective, "SHRINKAGE", 0.0)
+    drawn = torch.Generator().manual_seed(0)
+    features = torch.randn(300, 4, generator=drawn) * torch.tensor([1.0, 5, 0.2, 2])
+    read = torch.arange(300) % 3
+    features[:, 0] += read
+    logits = torch.nn.functional.one_hot(read, 3).float()
+    whitening = FeatureVectors.of(features, logits, "whitened").whitening
+    assert whitening is not None
+    white = features @ whitening
+    within = torch.cat([white[read == k] - white[read == k].mean(0) for k in range(3)])
+    assert torch.allclose(within.T @ within / 300, torch.eye(4), atol=1e-3)
+
+
+def test_surrogates_add_up_or_the_worst_counts() -> None:
+    """Logits as features and as images: pressures softplus((m + confidence) / temperature)."""
+
+    def surrogate(scale: float):  # type: ignore[no-untyped-def]
+        return lambda x: (x.flatten(1), scale * x.flatten(1))
+
+    x, y = torch.tensor([[[[2.0, 1.0]]], [[[0.0, 3.0]]]]), torch.tensor([0, 0])
+    pressures = []
+    for scale in (1.0, -1.0):
+        alone = Objective([surrogate(scale)], "logit", confidence=0.25)  # type: ignore[list-item]
+        alone.learn(iter([x]))
+        pressures.append(alone(x, y)[0])
+        # margins 1 and -3, or their negatives, over their mean size 2
+        margins = scale * torch.tensor([0.5, -1.5])
+        assert torch.allclose(pressures[-1], ((margins + 0.25) / 0.25).exp().log1p(), atol=1e-4)
+    for weighting, expected in (
+        ("sum", pressures[0] + pressures[1]),
+        ("worst", torch.maximum(*pressures)),
+    ):
+        both = Objective([surrogate(1.0), surrogate(-1.0)], "logit", weighting=weighting,  # type: ignore[arg-type,list-item]
+                         confidence=0.25)  # fmt: skip
+        both.learn(iter([x]))
+        loss, score = both(x, y)
+        assert torch.allclose(loss, expected, atol=1e-5)
+        assert torch.allclose(score, expected, atol=1e-5)

@@ -1,0 +1,53 @@
+"""What shared perturbations are fitted by: sharpness, and emotions that count alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from priemo_bench.attacks.priemo import shared
+from priemo_bench.attacks.priemo.attack import _emphasis
+from priemo_bench.quality import Budget
+
+
+class TwoWells:
+    """Loss over the mean change m of an image: a narrow deep well at .1, a wide one at -.3."""
+
+    passes = 0
+
+    def __call__(self, seen: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, None]:
+        self.passes += 1
+        m = seen.mean((1, 2, 3)) - 0.5
+        narrow = torch.exp(-((m - 0.1) ** 2) / (2 * 0.05**2))
+        wide = torch.exp(-((m + 0.3) ** 2) / (2 * 0.12**2))
+        return -(narrow + 0.9 * wide), None
+
+
+def learn(sharpness: float) -> tuple[float, int]:
+    """Where in [-.5, .5] a pattern for grey faces ends, and the passes that took."""
+    wells: Any = TwoWells()
+    x, zeros = torch.full((8, 1, 16, 16), 0.5), torch.zeros(8, dtype=torch.long)
+    pattern = shared.learn(
+        x, zeros, zeros, 1, wells, Budget(None, 0.5), 60, 4, sharpness, torch.ones(8),
+        torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    return pattern.u.mean().item() * 0.5, wells.passes
+
+
+def test_sharpness_does_not_settle_in_the_narrow_well() -> None:
+    plain, passes = learn(0)
+    assert plain == pytest.approx(0.1, abs=0.02)
+    assert passes == 60
+    flatter, passes = learn(0.3)
+    assert flatter < 0
+    assert passes == 120
+
+
+def test_balanced_emotions_weigh_alike() -> None:
+    emotions = torch.tensor([0, 0, 0, 0, 0, 0, 3, 3, 5])
+    weights = _emphasis(emotions, balanced=True)
+    sums = [weights[emotions == k].sum().item() for k in (0, 3, 5)]
+    assert sums == pytest.approx([3, 3, 3])
+    assert _emphasis(emotions, balanced=False).tolist() == [1.0] * 9
