@@ -21,7 +21,7 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, Labels, to_float
 from priemo_bench.plan import Cell
 from priemo_bench.spec import Spec
-from priemo_bench.victim import as_art, freeze
+from priemo_bench.victim import Ensemble, as_art, freeze
 
 BATCH = 250
 PROBES = 16
@@ -118,9 +118,12 @@ class Lab:
         return self.faces(cell.dataset, "test", cell.limit, cell.draw_seed)
 
     def classifiers(self, cell: Cell) -> list[Any]:
-        """The surrogates of a cell as ART classifiers for its images."""
+        """The surrogates of a cell as ART classifiers for its images; as one for some attacks."""
         _, channels, height, _ = self.split(cell.dataset, "test").images.shape
-        return [as_art(self.victims[name], channels, height) for name in cell.surrogates]
+        victims = [self.victims[name] for name in cell.surrogates]
+        if len(victims) > 1 and registry.get("attacks", cell.entry).traits.surrogates == "one":
+            victims = [Ensemble(victims)]
+        return [as_art(victim, channels, height) for victim in victims]
 
     def labels(self, cell: Cell, faces: FaceSet) -> Labels | None:
         """What an attack is told: its target, or what its surrogates read; never the truth."""

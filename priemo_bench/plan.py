@@ -80,7 +80,7 @@ def cells(spec: Spec) -> list[Cell]:
     """All cells of a spec, in its order, without keys.
 
     Raises:
-        PriemoError: an attack that cannot be targeted has targets, or none is left to run.
+        PriemoError: an attack that cannot be targeted has targets.
     """
     found = [
         cell
@@ -88,10 +88,7 @@ def cells(spec: Spec) -> list[Cell]:
         for attack in spec.attacks
         for cell in _of_attack(spec, dataset.name, dataset.limit, attack)
     ]
-    unique = list(dict.fromkeys(found))
-    if not unique:
-        raise PriemoError("the spec has nothing to run; give an attack that its surrogates allow")
-    return unique
+    return list(dict.fromkeys(found))
 
 
 def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) -> Iterator[Cell]:
@@ -131,9 +128,7 @@ def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) 
 def _surrogates(spec: Spec, attack: AttackSpec, traits: Traits) -> list[tuple[str, ...]]:
     if traits.surrogates == "none":
         return [()]
-    wanted = attack.surrogates or spec.surrogates or spec.victims
-    groups = [as_tuple(item) for item in wanted]
-    return [g for g in groups if len(g) == 1 or traits.surrogates == "many"]
+    return [as_tuple(item) for item in attack.surrogates or spec.surrogates or spec.victims]
 
 
 def _budgets(attack: AttackSpec, traits: Traits) -> Iterator[tuple[BudgetName, Scale]]:

@@ -23,7 +23,18 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
 from priemo_bench.registry import check, names, unknown
 
-BUNDLED = ("default", "full", "fer2013", "public", "curve", "usability", "ablation")
+BUNDLED = (
+    "default",
+    "full",
+    "fer2013",
+    "public",
+    "curve",
+    "usability",
+    "ablation",
+    "ablation-shared",
+    "transfer",
+    "generator",
+)
 """Specs that come with the package."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,6 +110,21 @@ class Victim(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (n, 1 or 3, h, w) in [0, 1] to logits (n, 7) in the order of EMOTIONS."""
         return self.head(self.features(x))
+
+
+class Ensemble(nn.Module):
+    """Several victims as one, for attacks that look into one: the mean of their logits.
+
+    Dong et al. 2018, "Boosting Adversarial Attacks with Momentum", eq. 7, with equal weights.
+    """
+
+    def __init__(self, victims: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.victims = nn.ModuleList(victims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (n, 1 or 3, h, w) in [0, 1] to logits (n, 7) in the order of EMOTIONS."""
+        return torch.stack([victim(x) for victim in self.victims]).mean(0)
 
 
 def _slightly_outside(x: Tensor) -> bool:

@@ -11,12 +11,19 @@ from priemo_bench.attacks.entry import Entry
 from priemo_bench.attacks.priemo.attack import PriEMO
 
 __all__ = [
-    "PriEMO", "margin_ssim", "priemo_class", "priemo_generator", "priemo_image", "priemo_universal",
+    "PriEMO", "margin_ssim", "priemo_class", "priemo_generator", "priemo_image", "priemo_transfer",
+    "priemo_universal",
 ]  # fmt: skip
 
 _IMAGE = Traits("per-image", "image", "many", targeted=True, budgeted=True)
 
 priemo_image = Entry(PriEMO, _IMAGE, {"scope": "image"})
+priemo_transfer = Entry(
+    PriEMO,
+    Traits("per-image", "image", "many", targeted=True, random=True, budgeted=True),
+    {"scope": "image", "confidence": 1.5, "diversity": 0.7, "restarts": 0},
+)
+"""Scope image for recognisers that are not among its surrogates."""
 priemo_class = Entry(
     PriEMO,
     Traits("universal", "class", "many", targeted=True, random=True, budgeted=True),

@@ -62,8 +62,8 @@ class PriEMO(FittedAttack):
             image; views.py).
         sharpness: how far uphill the gradient is taken, 0 for where the perturbation is (scopes
             class and universal; shared.py). Above 0 a step costs two passes.
-        balanced: whether each emotion counts alike in what is fitted, as in the macro protection
-            rate, however many faces show it (scopes class, universal and generator).
+        balance: how far emotions count alike in what is fitted, from 0 (each face does) to 1 (each
+            emotion does, as in the macro protection rate); shared scopes.
         delta: `converged` when the fooling rate on the fit images is above 1 - delta.
         random_state: seed of the mini-batches and of the generator's first weights.
 
@@ -75,7 +75,7 @@ class PriEMO(FittedAttack):
         *EvasionAttack.attack_params,
         "scope", "targeted", "ssim_floor", "eps", "surrogates", "layer", "loss", "distance",
         "weighting", "confidence", "steps", "restarts", "momentum", "diversity", "translation",
-        "sharpness", "balanced", "delta", "batch_size", "random_state", "verbose",
+        "sharpness", "balance", "delta", "batch_size", "random_state", "verbose",
     ]  # fmt: skip
 
     def __init__(
@@ -97,7 +97,7 @@ class PriEMO(FittedAttack):
         diversity: float = 0.0,
         translation: float = 0.0,
         sharpness: float = 0.0,
-        balanced: bool = True,
+        balance: float = 0.0,
         delta: float = 0.2,
         batch_size: int = 128,
         random_state: int | None = None,
@@ -120,7 +120,7 @@ class PriEMO(FittedAttack):
         self.diversity = diversity
         self.translation = translation
         self.sharpness = sharpness
-        self.balanced = balanced
+        self.balance = balance
         self.delta = delta
         self.batch_size = batch_size
         self.random_state = random_state
@@ -171,7 +171,7 @@ class PriEMO(FittedAttack):
         groups, count = self._groups(labels, read)
         batch = min(self.batch_size, len(x))
         steps = max(1, self.steps * len(x) // batch)
-        emphasis = _emphasis(read if self.targeted else labels, self.balanced)
+        emphasis = _emphasis(read if self.targeted else labels, self.balance)
         seed = self.random_state or 0
         if self.scope == "generator":
             self._carrier = generator.learn(
@@ -303,17 +303,16 @@ class PriEMO(FittedAttack):
         _ = self.budget  # checks both
         require_whole(self, "steps", "batch_size")
         require_whole(self, "restarts", low=0)
-        for name in ("delta", "diversity"):
+        for name in ("delta", "diversity", "balance"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
         require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
         for name in ("confidence", "translation", "sharpness"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        require_truth(self, "targeted", "balanced", "verbose")
+        require_truth(self, "targeted", "verbose")
 
 
-def _emphasis(emotions: Tensor, balanced: bool) -> Tensor:
-    """(n,) emotions to weights of mean 1; balanced: those of each emotion have equal sums."""
-    if not balanced:
-        return torch.ones(len(emotions), device=emotions.device)
+def _emphasis(emotions: Tensor, balance: float) -> Tensor:
+    """(n,) emotions to weights of mean 1: to the power -balance of how many faces show each."""
     _, which, counts = emotions.unique(return_inverse=True, return_counts=True)
-    return len(emotions) / (len(counts) * counts[which].float())
+    weights = counts[which].float() ** -balance
+    return weights / weights.mean()

@@ -26,7 +26,7 @@ CARRIER = "carrier."
 SETTINGS = (
     "scope", "targeted", "ssim_floor", "eps", "layer", "loss", "distance", "weighting",
     "confidence", "steps", "restarts", "momentum", "diversity", "translation", "sharpness",
-    "balanced", "delta", "batch_size", "random_state", "fooling_rate",
+    "balance", "delta", "batch_size", "random_state", "fooling_rate",
 )  # fmt: skip
 
 

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from priemo_bench import lab as lab_module
 from priemo_bench.benchmark import Benchmark
 from priemo_bench.errors import PriemoError
+from priemo_bench.images import to_float
 from priemo_bench.lab import Lab
 from priemo_bench.plan import cells
 from priemo_bench.quality import Budget
@@ -45,6 +47,22 @@ def images_of(spec: Spec, out: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]
         x = lab.test_faces(cell).images
         found[f"{cell.attack} {cell.budget} {cell.scale}"] = x, store.images(cell.key, x)
     return found
+
+
+@pytest.mark.usefixtures("world")
+def test_an_attack_on_one_classifier_sees_several_as_their_mean_logits(tmp_path: Path) -> None:
+    together = ("toy-a", "toy-b")
+    pgd = {"name": "pgd", "surrogates": [together], "budgets": ["equal"]}
+    spec = toy_spec({**pgd, "params": {"loss": "margin"}}, eps_grid=[0.2], ssim_floor=0.3)
+    lab = Lab(spec)
+    (classifier,) = lab.classifiers(cells(spec)[0])
+    x = to_float(lab.test_faces(cells(spec)[0]).images)
+    logits = [victim(torch.from_numpy(x)).numpy() for victim in lab.victims.values()]
+    assert np.allclose(classifier.predict(x), (logits[0] + logits[1]) / 2, atol=1e-5)
+    board = Benchmark(spec, out=tmp_path).run().leaderboard()
+    assert board["surrogate"].tolist() == ["toy-a+toy-b"]
+    assert board["n_victims"].tolist() == [2]
+    assert board["protection_rate"].item() > 0.5
 
 
 @pytest.mark.usefixtures("world")

@@ -45,9 +45,11 @@ def test_sharpness_does_not_settle_in_the_narrow_well() -> None:
     assert passes == 120
 
 
-def test_balanced_emotions_weigh_alike() -> None:
+def test_emotions_weigh_alike_as_far_as_balance_says() -> None:
     emotions = torch.tensor([0, 0, 0, 0, 0, 0, 3, 3, 5])
-    weights = _emphasis(emotions, balanced=True)
+    weights = _emphasis(emotions, 1)
     sums = [weights[emotions == k].sum().item() for k in (0, 3, 5)]
     assert sums == pytest.approx([3, 3, 3])
-    assert _emphasis(emotions, balanced=False).tolist() == [1.0] * 9
+    assert _emphasis(emotions, 0).tolist() == [1.0] * 9
+    half = _emphasis(emotions, 0.5)
+    assert (half[8] / half[0]).item() == pytest.approx(6**0.5)
