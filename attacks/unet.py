@@ -1,7 +1,7 @@
 """A small U-Net from images to perturbations, and how one is fitted: for attacks that generate.
 
 A network learns a few hundred faces by heart, so it never sees one twice as it was: each is
-turned, shifted, toned or partly hidden (AUGMENTATION).
+turned, shifted or toned (AUGMENTATION).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WIDTHS = (48, 96, 128)
 GROUPS = 8
 WARMUP = 0.05
 AUGMENTATION = Augmentation(
-    equalised=0, rotation=15, scale=0.15, shift=0.1, blurred=0.1, noisy=0.1, erased=0.2
+    equalised=0, rotation=10, scale=0.1, shift=0.06, blurred=0, noisy=0, erased=0
 )
 CONTRAST = 0.1
 """What an image's deviation from its local mean is divided by before it is read."""
