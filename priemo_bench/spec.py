@@ -24,17 +24,9 @@ from priemo_bench.images import EMOTIONS
 from priemo_bench.registry import check, names, unknown
 
 BUNDLED = (
-    "default",
-    "full",
-    "fer2013",
-    "public",
-    "curve",
-    "usability",
-    "ablation",
-    "ablation-shared",
-    "transfer",
-    "generator",
-)
+    "default", "full", "fer2013", "public", "curve", "usability", "ablation", "ablation-shared",
+    "transfer", "unseen", "generator",
+)  # fmt: skip
 """Specs that come with the package."""
 
 

@@ -37,7 +37,7 @@ priemo_universal = Entry(
 priemo_generator = Entry(
     PriEMO,
     Traits("universal", "generator", "many", targeted=True, random=True, budgeted=True),
-    {"scope": "generator", "steps": 60, "batch_size": 64},
+    {"scope": "generator", "steps": 60, "batch_size": 32},
 )
 margin_ssim = Entry(
     PriEMO,

@@ -67,9 +67,11 @@ def learn(
         emphasis: (n,) weight of each face.
     """
 
+    m = torch.cat([weights(part, budget).expand_as(part) for part in x.split(batch_size)])
+
     def slope(u: Tensor, rows: Tensor) -> Tensor:
         part = u.detach().requires_grad_()
-        seen = x[rows] + cut(weights(x[rows], budget) * part[groups[rows]], budget)
+        seen = x[rows] + cut(m[rows] * part[groups[rows]], budget)
         seen = seen + (quantise(seen) - seen).detach()
         loss = (objective(seen, y[rows])[0] * emphasis[rows]).mean()
         return torch.autograd.grad(loss, part)[0]

@@ -103,6 +103,23 @@ def best(act: Callable[[], object], times: int = 7) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("scope", ["universal", "class"])
+def test_to_fit_takes_no_more_than_thirty_passes(arena: Arena, scope: Any) -> None:
+    """On 1,000 faces, against 30 forward and backward passes over them."""
+    x = np.concatenate([arena.fit, arena.test] * 10)[:1000]
+
+    def one_pass() -> None:
+        for part in torch.from_numpy(x).split(128):
+            seen = part.clone().requires_grad_()
+            torch.autograd.grad(arena.victim(seen).logsumexp(1).sum(), seen)
+
+    attack = PriEMO(arena.classifier, scope, random_state=0, verbose=False)
+    passes = best(lambda: attack.fit(x), 1) / best(one_pass, 3)
+    print(f"\nfitting scope {scope} takes the time of {passes:.1f} passes")
+    assert passes <= 30
+
+
+@pytest.mark.slow
 def test_to_apply_is_to_add_and_clip(arena: Arena) -> None:
     """Without an SSIM floor, against add, clip and round of the same array."""
     attack = PriEMO(arena.classifier, "universal", ssim_floor=None, steps=1, verbose=False)

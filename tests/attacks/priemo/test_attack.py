@@ -143,6 +143,22 @@ def test_universal_fools_held_out_faces_and_is_one_array(classifier: Any, faces:
     assert (classifier.predict(attack.apply(faces[15:])).argmax(1) != clean).mean() > 0.5
 
 
+@pytest.mark.parametrize("scope", ["universal", "generator"])
+def test_apply_computes_ssim_at_most_fifteen_times(
+    classifier: Any, faces: np.ndarray, scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attack = make(classifier, scope=scope, steps=1).fit(faces)
+    calls, compute = [], Reference.ssim
+
+    def counted(self: Reference, y: torch.Tensor) -> Any:
+        calls.append(len(y))
+        return compute(self, y)
+
+    monkeypatch.setattr(Reference, "ssim", counted)
+    attack.apply(faces)
+    assert 1 <= len(calls) <= 15
+
+
 def test_class_scope_takes_labels_or_reads_them(classifier: Any, faces: np.ndarray) -> None:
     attack = make(classifier, scope="class", ssim_floor=0.95, eps=None).fit(faces)
     read = classifier.predict(faces).argmax(1)
