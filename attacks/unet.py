@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
+from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -104,6 +105,7 @@ def learn(
     batch_size: int,
     seed: int,
     rate: float,
+    shown: bool = False,
 ) -> Net:
     """Fit a network by AdamW on random mini-batches of altered faces; frozen.
 
@@ -112,12 +114,13 @@ def learn(
         x: (n, c, h, w) faces.
         loss: network, altered faces and their rows in `x` to what is minimised.
         rate: the highest learning rate.
+        shown: whether a progress bar is.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = make().to(x.device)
         adam = torch.optim.AdamW(net.parameters(), rate)
-        for step in range(steps):
+        for step in track(range(steps), "generator", disable=not shown, transient=True):
             for group in adam.param_groups:
                 group["lr"] = rate * _schedule(step, steps)
             rows = torch.randint(len(x), (batch_size,))

@@ -6,11 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from priemo_bench.errors import PriemoError
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 app = typer.Typer(
     help="How well the emotion in a face photo can be hidden from emotion classifiers.",
@@ -48,6 +51,13 @@ def _interruptible() -> Iterator[None]:
     except KeyboardInterrupt:
         _say("stopped; finished work is kept: type the same command again to go on")
         raise typer.Exit(130) from None
+
+
+def _busy(what: str) -> Status:
+    """A moving sign on standard error while something takes its time."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(what)
 
 
 def _say(sentence: str) -> None:
@@ -246,7 +256,7 @@ def fit(
     request = FitRequest(
         attack, _names(surrogates) or (), source, params, limit=limit, target=target, seed=seed
     )
-    with _interruptible():
+    with _interruptible(), _busy(f"fitting {attack}"):
         fit_to_file(request, out)
     print(out)
 

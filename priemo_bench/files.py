@@ -68,8 +68,7 @@ def fit_to_file(request: FitRequest, out: Path) -> None:
 def _fitted(entry: Any, traits: Traits, request: FitRequest, lab: Lab) -> Any:
     name = request.dataset.name
     faces = lab.faces(name, "fit", request.limit, request.seed)
-    _, channels, side, _ = faces.images.shape
-    models = [as_art(lab.victims[n], channels, side) for n in request.surrogates]
+    models = lab.classifiers(request.attack, request.surrogates, name)
     params = dict(request.params)
     if traits.random:
         params["random_state"] = request.seed
@@ -82,7 +81,10 @@ def _fitted(entry: Any, traits: Traits, request: FitRequest, lab: Lab) -> Any:
         params["targeted"] = True
         labels = np.full(len(faces), EMOTIONS.index(request.target), np.int64)
     try:
-        return entry(models[0], **params).fit(to_float(faces.images), labels)
+        attack = entry(models[0], **params)
+        if "verbose" in getattr(attack, "attack_params", ()):
+            attack.set_params(verbose=False)  # one progress display at a time
+        return attack.fit(to_float(faces.images), labels)
     except TypeError as error:
         raise PriemoError(f"attack {request.attack!r} refuses its parameters: {error}") from error
 

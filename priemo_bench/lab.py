@@ -117,11 +117,11 @@ class Lab:
         """The faces a cell protects."""
         return self.faces(cell.dataset, "test", cell.limit, cell.draw_seed)
 
-    def classifiers(self, cell: Cell) -> list[Any]:
-        """The surrogates of a cell as ART classifiers for its images; as one for some attacks."""
-        _, channels, height, _ = self.split(cell.dataset, "test").images.shape
-        victims = [self.victims[name] for name in cell.surrogates]
-        if len(victims) > 1 and registry.get("attacks", cell.entry).traits.surrogates == "one":
+    def classifiers(self, attack: str, surrogates: Iterable[str], dataset: str) -> list[Any]:
+        """ART classifiers of surrogates for an attack: one of all, where it looks into one."""
+        _, channels, height, _ = self.split(dataset, "fit").images.shape
+        victims = [self.victims[name] for name in surrogates]
+        if len(victims) > 1 and registry.get("attacks", attack).traits.surrogates == "one":
             victims = [Ensemble(victims)]
         return [as_art(victim, channels, height) for victim in victims]
 

@@ -50,7 +50,7 @@ class Bench:
         self.cell, self.lab = cell, lab
         self.entry = registry.get("attacks", cell.entry)
         self.traits: Traits = self.entry.traits
-        self.classifiers = lab.classifiers(cell)
+        self.classifiers = lab.classifiers(cell.entry, cell.surrogates, cell.dataset)
         self.models: list[nn.Module] = [lab.victims[name] for name in cell.surrogates]
         self.fitting, self.using = Passes(self.models), Passes(self.models)
         self.budget = Budget(cell.ssim_floor, cell.eps)

@@ -175,12 +175,20 @@ class PriEMO(FittedAttack):
         seed = self.random_state or 0
         if self.scope == "generator":
             self._carrier = generator.learn(
-                images, labels, objective, self.budget, steps, batch, emphasis, seed
+                images,
+                labels,
+                objective,
+                self.budget,
+                steps,
+                batch,
+                emphasis,
+                seed,
+                self.verbose,
             )
         else:
             self._carrier = shared.learn(
                 images, labels, groups, count, objective, self.budget, steps, batch,
-                self.sharpness, emphasis, torch.Generator().manual_seed(seed),
+                self.sharpness, emphasis, torch.Generator().manual_seed(seed), self.verbose,
             )  # fmt: skip
         protected = torch.from_numpy(self.apply(x, groups.cpu().numpy() if count > 1 else None))
         with torch.no_grad():

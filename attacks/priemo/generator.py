@@ -55,6 +55,7 @@ def learn(
     batch_size: int,
     emphasis: Tensor,
     seed: int,
+    shown: bool,
 ) -> Generator:
     """Fit a generator on altered faces; untargeted, the label of one is what is read in it then.
 
@@ -63,6 +64,7 @@ def learn(
         steps: mini-batches of `batch_size`: one forward and backward pass each, and one more
             forward pass if untargeted.
         emphasis: (n,) weight of each face.
+        shown: whether a progress bar is.
     """
 
     def loss(net: Generator, images: Tensor, rows: Tensor) -> Tensor:
@@ -74,4 +76,4 @@ def learn(
     def make() -> Generator:
         return Generator(x.shape[1], (x.shape[2], x.shape[3]), budget.ssim_floor is None)
 
-    return unet.learn(make, x, loss, steps, batch_size, seed, RATE)
+    return unet.learn(make, x, loss, steps, batch_size, seed, RATE, shown)

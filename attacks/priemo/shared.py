@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from rich.progress import track
 from torch import Tensor, nn
 
 from priemo_bench.attacks.priemo.geometry import cut, rms, weights
@@ -55,6 +56,7 @@ def learn(
     sharpness: float,
     emphasis: Tensor,
     generator: torch.Generator,
+    shown: bool,
 ) -> Pattern:
     """Fit a u for each group by Adam on random mini-batches.
 
@@ -65,8 +67,8 @@ def learn(
         sharpness: how far uphill, in radii of the body, the gradient is taken (sharpness-aware
             minimisation, Foret et al. 2021, eq. 2 and 3); 0 takes it where u is.
         emphasis: (n,) weight of each face.
+        shown: whether a progress bar is.
     """
-
     m = torch.cat([weights(part, budget).expand_as(part) for part in x.split(batch_size)])
 
     def slope(u: Tensor, rows: Tensor) -> Tensor:
@@ -79,7 +81,7 @@ def learn(
     u = torch.zeros(count, *x.shape[1:], device=x.device)
     mean, square = torch.zeros_like(u), torch.zeros_like(u)
     order = torch.empty(0, dtype=torch.long)
-    for step in range(1, steps + 1):
+    for step in track(range(1, steps + 1), "Pri-EMO", disable=not shown, transient=True):
         if len(order) < batch_size:
             order = torch.cat([order, torch.randperm(len(x), generator=generator)])
         rows, order = order[:batch_size].to(x.device), order[batch_size:]

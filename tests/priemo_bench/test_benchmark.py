@@ -55,7 +55,7 @@ def test_an_attack_on_one_classifier_sees_several_as_their_mean_logits(tmp_path:
     pgd = {"name": "pgd", "surrogates": [together], "budgets": ["equal"]}
     spec = toy_spec({**pgd, "params": {"loss": "margin"}}, eps_grid=[0.2], ssim_floor=0.3)
     lab = Lab(spec)
-    (classifier,) = lab.classifiers(cells(spec)[0])
+    (classifier,) = lab.classifiers("pgd", together, "toys")
     x = to_float(lab.test_faces(cells(spec)[0]).images)
     logits = [victim(torch.from_numpy(x)).numpy() for victim in lab.victims.values()]
     assert np.allclose(classifier.predict(x), (logits[0] + logits[1]) / 2, atol=1e-5)

@@ -31,7 +31,7 @@ def learn(sharpness: float) -> tuple[float, int]:
     x, zeros = torch.full((8, 1, 16, 16), 0.5), torch.zeros(8, dtype=torch.long)
     pattern = shared.learn(
         x, zeros, zeros, 1, wells, Budget(None, 0.5), 60, 4, sharpness, torch.ones(8),
-        torch.Generator().manual_seed(0),
+        torch.Generator().manual_seed(0), False,
     )  # fmt: skip
     return pattern.u.mean().item() * 0.5, wells.passes
 
