@@ -37,6 +37,11 @@ def write_curve(out: Path, table: pd.DataFrame, command: str) -> None:
             what = "targeted_rate" if targeted else "protection_rate"
             parts += ["Read as the target %:\n"] if targeted else []
             parts += [shown.markdown(_wide(own, what)) + "\n"]
+        looking = (part["threat"] == "white-box") & ~part["targeted"]
+        unseen = part[looking & part["transfer_rate"].notna()]
+        if len(unseen):
+            parts += ["Protection % of victims that were not looked into, their mean:\n"]
+            parts += [shown.markdown(_wide(unseen, "transfer_rate").drop(columns="area")) + "\n"]
     write_text(out / "README.md", "\n".join(parts))
 
 

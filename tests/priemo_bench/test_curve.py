@@ -68,9 +68,21 @@ def test_a_run_for_each_floor_and_one_table(tmp_path: Path) -> None:
     page = (tmp_path / "out" / "README.md").read_text()
     assert "| gradient | image |" in page
     assert "Read as the target" in page
+    assert "not looked into" not in page
     assert (tmp_path / "out" / "figures" / "curves-toys.png").stat().st_size > 1000
     again = Curve(spec, (0.9, 0.99), tmp_path / "out").run()
     pd.testing.assert_frame_equal(again, table)
+
+
+@pytest.mark.usefixtures("world")
+def test_victims_not_looked_into_have_a_table_of_their_own(tmp_path: Path) -> None:
+    spec = tmp_path / "small.toml"
+    spec.write_text(SPEC.replace('["toy-a"]', '["toy-a", "toy-b"]\nsurrogates = ["toy-a"]'))
+    table = Curve(spec, (0.9, 0.99), tmp_path / "out", attacks=("gradient",)).run()
+    page = (tmp_path / "out" / "README.md").read_text()
+    own = table[table["attack"] == "gradient"].set_index("ssim_floor")["transfer_rate"]
+    found = page.split("not looked into, their mean:")[1]
+    assert f"| gradient | image | {100 * own[0.99]:.1f} | {100 * own[0.9]:.1f} |" in found
 
 
 @pytest.mark.usefixtures("world")
