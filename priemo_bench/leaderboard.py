@@ -85,7 +85,8 @@ class Tables:
             persons = outcome.dropna().index.get_level_values("person").nunique()
             value = part["protection_rate"].mean()
             low, high = wilson(value * persons, persons)
-            line = dict(zip(by, key, strict=True)) | part[POOLED].astype(float).mean().to_dict()
+            pooled = part[[*POOLED, *self.rows.further_metrics]].astype(float).mean()
+            line = dict(zip(by, key, strict=True)) | pooled.to_dict()
             line |= {
                 "protection_rate": value, "protection_low": low, "protection_high": high,
                 "lowest": part["protection_rate"].min(), "surrogates": part["surrogate"].nunique(),

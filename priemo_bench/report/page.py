@@ -82,6 +82,11 @@ def sections(tables: Tables) -> list[Section]:
         at = f" on {dataset}" if several else ""
         own = methods[methods["dataset"] == dataset] if len(methods) else methods
         found += _of_methods(own, at)
+        if (metrics := tables.rows.further_metrics) and len(own):
+            text = (
+                "Means over the published images; protection of the victims looked into, or of all."
+            )
+            found.append(Section(f"Usability{at}", text, shown.usability(own, metrics)))
         rows = board[(board["dataset"] == dataset) & (board["status"] != "failed")]
         found.append(
             Section(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,27 @@ def targeted(table: pd.DataFrame) -> pd.DataFrame:
             "SSIM": lambda r: plain(r["ssim"], 4),
             "within": _within,
             "n": lambda r: str(int(r["n"])),
+        },
+    )
+
+
+def usability(table: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
+    """Untargeted methods with the metrics that a run was asked for, best protection first."""
+
+    def metric(name: str) -> Cell:
+        return lambda r: plain(r[name], 3)
+
+    order = ["budget", "within_budget", "protection_rate"]
+    return _shown(
+        table[~table["targeted"]].sort_values(order, ascending=False, kind="stable"),
+        {
+            "budget": lambda r: r["budget"],
+            "attack": _name,
+            "scope": lambda r: r["scope"],
+            "protection %": between,
+            "SSIM": lambda r: plain(r["ssim"], 4),
+            "PSNR": lambda r: plain(r["psnr"], 1),
+            **{name: metric(name) for name in metrics},
         },
     )
 

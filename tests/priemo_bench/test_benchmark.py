@@ -101,6 +101,8 @@ def test_a_metric_of_another_plugin_is_a_column(world: Any, tmp_path: Path) -> N
     shifted = np.rint(0.02 * 255)
     assert board["mean_change"].iloc[0] == pytest.approx(shifted, abs=0.5)
     assert Rows.load(tmp_path / "results.parquet").further_metrics == ["mean_change"]
+    usability = (tmp_path / "README.md").read_text().split("## Usability")[1].split("##")[0]
+    assert f"{board['mean_change'].iloc[0]:.3f} |" in usability
 
 
 def test_a_metric_without_a_number_an_image_is_named(world: Any, tmp_path: Path) -> None:
