@@ -89,18 +89,18 @@ def descend(
         velocity = how.momentum * velocity + gradient / rms(gradient).clamp_min(1e-20)
         length = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(how.steps - 1, 1)
         d = cut(shape.project(d - length * shape.steepest(velocity)), budget)
-    last = _land(x, d, budget)
+    last = _land(x, d, budget, stretch=2)
     if how.diversity:
         return last
     with torch.no_grad():
         better = objective(last, y, towards)[1] < best_score
     best[better] = last[better]
-    return best
+    return _land(x, best - x, budget, stretch=1)  # the body's SSIM was of single precision
 
 
-def _land(x: Tensor, d: Tensor, budget: Budget) -> Tensor:
-    """`x + d` published at the largest strength that keeps the budget."""
+def _land(x: Tensor, d: Tensor, budget: Budget, stretch: float) -> Tensor:
+    """`x + d` published at the largest strength up to `stretch` that keeps the budget."""
     published = (x * 255).round().to(torch.uint8).cpu().numpy()
     protected = (x + d).clamp(0, 1).cpu().numpy()
-    matched = match_budget(published, protected, budget, stretch=2.0, evaluations=EVALUATIONS)
+    matched = match_budget(published, protected, budget, stretch=stretch, evaluations=EVALUATIONS)
     return torch.from_numpy(matched).to(x.device, x.dtype) / 255

@@ -11,7 +11,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from priemo_bench.attacks.priemo import PriEMO
+from priemo_bench.attacks.priemo import PriEMO, geometry
 from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import publish, to_float
@@ -262,6 +262,14 @@ def test_features_of_several_layers_are_joined_normalised(model: Templates) -> N
     assert torch.allclose(logits, stack.model(x))
     with pytest.raises(PriemoError, match="no layer 'head'; it has 0"):
         Surrogate(stack, ("0", "head"))
+
+
+def test_what_single_precision_let_pass_is_put_right(
+    classifier: Any, faces: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(geometry, "SINGLE_PRECISION", -0.2)  # the descent takes a fifth too much
+    protected = make(classifier, scope="image", ssim_floor=0.99, eps=None).generate(faces)
+    assert Budget(0.99, None).holds(publish(faces), publish(protected)).all()
 
 
 def test_results_do_not_depend_on_the_batch_size(classifier: Any, faces: np.ndarray) -> None:
