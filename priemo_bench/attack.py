@@ -60,3 +60,9 @@ class AttackEntry(Protocol):
     traits: Traits
 
     def __call__(self, classifier: Any, **params: Any) -> Attack: ...
+
+
+def quiet(attack: Attack) -> None:
+    """No progress bar of its own, where it has one: one display at a time."""
+    if "verbose" in getattr(attack, "attack_params", ()):
+        attack.set_params(verbose=False)  # type: ignore[attr-defined]

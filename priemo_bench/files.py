@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from priemo_bench import registry
-from priemo_bench.attack import SHARED, Traits
+from priemo_bench.attack import SHARED, Traits, quiet
 from priemo_bench.datasets.pictures import fit, grey, read_picture, stack
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Bytes, Floats, publish, to_float
@@ -82,8 +82,7 @@ def _fitted(entry: Any, traits: Traits, request: FitRequest, lab: Lab) -> Any:
         labels = np.full(len(faces), EMOTIONS.index(request.target), np.int64)
     try:
         attack = entry(models[0], **params)
-        if "verbose" in getattr(attack, "attack_params", ()):
-            attack.set_params(verbose=False)  # one progress display at a time
+        quiet(attack)
         return attack.fit(to_float(faces.images), labels)
     except TypeError as error:
         raise PriemoError(f"attack {request.attack!r} refuses its parameters: {error}") from error

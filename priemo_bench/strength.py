@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from priemo_bench import registry
-from priemo_bench.attack import SHARED, Traits
+from priemo_bench.attack import SHARED, Traits, quiet
 from priemo_bench.cost import Passes
 from priemo_bench.datasets import FaceSet
 from priemo_bench.images import Bytes, Floats, Labels, publish, to_float
@@ -80,8 +80,7 @@ class Bench:
         if len(self.classifiers) > 1:
             params["surrogates"] = tuple(self.classifiers[1:])
         attack = self.entry(self.classifiers[0] if self.classifiers else None, **params)
-        if "verbose" in getattr(attack, "attack_params", ()):
-            attack.set_params(verbose=False)  # one progress display at a time
+        quiet(attack)
         if hasattr(attack, "fit"):
             faces = self.lab.faces(self.cell.dataset, "fit", self.cell.fit_limit, self.cell.seed)
             self.fitting = Passes(self.models)

@@ -6,8 +6,9 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
 from torchvision.transforms.functional import gaussian_blur
+
+from priemo_bench.training.augment import placed
 
 TURN, RESIZE, SHIFT = math.radians(10), 0.1, 0.06
 """Largest turn in radians, change of size, and shift as a share of the side."""
@@ -24,16 +25,9 @@ def alter(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """
     if not share:
         return x
-    chance, mirror, turn, size, right, down = torch.rand(6, len(x), generator=generator)
-    turn, size = (2 * turn - 1) * TURN, 1 + (2 * size - 1) * RESIZE
-    side = torch.where(mirror < 0.5, -1.0, 1.0)
-    move = 2 * SHIFT * (2 * torch.stack([right, down], 1) - 1)
-    cos, sin = size * turn.cos(), size * turn.sin()
-    matrix = torch.stack([side * cos, -sin, move[:, 0], side * sin, cos, move[:, 1]], 1)
-    matrix = matrix.view(-1, 2, 3)
-    matrix = torch.where((chance < share)[:, None, None], matrix, torch.eye(2, 3))
-    grid = affine_grid(matrix.to(x), list(x.shape), align_corners=False)
-    return grid_sample(x, grid, padding_mode="border", align_corners=False)
+    chosen = torch.rand(len(x), generator=generator) < share
+    moved = placed(x, TURN, RESIZE, SHIFT, generator)
+    return torch.where(chosen.to(x.device)[:, None, None, None], moved, x)
 
 
 def smooth(gradient: Tensor, sigma: float) -> Tensor:

@@ -34,17 +34,26 @@ def _signed(n: int, amount: float, *shape: int) -> Tensor:
     return (torch.rand(n, *shape) * 2 - 1) * amount
 
 
-def _placed(x: Tensor, spec: Augmentation) -> Tensor:
-    """Flipped, turned, scaled and shifted in one interpolation."""
-    n = len(x)
-    angle = _signed(n, math.radians(spec.rotation))
-    scale = 1 + _signed(n, spec.scale)
-    flip = torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
-    cos, sin = angle.cos() * scale, angle.sin() * scale
-    shift = _signed(n, 2 * spec.shift, 2)
-    rows = [cos * flip, -sin, shift[:, 0], sin * flip, cos, shift[:, 1]]
-    theta = torch.stack(rows, 1).view(n, 2, 3)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+def placed(
+    x: Tensor,
+    turn: float,
+    scale: float,
+    shift: float,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Faces (n, c, h, w), half of them mirrored, all turned, scaled and shifted: differentiable.
+
+    Args:
+        turn: radians; scale: share of the size; shift: share of the side: each either way.
+        generator: what is drawn from, on the CPU; None is torch's global one.
+    """
+    mirror, angle, size, right, down = torch.rand(5, len(x), generator=generator)
+    flip = torch.where(mirror < 0.5, -1.0, 1.0)
+    angle, size = (2 * angle - 1) * turn, 1 + (2 * size - 1) * scale
+    right, down = 2 * shift * (2 * right - 1), 2 * shift * (2 * down - 1)
+    cos, sin = size * angle.cos(), size * angle.sin()
+    theta = torch.stack([cos * flip, -sin, right, sin * flip, cos, down], 1).view(-1, 2, 3)
+    grid = F.affine_grid(theta.to(x), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
@@ -97,5 +106,6 @@ def augment(x: Tensor, spec: Augmentation) -> Tensor:
 
     Draws from torch's global CPU generator, so that a seed fixes it.
     """
-    x = _degraded(_toned(_placed(x, spec), spec), spec)
+    x = placed(x, math.radians(spec.rotation), spec.scale, spec.shift)
+    x = _degraded(_toned(x, spec), spec)
     return _erased(x, spec.erased).clamp(0, 1)
