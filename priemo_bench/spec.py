@@ -25,7 +25,7 @@ from priemo_bench.registry import check, names, unknown
 
 BUNDLED = (
     "default", "full", "fer2013", "public", "curve", "usability", "ablation", "ablation-shared",
-    "transfer", "unseen", "generator",
+    "shared", "transfer", "unseen", "generator",
 )  # fmt: skip
 """Specs that come with the package."""
 

@@ -6,6 +6,8 @@ optimiser on the logit margin alone, which shows what the geometry of the budget
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from priemo_bench.attack import Traits
 from priemo_bench.attacks.entry import Entry
 from priemo_bench.attacks.priemo.attack import PriEMO
@@ -16,28 +18,19 @@ __all__ = [
 ]  # fmt: skip
 
 _IMAGE = Traits("per-image", "image", "many", targeted=True, budgeted=True)
+_SHARED = Traits("universal", "universal", "many", targeted=True, random=True, budgeted=True)
 
 priemo_image = Entry(PriEMO, _IMAGE, {"scope": "image"})
 priemo_transfer = Entry(
     PriEMO,
-    Traits("per-image", "image", "many", targeted=True, random=True, budgeted=True),
+    replace(_IMAGE, random=True),
     {"scope": "image", "confidence": 1.5, "diversity": 0.7, "restarts": 0},
 )
 """Scope image for recognisers that are not among its surrogates."""
-priemo_class = Entry(
-    PriEMO,
-    Traits("universal", "class", "many", targeted=True, random=True, budgeted=True),
-    {"scope": "class"},
-)
-priemo_universal = Entry(
-    PriEMO,
-    Traits("universal", "universal", "many", targeted=True, random=True, budgeted=True),
-    {"scope": "universal"},
-)
+priemo_class = Entry(PriEMO, replace(_SHARED, scope="class"), {"scope": "class"})
+priemo_universal = Entry(PriEMO, _SHARED, {"scope": "universal"})
 priemo_generator = Entry(
-    PriEMO,
-    Traits("universal", "generator", "many", targeted=True, random=True, budgeted=True),
-    {"scope": "generator", "steps": 60, "batch_size": 32},
+    PriEMO, replace(_SHARED, scope="generator"), {"scope": "generator", "steps": 60}
 )
 margin_ssim = Entry(
     PriEMO,

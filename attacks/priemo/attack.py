@@ -24,6 +24,8 @@ from priemo_bench.quality import Budget
 from priemo_bench.registry import unknown
 
 Scope = Literal["image", "class", "universal", "generator"]
+MINI_BATCH = 32
+"""Faces that a step of a fit looks at, at most."""
 STRETCH = 4.0
 """How far a shared perturbation may be enlarged on an image to land on its SSIM floor."""
 
@@ -56,8 +58,10 @@ class PriEMO(FittedAttack):
         restarts: times that an image starts again towards another emotion while a surrogate still
             reads its own (scope image, untargeted).
         momentum: of the descent, in [0, 1) (scope image).
-        diversity: chance in [0, 1] that an image is altered before a step reads it (scope image;
-            views.py): for recognisers that are no surrogates, at some cost on those that are.
+        diversity: chance in [0, 1] that an image is altered before a step reads it (views.py).
+            Scope image alters what it has protected so far: for recognisers that are no
+            surrogates, at some cost on those that are. Scopes class and universal alter the faces
+            they learn from, for faces they never see. None: 0 for scope image, 1 for those two.
         translation: standard deviation in pixels of a blur of the gradients, 0 for none (scope
             image; views.py).
         sharpness: how far uphill the gradient is taken, 0 for where the perturbation is (scopes
@@ -65,6 +69,7 @@ class PriEMO(FittedAttack):
         balance: how far emotions count alike in what is fitted, from 0 (each face does) to 1 (each
             emotion does, as in the macro protection rate); shared scopes.
         delta: `converged` when the fooling rate on the fit images is above 1 - delta.
+        batch_size: images read at once; a step of a fit takes MINI_BATCH of them at most.
         random_state: seed of the mini-batches and of the generator's first weights.
 
     Raises:
@@ -94,7 +99,7 @@ class PriEMO(FittedAttack):
         steps: int = 25,
         restarts: int = 6,
         momentum: float = 0.75,
-        diversity: float = 0.0,
+        diversity: float | None = None,
         translation: float = 0.0,
         sharpness: float = 0.0,
         balance: float = 0.0,
@@ -169,30 +174,22 @@ class PriEMO(FittedAttack):
         if self.scope == "image":
             return self
         groups, count = self._groups(labels, read)
-        batch = min(self.batch_size, len(x))
+        batch = min(self.batch_size, MINI_BATCH, len(x))
         steps = max(1, self.steps * len(x) // batch)
         emphasis = _emphasis(read if self.targeted else labels, self.balance)
         seed = self.random_state or 0
         if self.scope == "generator":
             self._carrier = generator.learn(
-                images,
-                labels,
-                objective,
-                self.budget,
-                steps,
-                batch,
-                emphasis,
-                seed,
-                self.verbose,
+                images, labels, objective, self.budget, steps, batch, emphasis, seed, self.verbose
             )
         else:
             self._carrier = shared.learn(
                 images, labels, groups, count, objective, self.budget, steps, batch,
-                self.sharpness, emphasis, torch.Generator().manual_seed(seed), self.verbose,
+                self._diversity, self.sharpness, emphasis, torch.Generator().manual_seed(seed),
+                self.verbose,
             )  # fmt: skip
         protected = torch.from_numpy(self.apply(x, groups.cpu().numpy() if count > 1 else None))
-        with torch.no_grad():
-            now = torch.cat([self._read(p.to(images.device)) for p in protected.split(batch)])
+        now = self._read(protected.to(images.device))
         hit = now == labels if self.targeted else now != read
         self.fooling_rate = float(hit.float().mean())
         return self
@@ -236,7 +233,7 @@ class PriEMO(FittedAttack):
         labels = self._labels(y, len(x), None if y is not None else self._read(images))
         objective.check(labels)
         how = Descent(
-            self.steps, self.restarts, self.momentum, self.diversity, self.translation,
+            self.steps, self.restarts, self.momentum, self._diversity, self.translation,
             self.random_state or 0,
         )  # fmt: skip
         parts = list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
@@ -254,6 +251,12 @@ class PriEMO(FittedAttack):
     def load(cls, path: str | Path, classifier: Any = None, **params: Any) -> PriEMO:
         """Read what `save` wrote. Scopes universal and generator apply without a classifier."""
         return store.load(cls, Path(path), classifier, **params)
+
+    @property
+    def _diversity(self) -> float:
+        if self.diversity is None:
+            return 0.0 if self.scope == "image" else 1.0
+        return self.diversity
 
     @property
     def _classes(self) -> int:
@@ -311,8 +314,9 @@ class PriEMO(FittedAttack):
         _ = self.budget  # checks both
         require_whole(self, "steps", "batch_size")
         require_whole(self, "restarts", low=0)
-        for name in ("delta", "diversity", "balance"):
+        for name in ("delta", "balance"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
+        require(0 <= self._diversity <= 1, "diversity", self.diversity, "in [0, 1], or None")
         require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
         for name in ("confidence", "translation", "sharpness"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")

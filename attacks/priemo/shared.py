@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from priemo_bench.attacks.priemo.geometry import cut, rms, weights
 from priemo_bench.attacks.priemo.image import quantise
 from priemo_bench.attacks.priemo.objective import Objective
+from priemo_bench.attacks.priemo.views import alter
 from priemo_bench.images import Bytes, Floats, Labels, publish
 from priemo_bench.quality import Budget, match_budget
 
@@ -53,27 +54,31 @@ def learn(
     budget: Budget,
     steps: int,
     batch_size: int,
+    diversity: float,
     sharpness: float,
     emphasis: Tensor,
     generator: torch.Generator,
     shown: bool,
 ) -> Pattern:
-    """Fit a u for each group by Adam on random mini-batches.
+    """Fit a u for each group by Adam on random mini-batches of altered faces.
+
+    One array has few faces to learn from and many pixels: faces that it never sees twice alike
+    keep it from learning them by heart, and what it learns then holds where a face sits elsewhere.
 
     Args:
         x: (n, c, h, w) faces; y: (n,) labels or targets; groups: (n,) in 0..count-1.
         steps: mini-batches of `batch_size`, one forward and backward pass each; two with
             `sharpness`.
+        diversity: chance that a face is altered before the perturbation is added (views.py).
         sharpness: how far uphill, in radii of the body, the gradient is taken (sharpness-aware
             minimisation, Foret et al. 2021, eq. 2 and 3); 0 takes it where u is.
         emphasis: (n,) weight of each face.
         shown: whether a progress bar is.
     """
-    m = torch.cat([weights(part, budget).expand_as(part) for part in x.split(batch_size)])
 
-    def slope(u: Tensor, rows: Tensor) -> Tensor:
+    def slope(u: Tensor, faces: Tensor, rows: Tensor) -> Tensor:
         part = u.detach().requires_grad_()
-        seen = x[rows] + cut(m[rows] * part[groups[rows]], budget)
+        seen = faces + cut(weights(faces, budget) * part[groups[rows]], budget)
         seen = seen + (quantise(seen) - seen).detach()
         loss = (objective(seen, y[rows])[0] * emphasis[rows]).mean()
         return torch.autograd.grad(loss, part)[0]
@@ -85,9 +90,11 @@ def learn(
         if len(order) < batch_size:
             order = torch.cat([order, torch.randperm(len(x), generator=generator)])
         rows, order = order[:batch_size].to(x.device), order[batch_size:]
-        gradient = slope(u, rows)
+        faces = alter(x[rows], diversity, generator)
+        gradient = slope(u, faces, rows)
         if sharpness:
-            gradient = slope(u + sharpness * gradient / rms(gradient).clamp_min(1e-20), rows)
+            uphill = u + sharpness * gradient / rms(gradient).clamp_min(1e-20)
+            gradient = slope(uphill, faces, rows)
         mean = 0.9 * mean + 0.1 * gradient
         square = 0.99 * square + 0.01 * gradient.square()
         change = (mean / (1 - 0.9**step)) / ((square / (1 - 0.99**step)).sqrt() + 1e-12)
