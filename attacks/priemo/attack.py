@@ -56,7 +56,8 @@ class PriEMO(FittedAttack):
             (scopes image and generator).
         steps: passes per image (scope image), or passes over the fit images (other scopes).
         restarts: times that an image starts again towards another emotion while a surrogate still
-            reads its own (scope image, untargeted).
+            reads its own (scope image). Targeted, what is missed takes one longer descent, or none
+            for 0.
         momentum: of the descent, in [0, 1) (scope image).
         diversity: chance in [0, 1] that an image is altered before a step reads it (views.py).
             Scope image alters what it has protected so far: for recognisers that are no

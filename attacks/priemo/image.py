@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from priemo_bench.quality import Budget, match_budget
 
 FIRST_STEP, LAST_STEP = 0.5, 0.05
 """Step lengths at the start and the end, in radii of the body."""
+LONGER = 4
+"""Times as many steps for an image that did not reach its target; more found nothing more."""
 EVALUATIONS = 8
 """Of SSIM in the last bisection; the body is at the floor by then."""
 
@@ -38,13 +40,19 @@ def quantise(x: Tensor) -> Tensor:
 def protect(x: Tensor, y: Tensor, objective: Objective, budget: Budget, how: Descent) -> Tensor:
     """Published images for `x` (n, c, h, w) on the 8-bit grid with labels or targets `y` (n,).
 
-    An image that a surrogate still reads when its descent ends may sit in a valley of its own: it
-    starts again, towards one other emotion after the other, `how.restarts` at most (untargeted).
+    An image that is missed when its descent ends starts again, if `how.restarts`. Untargeted it
+    may sit in a valley of its own: it goes towards one other emotion after the other, `restarts`
+    at most. Targeted it may have had far to go: it takes LONGER times as many steps, once.
     """
     protected = descend(x, y, objective, budget, how)
-    if objective.targeted or not how.restarts:
+    if not how.restarts:
         return protected
     rows = objective.missed(protected, y).nonzero()[:, 0]
+    if objective.targeted:
+        if len(rows):
+            longer = replace(how, steps=LONGER * how.steps)
+            protected[rows] = descend(x[rows], y[rows], objective, budget, longer)
+        return protected
     order = objective.nearest(x[rows], y[rows]) if len(rows) else torch.empty(0, 0)
     for k in range(min(how.restarts, order.shape[1])):
         own = y[rows]

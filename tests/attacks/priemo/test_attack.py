@@ -204,6 +204,22 @@ def test_restarts_find_the_emotion_that_can_be_reached() -> None:
     assert (classifier.predict(free).argmax(1) == 2).all()
 
 
+def test_a_target_that_is_far_gets_more_steps(classifier: Any, faces: np.ndarray) -> None:
+    target = np.full(len(faces), 1)
+
+    def reached(restarts: int, steps: int) -> np.ndarray:
+        attack = make(
+            classifier, scope="image", targeted=True, ssim_floor=0.985, eps=None, steps=steps,
+            restarts=restarts,
+        )  # fmt: skip
+        protected = attack.fit(faces, target).generate(faces, target)
+        return np.asarray(classifier.predict(protected).argmax(1))
+
+    few, again, many = reached(0, 2), reached(1, 2), reached(0, 8)
+    assert np.array_equal(again == 1, (few == 1) | (many == 1))
+    assert (again == 1).sum() > (few == 1).sum()
+
+
 class Mirrored(nn.Module):
     """A recogniser that sees faces as in a mirror."""
 
