@@ -214,7 +214,11 @@ class PriEMO(FittedAttack):
         groups = np.zeros(len(x), np.int64)
         if self.scope == "class":
             groups = self._emotions(x, y)
-        return shared.add(x, self._carrier, groups, self.budget, STRETCH)
+        starts = range(0, len(x), self.batch_size)
+        parts = [slice(start, start + self.batch_size) for start in starts]
+        return np.concatenate(
+            [shared.add(x[p], self._carrier, groups[p], self.budget, STRETCH) for p in parts]
+        )
 
     def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
         """Protected images, floats in [0, 1]; `x` is not modified.
