@@ -15,7 +15,7 @@ from priemo_bench.quality import Budget, match_budget
 FIRST_STEP, LAST_STEP = 0.5, 0.05
 """Step lengths at the start and the end, in radii of the body."""
 LONGER = 4
-"""Times as many steps for an image that did not reach its target; more found nothing more."""
+"""Times as many steps for an image that did not reach its target."""
 EVALUATIONS = 8
 """Of SSIM in the last bisection; the body is at the floor by then."""
 
