@@ -29,9 +29,7 @@ priemo_transfer = Entry(
 """Scope image for recognisers that are not among its surrogates."""
 priemo_class = Entry(PriEMO, replace(_SHARED, scope="class"), {"scope": "class"})
 priemo_universal = Entry(PriEMO, _SHARED, {"scope": "universal"})
-priemo_generator = Entry(
-    PriEMO, replace(_SHARED, scope="generator"), {"scope": "generator", "steps": 60}
-)
+priemo_generator = Entry(PriEMO, replace(_SHARED, scope="generator"), {"scope": "generator"})
 margin_ssim = Entry(
     PriEMO,
     Traits("control", "image", "many", targeted=True, budgeted=True),

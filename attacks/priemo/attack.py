@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,19 +11,18 @@ from art.attacks.attack import EvasionAttack
 from rich.progress import track
 from torch import Tensor
 
-from priemo_bench.attacks.base import FittedAttack, require, require_truth, require_whole
+from priemo_bench.attacks.base import FittedAttack
 from priemo_bench.attacks.priemo import generator, shared, store
 from priemo_bench.attacks.priemo.generator import Generator
 from priemo_bench.attacks.priemo.image import Descent, protect
 from priemo_bench.attacks.priemo.objective import Distance, Loss, Objective, Weighting
+from priemo_bench.attacks.priemo.params import DIVERSITY, STEPS, Scope, check
 from priemo_bench.attacks.priemo.shared import Pattern
 from priemo_bench.attacks.surrogate import Layers, Surrogate, reading
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Floats, check_images, publish, to_float
 from priemo_bench.quality import Budget
-from priemo_bench.registry import unknown
 
-Scope = Literal["image", "class", "universal", "generator"]
 MINI_BATCH = 32
 """Faces that a step of a fit looks at, at most."""
 STRETCH = 4.0
@@ -54,7 +53,8 @@ class PriEMO(FittedAttack):
         weighting: of surrogates: their "sum", or for each image the "worst".
         confidence: how far beyond the boundary an image is pushed, in margins of a clean face
             (scopes image and generator).
-        steps: passes per image (scope image), or passes over the fit images (other scopes).
+        steps: passes per image (scope image), or passes over the fit images (other scopes). None:
+            25 for scope image, 15 for class and universal, 60 for generator.
         restarts: times that an image starts again towards another emotion while a surrogate still
             reads its own (scope image). Targeted, what is missed takes one longer descent, or none
             for 0.
@@ -97,7 +97,7 @@ class PriEMO(FittedAttack):
         distance: Distance = "cosine",
         weighting: Weighting = "sum",
         confidence: float = 0.5,
-        steps: int = 25,
+        steps: int | None = None,
         restarts: int = 6,
         momentum: float = 0.75,
         diversity: float | None = None,
@@ -176,7 +176,7 @@ class PriEMO(FittedAttack):
             return self
         groups, count = self._groups(labels, read)
         batch = min(self.batch_size, MINI_BATCH, len(x))
-        steps = max(1, self.steps * len(x) // batch)
+        steps = max(1, self._steps * len(x) // batch)
         emphasis = _emphasis(read if self.targeted else labels, self.balance)
         seed = self.random_state or 0
         if self.scope == "generator":
@@ -238,7 +238,7 @@ class PriEMO(FittedAttack):
         labels = self._labels(y, len(x), None if y is not None else self._read(images))
         objective.check(labels)
         how = Descent(
-            self.steps, self.restarts, self.momentum, self._diversity, self.translation,
+            self._steps, self.restarts, self.momentum, self._diversity, self.translation,
             self.random_state or 0,
         )  # fmt: skip
         parts = list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
@@ -258,10 +258,12 @@ class PriEMO(FittedAttack):
         return store.load(cls, Path(path), classifier, **params)
 
     @property
+    def _steps(self) -> int:
+        return STEPS[self.scope] if self.steps is None else self.steps
+
+    @property
     def _diversity(self) -> float:
-        if self.diversity is None:
-            return 0.0 if self.scope == "image" else 1.0
-        return self.diversity
+        return DIVERSITY[self.scope] if self.diversity is None else self.diversity
 
     @property
     def _classes(self) -> int:
@@ -308,24 +310,7 @@ class PriEMO(FittedAttack):
         return self._labels(y, len(x), None).cpu().numpy()
 
     def _check_params(self) -> None:
-        for plural, value, known in (
-            ("scopes", self.scope, Scope), ("losses", self.loss, Loss),
-            ("distances", self.distance, Distance), ("weightings", self.weighting, Weighting),
-        ):  # fmt: skip
-            if value not in get_args(known):
-                raise unknown(plural, str(value), get_args(known))
-        if self.ssim_floor is None and self.eps is None:
-            raise PriemoError("ssim_floor and eps are both None; give one of them, or both")
-        _ = self.budget  # checks both
-        require_whole(self, "steps", "batch_size")
-        require_whole(self, "restarts", low=0)
-        for name in ("delta", "balance"):
-            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
-        require(0 <= self._diversity <= 1, "diversity", self.diversity, "in [0, 1], or None")
-        require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
-        for name in ("confidence", "translation", "sharpness"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        require_truth(self, "targeted", "verbose")
+        check(self)
 
 
 def _emphasis(emotions: Tensor, balance: float) -> Tensor:

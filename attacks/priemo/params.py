@@ -1,0 +1,42 @@
+"""Parameters of `PriEMO`: what each scope takes by default, and which values are in range."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+from priemo_bench.attacks.base import require, require_truth, require_whole
+from priemo_bench.attacks.priemo.objective import Distance, Loss, Weighting
+from priemo_bench.errors import PriemoError
+from priemo_bench.registry import unknown
+
+if TYPE_CHECKING:
+    from priemo_bench.attacks.priemo.attack import PriEMO
+
+Scope = Literal["image", "class", "universal", "generator"]
+STEPS: dict[Scope, int] = {"image": 25, "class": 15, "universal": 15, "generator": 60}
+"""Passes per image, or over the fit images."""
+DIVERSITY: dict[Scope, float] = {"image": 0.0, "class": 1.0, "universal": 1.0, "generator": 1.0}
+"""Chance that a face is altered before it is read (a generator's always are)."""
+
+
+def check(attack: PriEMO) -> None:
+    """PriemoError for what `PriEMO` documents as out of range."""
+    for plural, value, known in (
+        ("scopes", attack.scope, Scope), ("losses", attack.loss, Loss),
+        ("distances", attack.distance, Distance), ("weightings", attack.weighting, Weighting),
+    ):  # fmt: skip
+        if value not in get_args(known):
+            raise unknown(plural, str(value), get_args(known))
+    if attack.ssim_floor is None and attack.eps is None:
+        raise PriemoError("ssim_floor and eps are both None; give one of them, or both")
+    _ = attack.budget  # checks both
+    require_whole(attack, "batch_size", *(["steps"] if attack.steps is not None else []))
+    require_whole(attack, "restarts", low=0)
+    for name in ("delta", "balance"):
+        require(0 <= getattr(attack, name) <= 1, name, getattr(attack, name), "in [0, 1]")
+    if attack.diversity is not None:
+        require(0 <= attack.diversity <= 1, "diversity", attack.diversity, "in [0, 1], or None")
+    require(0 <= attack.momentum < 1, "momentum", attack.momentum, "in [0, 1)")
+    for name in ("confidence", "translation", "sharpness"):
+        require(getattr(attack, name) >= 0, name, getattr(attack, name), "0 or more")
+    require_truth(attack, "targeted", "verbose")
