@@ -111,8 +111,8 @@ def learn(
 ) -> Net:
     """Fit a network on random mini-batches of altered faces; frozen.
 
-    By Muon (Jordan et al. 2024) for kernels, as matrices (out, in x height x width), and AdamW for
-    the rest.
+    By Muon (Jordan et al. 2024) for kernels, as matrices of their first axis by the others, and
+    AdamW for the rest.
 
     Args:
         make: the network, untrained; called after seeding.

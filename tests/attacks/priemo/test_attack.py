@@ -13,6 +13,7 @@ from torch import nn
 
 from priemo_bench.attacks.priemo import PriEMO
 from priemo_bench.attacks.surrogate import Surrogate
+from priemo_bench.cost import Passes
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import publish
 from priemo_bench.quality import Budget, Reference
@@ -61,6 +62,19 @@ def test_universal_fools_held_out_faces_and_is_one_array(classifier: Any, faces:
     assert np.allclose(attack.apply(faces[15:]), expected, atol=1 / 255)
     clean = classifier.predict(faces[15:]).argmax(1)
     assert (classifier.predict(attack.apply(faces[15:])).argmax(1) != clean).mean() > 0.5
+
+
+@pytest.mark.parametrize(("scope", "passes"), [("class", 15), ("universal", 15), ("generator", 60)])
+def test_a_fit_costs_the_passes_that_are_documented(
+    classifier: Any, faces: np.ndarray, scope: str, passes: int
+) -> None:
+    with Passes([classifier.model]) as cost:
+        attack = make(classifier, scope=scope).fit(faces)
+    assert cost.backwards == passes * len(faces)
+    with Passes([classifier.model]) as cost:
+        attack.set_params(steps=2)
+        attack.fit(faces)
+    assert cost.backwards == 2 * len(faces)
 
 
 @pytest.mark.parametrize("scope", ["universal", "generator"])
