@@ -23,10 +23,8 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
 from priemo_bench.registry import check, names, unknown
 
-BUNDLED = (
-    "default", "full", "fer2013", "public", "curve", "usability", "ablation", "ablation-shared",
-    "shared", "transfer", "unseen", "generator",
-)  # fmt: skip
+SPECS = files("priemo_bench") / "specs"
+BUNDLED = tuple(sorted(s.name[:-5] for s in SPECS.iterdir() if s.name.endswith(".toml")))
 """Specs that come with the package."""
 
 
@@ -190,7 +188,7 @@ def read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     try:
         if str(source) in BUNDLED:
-            text = (files("priemo_bench") / "specs" / f"{source}.toml").read_text("utf-8")
+            text = (SPECS / f"{source}.toml").read_text("utf-8")
         elif path.is_file():
             text = path.read_text("utf-8")
         elif path.suffix == ".toml" or len(path.parts) > 1:

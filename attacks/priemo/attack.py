@@ -16,7 +16,7 @@ from priemo_bench.attacks.priemo import generator, shared, store
 from priemo_bench.attacks.priemo.generator import Generator
 from priemo_bench.attacks.priemo.image import Descent, protect
 from priemo_bench.attacks.priemo.objective import Distance, Loss, Objective, Weighting
-from priemo_bench.attacks.priemo.params import DIVERSITY, STEPS, Scope, check
+from priemo_bench.attacks.priemo.params import DIVERSITY, STEPS, Scope, check, mini_batches
 from priemo_bench.attacks.priemo.shared import Pattern
 from priemo_bench.attacks.surrogate import Layers, Surrogate, reading
 from priemo_bench.errors import PriemoError
@@ -54,7 +54,8 @@ class PriEMO(FittedAttack):
         confidence: how far beyond the boundary an image is pushed, in margins of a clean face
             (scopes image and generator).
         steps: passes per image (scope image), or passes over the fit images (other scopes). None:
-            25 for scope image, 15 for class and universal, 60 for generator.
+            25 for scope image, 60 for generator, 15 for class and universal, or as many as make
+            450 mini-batches where faces are few.
         restarts: times that an image starts again towards another emotion while a surrogate still
             reads its own (scope image). Targeted, what is missed takes one longer descent, or none
             for 0.
@@ -176,7 +177,7 @@ class PriEMO(FittedAttack):
             return self
         groups, count = self._groups(labels, read)
         batch = min(self.batch_size, MINI_BATCH, len(x))
-        steps = max(1, self._steps * len(x) // batch)
+        steps = mini_batches(self.scope, self.steps, len(x), batch)
         emphasis = _emphasis(read if self.targeted else labels, self.balance)
         seed = self.random_state or 0
         if self.scope == "generator":
@@ -238,8 +239,8 @@ class PriEMO(FittedAttack):
         labels = self._labels(y, len(x), None if y is not None else self._read(images))
         objective.check(labels)
         how = Descent(
-            self._steps, self.restarts, self.momentum, self._diversity, self.translation,
-            self.random_state or 0,
+            self.steps or STEPS[self.scope], self.restarts, self.momentum, self._diversity,
+            self.translation, self.random_state or 0,
         )  # fmt: skip
         parts = list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
         done = [
@@ -256,10 +257,6 @@ class PriEMO(FittedAttack):
     def load(cls, path: str | Path, classifier: Any = None, **params: Any) -> PriEMO:
         """Read what `save` wrote. Scopes universal and generator apply without a classifier."""
         return store.load(cls, Path(path), classifier, **params)
-
-    @property
-    def _steps(self) -> int:
-        return STEPS[self.scope] if self.steps is None else self.steps
 
     @property
     def _diversity(self) -> float:

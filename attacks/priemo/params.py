@@ -15,8 +15,17 @@ if TYPE_CHECKING:
 Scope = Literal["image", "class", "universal", "generator"]
 STEPS: dict[Scope, int] = {"image": 25, "class": 15, "universal": 15, "generator": 60}
 """Passes per image, or over the fit images."""
+FEWEST: dict[Scope, int] = {"class": 450, "universal": 450}
+"""Mini-batches that a fit looks at, however few the faces: altered, none comes twice alike."""
 DIVERSITY: dict[Scope, float] = {"image": 0.0, "class": 1.0, "universal": 1.0, "generator": 1.0}
 """Chance that a face is altered before it is read (a generator's always are)."""
+
+
+def mini_batches(scope: Scope, passes: int | None, faces: int, batch: int) -> int:
+    """How many mini-batches of `batch` a fit on `faces` takes; `passes` None is by default."""
+    if passes is not None:
+        return max(1, passes * faces // batch)
+    return max(FEWEST.get(scope, 1), STEPS[scope] * faces // batch)
 
 
 def check(attack: PriEMO) -> None:
