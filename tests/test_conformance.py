@@ -45,6 +45,8 @@ def test_victim_on_faces(name: str, rule: Callable[[Any, FaceSet], None]) -> Non
 
 
 FEW = {
+    "priemo-class": {"steps": 25},
+    "priemo-universal": {"steps": 25},
     "priemo-generator": {"steps": 8},
     "gap": {"passes": 8},
     "sinifgsm": {"steps": 5},
