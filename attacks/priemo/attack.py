@@ -239,7 +239,7 @@ class PriEMO(FittedAttack):
         labels = self._labels(y, len(x), None if y is not None else self._read(images))
         objective.check(labels)
         how = Descent(
-            self.steps or STEPS[self.scope], self.restarts, self.momentum, self._diversity,
+            self.steps or STEPS["image"], self.restarts, self.momentum, self._diversity,
             self.translation, self.random_state or 0,
         )  # fmt: skip
         parts = list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))

@@ -17,8 +17,8 @@ STEPS: dict[Scope, int] = {"image": 25, "class": 15, "universal": 15, "generator
 """Passes per image, or over the fit images."""
 FEWEST: dict[Scope, int] = {"class": 450, "universal": 450}
 """Mini-batches that a fit looks at, however few the faces: altered, none comes twice alike."""
-DIVERSITY: dict[Scope, float] = {"image": 0.0, "class": 1.0, "universal": 1.0, "generator": 1.0}
-"""Chance that a face is altered before it is read (a generator's always are)."""
+DIVERSITY: dict[Scope, float] = {"image": 0.0, "class": 1.0, "universal": 1.0}
+"""Chance that a face is altered before it is read; a generator has alterations of its own."""
 
 
 def mini_batches(scope: Scope, passes: int | None, faces: int, batch: int) -> int:

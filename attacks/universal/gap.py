@@ -27,7 +27,7 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, check_images
 
 RATE = 2e-4
-"""Of the paper."""
+"""Of the paper, for Adam; here kernels learn by Muon, at a multiple of it (`unet.learn`)."""
 READ_AT_ONCE = 64
 
 
