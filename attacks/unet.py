@@ -15,10 +15,11 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from priemo_bench.quality import blur
 from priemo_bench.training.augment import augment
 from priemo_bench.training.spec import Augmentation
 
-WIDTHS = (48, 96, 128)
+WIDTHS = (32, 64, 64)
 """Channels at a half, a quarter and an eighth of the side."""
 GROUPS = 8
 WARMUP = 0.05
@@ -83,8 +84,7 @@ class UNet(nn.Module):
         seen = x
         if x.shape[-2:] != self.size:
             seen = F.interpolate(x, self.size, mode="bilinear", antialias=True)
-        smooth = F.avg_pool2d(seen, 7, 1, 3, count_include_pad=False)
-        pair = torch.cat([2 * seen - 1, (seen - smooth) / CONTRAST], 1)
+        pair = torch.cat([2 * seen - 1, (seen - blur(seen)) / CONTRAST], 1)
         first = self.before[0](self.enter(F.pixel_unshuffle(pair, 2)))
         second = self.before[1](self.down[0](first))
         deep = self.after[0](self.before[2](self.down[1](second)))

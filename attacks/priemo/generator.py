@@ -18,7 +18,7 @@ from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.attacks.surrogate import reading
 from priemo_bench.quality import Budget
 
-BATCH = 64
+BATCH = 16
 """Images read at once."""
 RATE = 2e-3
 

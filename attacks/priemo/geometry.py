@@ -18,10 +18,8 @@ import math
 import torch
 from torch import Tensor
 
-from priemo_bench.quality import C1, C2, RADIUS, Budget, Reference, blur, unblur
+from priemo_bench.quality import C1, C2, RADIUS, SINGLE_PRECISION, Budget, Reference, blur, unblur
 
-SINGLE_PRECISION = 1e-3
-"""Share of the SSIM drop kept back while it is computed in float32."""
 RIDGE = 0.05
 """What smooth changes cost at least, as a share of what they would cost as contrast."""
 ITERATIONS = 3

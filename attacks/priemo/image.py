@@ -16,8 +16,6 @@ FIRST_STEP, LAST_STEP = 0.5, 0.05
 """Step lengths at the start and the end, in radii of the body."""
 LONGER = 4
 """Times as many steps for an image that did not reach its target."""
-EVALUATIONS = 8
-"""Of SSIM in the last bisection; the body is at the floor by then."""
 
 
 @dataclass(frozen=True)
@@ -110,5 +108,5 @@ def _land(x: Tensor, d: Tensor, budget: Budget, stretch: float) -> Tensor:
     """`x + d` published at the largest strength up to `stretch` that keeps the budget."""
     published = (x * 255).round().to(torch.uint8).cpu().numpy()
     protected = (x + d).clamp(0, 1).cpu().numpy()
-    matched = match_budget(published, protected, budget, stretch=stretch, evaluations=EVALUATIONS)
+    matched = match_budget(published, protected, budget, stretch=stretch)
     return torch.from_numpy(matched).to(x.device, x.dtype) / 255

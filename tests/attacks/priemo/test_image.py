@@ -47,7 +47,7 @@ def test_linear_model_linf_optimum_is_the_sign_of_the_weights() -> None:
 
 
 def test_linear_model_ssim_optimum_is_nearly_reached() -> None:
-    """Steepest direction in the metric, landed on the floor by bisection: the closed form."""
+    """Steepest direction in the metric, landed on the floor: the closed form."""
     torch.manual_seed(0)
     linear = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 2))
     classifier = PyTorchClassifier(

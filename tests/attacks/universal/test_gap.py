@@ -26,7 +26,7 @@ def faces(n: int, seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def fitted(halves: PyTorchClassifier) -> GAP:
-    return GAP(halves, EPS, passes=20, batch_size=32, random_state=0).fit(faces(128, 1))
+    return GAP(halves, EPS, passes=40, batch_size=32, random_state=0).fit(faces(128, 1))
 
 
 def test_held_out_faces_leave_their_emotion(halves: PyTorchClassifier, fitted: GAP) -> None:
@@ -43,7 +43,7 @@ def test_held_out_faces_leave_their_emotion(halves: PyTorchClassifier, fitted: G
 
 
 def test_one_target_is_reached(halves: PyTorchClassifier) -> None:
-    attack = GAP(halves, EPS, targeted=True, passes=20, batch_size=32, random_state=0)
+    attack = GAP(halves, EPS, targeted=True, passes=40, batch_size=32, random_state=0)
     attack.fit(faces(128, 1), np.ones(128, np.int64))
     assert (halves.predict(attack.apply(faces(64, 2))).argmax(1) == 1).mean() > 0.9
     with pytest.raises(PriemoError, match="one target only"):
