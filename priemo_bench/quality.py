@@ -240,8 +240,8 @@ def _land(
     high, above = torch.full_like(scale, torch.inf), torch.full_like(scale, torch.inf)
     before = torch.full_like(scale, -1)
     for _ in range(evaluations):
-        tried = _publish(levels[rows], change[rows], scale, budget.levels, pattern)
-        drop = 1 - reference.take(rows).worst(tried.to(x.dtype) / 255)
+        tried = _publish(levels, change, scale, budget.levels, pattern)
+        drop = 1 - reference.worst(tried.to(x.dtype) / 255)
         kept, root = drop <= allowed, drop.clamp_min(0).sqrt()
         best[rows[kept]] = tried[kept]
         stays = kept == before
@@ -251,9 +251,10 @@ def _land(
         going = ~(kept & (root >= nearly)) & (low < (1 - NARROW) * high.clamp_max(stretch))
         if not going.any():
             break
-        rows, low, below, high, above, before = (
-            state[going] for state in (rows, low, below, high, above, kept)
+        rows, low, below, high, above, before, levels, change = (
+            state[going] for state in (rows, low, below, high, above, kept, levels, change)
         )
+        reference = reference.take(going)
         between = low + (aim - below) / (above - below) * (high - low)
         edge = EDGE * (high - low)
         between = torch.maximum(torch.minimum(between, high - edge), low + edge)

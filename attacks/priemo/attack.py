@@ -54,7 +54,7 @@ class PriEMO(FittedAttack):
         confidence: how far beyond the boundary an image is pushed, in margins of a clean face
             (scopes image and generator).
         steps: passes per image (scope image), or passes over the fit images (other scopes). None:
-            25 for scope image, 60 for generator, 15 for class and universal, or as many as make
+            25 for scope image, 100 for generator, 15 for class and universal, or as many as make
             450 mini-batches where faces are few.
         restarts: times that an image starts again towards another emotion while a surrogate still
             reads its own (scope image). Targeted, what is missed takes one longer descent, or none

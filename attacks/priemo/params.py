@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from priemo_bench.attacks.priemo.attack import PriEMO
 
 Scope = Literal["image", "class", "universal", "generator"]
-STEPS: dict[Scope, int] = {"image": 25, "class": 15, "universal": 15, "generator": 60}
+STEPS: dict[Scope, int] = {"image": 25, "class": 15, "universal": 15, "generator": 100}
 """Passes per image, or over the fit images."""
 FEWEST: dict[Scope, int] = {"class": 450, "universal": 450}
 """Mini-batches that a fit looks at, however few the faces: altered, none comes twice alike."""

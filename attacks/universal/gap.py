@@ -71,7 +71,7 @@ class GAP(FittedAttack):
         eps: float = 8 / 255,
         targeted: bool = False,
         surrogates: tuple[Any, ...] = (),
-        passes: int = 60,
+        passes: int = 100,
         batch_size: int = 64,
         random_state: int | None = None,
     ) -> None:

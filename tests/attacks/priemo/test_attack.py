@@ -65,7 +65,7 @@ def test_universal_fools_held_out_faces_and_is_one_array(classifier: Any, faces:
 
 
 @pytest.mark.parametrize(("scope", "few", "many"), [("class", 450, 937), ("universal", 450, 937),
-                                                    ("generator", 60, 3750)])  # fmt: skip
+                                                    ("generator", 100, 6250)])  # fmt: skip
 def test_a_fit_costs_the_passes_that_are_documented(
     classifier: Any, faces: np.ndarray, scope: Any, few: int, many: int
 ) -> None:
