@@ -32,7 +32,7 @@ NARROW = 1e-3
 """Strengths that differ by this share are not told apart: rounding makes SSIM jump."""
 EDGE = 0.05
 """How close the search for a strength goes to an end of what is still open, as a share of it."""
-BLOCK = 2**18
+BLOCK = 2**19
 """Values of images whose SSIM is computed at once: what a processor's cache holds."""
 
 MEASURES = ("ssim", "ssim_full", "psnr", "linf")
