@@ -15,6 +15,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from priemo_bench.errors import PriemoError
 from priemo_bench.quality import blur
 from priemo_bench.training.augment import augment
 from priemo_bench.training.spec import Augmentation
@@ -139,6 +140,21 @@ def learn(
                 matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
             muon.step()
             adam.step()
+    return net.eval().requires_grad_(False)
+
+
+def restored(net: Net, state: dict[str, Tensor]) -> Net:
+    """The network with saved weights; frozen.
+
+    Raises:
+        PriemoError: for weights of another architecture.
+    """
+    try:
+        net.load_state_dict(state)
+    except RuntimeError:
+        raise PriemoError(
+            "the file holds a generator of another architecture than this version's; fit it again"
+        ) from None
     return net.eval().requires_grad_(False)
 
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 import priemo_bench
+from priemo_bench.attacks import unet
 from priemo_bench.attacks.priemo.generator import Generator
 from priemo_bench.attacks.priemo.objective import FeatureVectors
 from priemo_bench.attacks.priemo.shared import Pattern
@@ -101,9 +102,7 @@ def _carrier(
     if "u" in state:
         return Pattern(state["u"])
     channels, height, width = map(int, image.split("x"))
-    net = Generator(channels, (height, width), bounded)
-    net.load_state_dict(state)
-    return net.eval().requires_grad_(False)
+    return unet.restored(Generator(channels, (height, width), bounded), state)
 
 
 def _vectors(tensors: dict[str, torch.Tensor], i: int, device: torch.device) -> FeatureVectors:

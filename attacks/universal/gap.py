@@ -150,9 +150,8 @@ class GAP(FittedAttack):
         """Read what `save` wrote; without a classifier it can only `apply`."""
         attack, arrays, image = noise_file.load(cls, Path(path), classifier)
         channels, height, width = map(int, image.split("x"))
-        net = unet.UNet(channels, (height, width))
-        net.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
-        attack._net = net.eval().requires_grad_(False)
+        state = {name: torch.from_numpy(value) for name, value in arrays.items()}
+        attack._net = unet.restored(unet.UNet(channels, (height, width)), state)
         if classifier is not None:
             attack._net.to(attack._open()[0].device)
         return attack

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
-from priemo_bench.attacks.unet import UNet, learn
+from priemo_bench.attacks import unet
+from priemo_bench.attacks.unet import UNet, learn, restored
+from priemo_bench.errors import PriemoError
 
 SIDE, STEPS = 16, 60
 
@@ -48,3 +51,11 @@ def test_equal_seeds_equal_networks_and_no_other_random_number_is_used_up() -> N
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(one[k], same[k]) for k in one)
     assert not torch.equal(one["leave.weight"], other["leave.weight"])
+
+
+def test_weights_of_another_architecture_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = UNet(1, (SIDE, SIDE))
+    assert restored(UNet(1, (SIDE, SIDE)), net.state_dict())(faces(1, 0)).equal(net(faces(1, 0)))
+    monkeypatch.setattr(unet, "WIDTHS", (32, 64, 128))
+    with pytest.raises(PriemoError, match="another architecture"):
+        restored(UNet(1, (SIDE, SIDE)), net.state_dict())
