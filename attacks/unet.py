@@ -23,6 +23,8 @@ from priemo_bench.training.spec import Augmentation
 WIDTHS = (32, 64, 64)
 """Channels at a half, a quarter and an eighth of the side."""
 GROUPS = 8
+BATCH = 32
+"""Images read at once at use: what a processor's cache holds."""
 WARMUP = 0.05
 MUON = 5
 """What the learning rate of kernels is times that of the rest."""
@@ -95,6 +97,13 @@ class UNet(nn.Module):
         if x.shape[-2:] != self.size:
             u = F.interpolate(u, x.shape[-2:], mode="bilinear")
         return u
+
+    def run(self, x: Tensor) -> Tensor:
+        """What it gives for images (n, c, h, w), without gradients, on the CPU."""
+        x = x.to(memory_format=torch.channels_last)  # faster to convolve
+        with torch.no_grad():
+            done = torch.cat([self(part.to(self.leave.weight)).cpu() for part in x.split(BATCH)])
+        return done.contiguous()
 
 
 Net = TypeVar("Net", bound=UNet)

@@ -8,7 +8,6 @@ perturbations is Poursaeed et al.'s (see gap.py, the baseline).
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from priemo_bench.attacks import unet
@@ -18,8 +17,6 @@ from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.attacks.surrogate import reading
 from priemo_bench.quality import Budget
 
-BATCH = 32
-"""Images read at once: what a processor's cache holds."""
 RATE = 2e-3
 
 
@@ -37,10 +34,7 @@ class Generator(unet.UNet):
 
     def patterns(self, x: Tensor, groups: Tensor) -> Tensor:
         """Images (n, c, h, w) to patterns of the same shape, on the CPU; `groups` do not matter."""
-        x = x.to(memory_format=torch.channels_last)  # faster to convolve
-        with torch.no_grad():
-            u = torch.cat([self(part.to(self.leave.weight)).cpu() for part in x.split(BATCH)])
-        return u.contiguous()
+        return self.run(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) in [0, 1] to patterns (n, c, h, w)."""

@@ -28,7 +28,6 @@ from priemo_bench.images import Floats, check_images
 
 RATE = 2e-4
 """Of the paper, for Adam; here kernels learn by Muon, at a multiple of it (`unet.learn`)."""
-READ_AT_ONCE = 64
 
 
 def scaled(raw: Tensor, eps: float) -> Tensor:
@@ -125,13 +124,8 @@ class GAP(FittedAttack):
             raise PriemoError("apply() needs a fitted network: call fit() first")
         if x.shape[1:2] != self._net.shape:
             raise PriemoError(f"x has {x.shape[1]} channels; the network is for {self._net.shape}")
-        device = self._net.leave.weight.device
-        with torch.no_grad():
-            parts = [
-                clip(part + scaled(self._net(part), self.eps)).cpu()
-                for part in torch.from_numpy(x).to(device).split(READ_AT_ONCE)
-            ]
-        done: Floats = torch.cat(parts).numpy()
+        images = torch.from_numpy(x)
+        done: Floats = clip(images + scaled(self._net.run(images), self.eps)).numpy()
         return done
 
     def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
