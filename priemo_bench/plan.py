@@ -118,7 +118,7 @@ def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) 
                         eps=spec.eps,
                         eps_grid=attack.eps_grid or spec.eps_grid,
                         draw_seed=spec.draw_seed,
-                        limit=attack.limit or limit,
+                        limit=min((n for n in (attack.limit, limit) if n), default=None),
                         fit_limit=attack.fit_limit or spec.fit_limit,
                         select_limit=attack.select_limit or spec.select_limit,
                         defended=attack.defenses and budget == "equal",

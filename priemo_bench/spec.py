@@ -68,7 +68,8 @@ class AttackSpec(_Strict):
             over `params`.
         budgets: which rows it gets; None is both, where it does not keep the budget by itself.
         targets: emotions, "all", or "none" for untargeted.
-        limit, fit_limit, select_limit: faces to protect, to fit on, to choose the strength on.
+        limit: at most this many of the data set's faces are protected.
+        fit_limit, select_limit: faces to fit on, to choose the strength on, instead of the spec's.
         surrogates, seeds, eps_grid: instead of the spec's.
         defenses: whether its equal-budget rows are read under the defenses too.
         one_strength: whether a shared perturbation also gets a row at one strength for all faces.
@@ -184,7 +185,7 @@ def load(source: str | Path = "default", **overrides: Any) -> Spec:
 
 
 def read(source: str | Path) -> dict[str, Any]:
-    """The keys and values of a bundled spec or a TOML file, unchecked."""
+    """The keys and values of a bundled spec or a TOML file; only its tables are checked."""
     path = Path(source)
     try:
         if str(source) in BUNDLED:
@@ -195,11 +196,16 @@ def read(source: str | Path) -> dict[str, Any]:
             raise PriemoError(f"spec {path} does not exist")
         else:
             raise unknown("specs", str(source), BUNDLED)
-        return tomllib.loads(text)
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PriemoError(f"spec {source} is not TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PriemoError(f"spec {source} cannot be read: {error}") from None
+    for key in ("datasets", "attacks"):
+        items = values.get(key, [])
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise PriemoError(f"spec {source}, {key} is not tables; begin each with [[{key}]]")
+    return values
 
 
 def parse(values: dict[str, Any], source: str = "spec") -> Spec:
@@ -228,12 +234,14 @@ def override(
     limit: int | None = None,
     attacks: tuple[str, ...] | None = None,
     surrogates: Surrogates | None = None,
+    seeds: tuple[int, ...] | None = None,
     **others: Any,
 ) -> dict[str, Any]:
     """`values` of a spec with those of the command line; None leaves a value alone.
 
     `dataset` keeps what the spec says of it and drops the other data sets; `attacks` are labels or
-    names, kept as the spec has them; `surrogates` also replace those of single attacks.
+    names, kept as the spec has them; `surrogates` and `seeds` also replace those of single attacks,
+    whose own limits stay where they are smaller.
     """
     values = {**values, **{k: v for k, v in others.items() if v is not None}}
     sets = [dict(d) for d in values.get("datasets", [])]
@@ -245,11 +253,12 @@ def override(
     values["datasets"] = sets
     if attacks is not None:
         values["attacks"] = _chosen(values.get("attacks", []), attacks)
-    if surrogates is not None:
-        values["surrogates"] = surrogates
-        values["attacks"] = [
-            {k: v for k, v in a.items() if k != "surrogates"} for a in values.get("attacks", [])
-        ]
+    for key, value in {"surrogates": surrogates, "seeds": seeds}.items():
+        if value is not None:
+            values[key] = value
+            values["attacks"] = [
+                {k: v for k, v in a.items() if k != key} for a in values.get("attacks", [])
+            ]
     return values
 
 

@@ -36,6 +36,13 @@ def test_seeds_only_where_something_is_random() -> None:
     assert [c.seed for c in planned({"name": "noise", "budgets": ["equal"], "seeds": [7]})] == [7]
 
 
+@pytest.mark.parametrize(("own", "faces"), [(None, 5), (3, 3), (9, 5)])
+def test_an_attack_never_gets_more_faces_than_its_data_set(own: int | None, faces: int) -> None:
+    found = planned({"name": "fgsm", "limit": own}, datasets=[{"name": "toys", "limit": 5}])
+    assert {c.limit for c in found} == {faces}
+    assert {c.limit for c in planned({"name": "fgsm", "limit": own})} == {own}
+
+
 @pytest.mark.parametrize("name", ["priemo-image", "fgsm"])
 def test_several_surrogates_at_once(name: str) -> None:
     found = planned({"name": name, "budgets": ["equal"]}, surrogates=("toy-a", ("toy-a", "toy-b")))

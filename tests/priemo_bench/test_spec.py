@@ -44,16 +44,17 @@ def test_overrides(tmp_path: Path) -> None:
     path = write(
         tmp_path / "s.toml",
         'victims = ["toy-a"]\n[[datasets]]\nname = "toys"\nlimit = 9\n'
-        '[[attacks]]\nname = "pgd"\nlabel = "P"\nsurrogates = ["toy-a"]\nlimit = 3\n'
+        '[[attacks]]\nname = "pgd"\nlabel = "P"\nsurrogates = ["toy-a"]\nseeds = [7]\nlimit = 3\n'
         '[[attacks]]\nname = "noise"\n',
     )
     spec = load(path, attacks=("P", "blur"), limit=5, seeds=(1, 2), eps="4/255")
     assert [a.title for a in spec.attacks] == ["P", "blur"]
     assert spec.attacks[0].limit == 3
     assert (spec.datasets[0].limit, spec.seeds, spec.eps) == (5, (1, 2), 4 / 255)
+    assert spec.attacks[0].seeds is None
     other = load(path, dataset="folder", data="here", surrogates=("toy-b", ("toy-a", "toy-b")))
     assert [(d.name, d.data, d.limit) for d in other.datasets] == [("folder", Path("here"), None)]
-    assert other.attacks[0].surrogates is None
+    assert (other.attacks[0].surrogates, other.attacks[0].seeds) == (None, (7,))
     assert other.all_surrogates == ["toy-b", "toy-a"]
 
 
@@ -100,3 +101,6 @@ def test_files_that_are_no_specs(tmp_path: Path) -> None:
         load(tmp_path / "none.toml")
     with pytest.raises(PriemoError, match="not TOML"):
         load(write(tmp_path / "a.toml", "= 1"))
+    for text in ("attacks = 4", 'attacks = ["pgd"]', "datasets = 3", 'datasets = ["toys"]'):
+        with pytest.raises(PriemoError, match="begin each with"):
+            load(write(tmp_path / "a.toml", text), seeds=(1,))
