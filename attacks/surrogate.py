@@ -104,7 +104,7 @@ class Surrogate:
         return self._open(x)
 
 
-def reading(surrogates: Sequence[Surrogate], x: Tensor, batch_size: int = 128) -> Tensor:
+def reading(surrogates: Sequence[Surrogate], x: Tensor, batch_size: int = 64) -> Tensor:
     """(n,) what surrogates together read in images (n, c, h, w): by their summed probabilities."""
     with torch.no_grad():
         parts = [

@@ -5,7 +5,10 @@ A cell that fails is kept as failed with its reason, and the rest goes on.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable
+from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -17,9 +20,10 @@ from priemo_bench.cost import peak_megabytes
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Bytes
 from priemo_bench.lab import Lab, defense_fingerprint, read
-from priemo_bench.plan import Cell
+from priemo_bench.plan import Cell, made_as
 from priemo_bench.progress import Bar
 from priemo_bench.quality import MEASURES
+from priemo_bench.spec import parse
 from priemo_bench.store import Arrays, StorageError, Store
 from priemo_bench.strength import Bench
 
@@ -30,7 +34,8 @@ def run_cells(
     """Bring every cell to its end: attacked, judged and read, or failed with its reason.
 
     Args:
-        jobs: processes; each loads its own victims and takes its share of the cores.
+        jobs: processes; each loads its own data and victims once, takes its share of the cores,
+            and makes together what is made by one attack.
         progress: is told what begins and what is done.
     """
     progress = progress or Bar(None)
@@ -42,10 +47,14 @@ def run_cells(
         return
     from joblib import Parallel, cpu_count, delayed
 
-    threads = max(1, cpu_count() // jobs)
-    work = (delayed(_in_worker)(cell, lab, store, threads) for cell in cells)
-    for title in Parallel(n_jobs=jobs, return_as="generator")(work):
-        progress.done(title)
+    spec, threads = lab.spec.to_toml(), max(1, cpu_count() // jobs)
+    work = (
+        delayed(_in_worker)(list(group), spec, lab.device, store, threads)
+        for _, group in groupby(cells, made_as)
+    )
+    for titles in Parallel(n_jobs=jobs, return_as="generator")(work):
+        for title in titles:
+            progress.done(title)
 
 
 def finished(cell: Cell, lab: Lab, store: Store) -> bool:
@@ -55,10 +64,18 @@ def finished(cell: Cell, lab: Lab, store: Store) -> bool:
     return set(columns(lab, cell.defended).values()) <= set(store.readings(cell.key).columns)
 
 
-def _in_worker(cell: Cell, lab: Lab, store: Store, threads: int) -> str:
+def _in_worker(cells: list[Cell], spec: str, device: str, store: Store, threads: int) -> list[str]:
     torch.set_num_threads(threads)
-    run_cell(cell, lab, store)
-    return cell.title
+    lab = _own_lab(spec, device)
+    for cell in cells:
+        run_cell(cell, lab, store)
+    return [cell.title for cell in cells]
+
+
+@lru_cache(maxsize=1)
+def _own_lab(spec: str, device: str) -> Lab:
+    """A worker's lab, kept from one call to the next; `spec` as TOML."""
+    return Lab(parse(tomllib.loads(spec)), device)
 
 
 def run_cell(cell: Cell, lab: Lab, store: Store) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
+from itertools import product
 from typing import Any, Literal
 
 from priemo_bench import __version__, registry
@@ -76,6 +77,11 @@ class Cell:
         return Cell(**{**vars(self), "key": sha256(text.encode()).hexdigest()[:20]})
 
 
+def made_as(cell: Cell) -> Cell:
+    """The same for cells that one attack makes, fitted once at the strength chosen once."""
+    return replace(cell, scale="-", limit=None, key="")
+
+
 def cells(spec: Spec) -> list[Cell]:
     """All cells of a spec, in its order, without keys.
 
@@ -98,31 +104,30 @@ def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) 
         raise PriemoError(f"attack {attack.title!r} cannot be targeted; leave its targets out")
     seeds = (attack.seeds or spec.seeds) if traits.random else (0,)
     for surrogates in _surrogates(spec, attack, traits):
-        for budget, scale in _budgets(attack, traits):
-            params = {**attack.params, **(attack.conventional if budget == "conventional" else {})}
-            for target in targets:
-                for seed in seeds:
-                    yield Cell(
-                        dataset=dataset,
-                        attack=attack.title,
-                        entry=attack.name,
-                        family=traits.family,
-                        scope=traits.scope,
-                        scale=scale,
-                        surrogates=surrogates,
-                        target=-1 if target == "none" else EMOTIONS.index(target),
-                        budget=budget,
-                        seed=seed,
-                        params=params,
-                        ssim_floor=spec.ssim_floor,
-                        eps=spec.eps,
-                        eps_grid=attack.eps_grid or spec.eps_grid,
-                        draw_seed=spec.draw_seed,
-                        limit=min((n for n in (attack.limit, limit) if n), default=None),
-                        fit_limit=attack.fit_limit or spec.fit_limit,
-                        select_limit=attack.select_limit or spec.select_limit,
-                        defended=attack.defenses and budget == "equal",
-                    )
+        for target, seed in product(targets, seeds):
+            for budget, scale in _budgets(attack, traits):
+                own = attack.conventional if budget == "conventional" else {}
+                yield Cell(
+                    dataset=dataset,
+                    attack=attack.title,
+                    entry=attack.name,
+                    family=traits.family,
+                    scope=traits.scope,
+                    scale=scale,
+                    surrogates=surrogates,
+                    target=-1 if target == "none" else EMOTIONS.index(target),
+                    budget=budget,
+                    seed=seed,
+                    params={**attack.params, **own},
+                    ssim_floor=spec.ssim_floor,
+                    eps=spec.eps,
+                    eps_grid=attack.eps_grid or spec.eps_grid,
+                    draw_seed=spec.draw_seed,
+                    limit=min((n for n in (attack.limit, limit) if n), default=None),
+                    fit_limit=attack.fit_limit or spec.fit_limit,
+                    select_limit=attack.select_limit or spec.select_limit,
+                    defended=attack.defenses and budget == "equal",
+                )
 
 
 def _surrogates(spec: Spec, attack: AttackSpec, traits: Traits) -> list[tuple[str, ...]]:

@@ -7,7 +7,7 @@ value that holds; an attack that keeps the budget by itself is told it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from priemo_bench.cost import Passes
 from priemo_bench.datasets import FaceSet
 from priemo_bench.images import Bytes, Floats, Labels, publish, to_float
 from priemo_bench.lab import Lab, scores
-from priemo_bench.plan import Cell
+from priemo_bench.plan import Cell, made_as
 from priemo_bench.protection import hit, protected
 from priemo_bench.quality import Budget, match_budget, scaled
 
@@ -111,7 +111,7 @@ class Bench:
 
     def _best(self, grid: list[float]) -> Made:
         """The attack at the eps that protects most faces of the fit split, after matching."""
-        same = replace(self.cell, scale="-", limit=None)
+        same = made_as(self.cell)
         if self.lab.last is not None and self.lab.last[0] == same:
             _, made, self.fitting, self.strength = self.lab.last
             return made

@@ -106,7 +106,7 @@ class PriEMO(FittedAttack):
         sharpness: float = 0.0,
         balance: float = 0.0,
         delta: float = 0.2,
-        batch_size: int = 128,
+        batch_size: int = 64,
         random_state: int | None = None,
         verbose: bool = True,
     ) -> None:

@@ -304,6 +304,20 @@ def test_equal_specs_give_equal_rows(tmp_path: Path) -> None:
     assert set(frames[0]["seed"]) == {0, 1}
 
 
+def test_two_processes_give_the_rows_of_one_and_fit_once_too(tmp_path: Path) -> None:
+    attacks = [
+        {"name": "sgd-uap", "params": {"passes": 1}, "budgets": ["equal"]}, {"name": "noise"},
+    ]  # fmt: skip
+    spec = parse({
+        "datasets": [{"name": "rendered", "limit": 4}], "victims": ["repvgg"], "attacks": attacks,
+        "eps_grid": ["2/255", "4/255"], "fit_limit": 8, "select_limit": 4,
+    })  # fmt: skip
+    one, two = (Benchmark(spec, out=tmp_path / str(n), jobs=n).run().tables.rows for n in (1, 2))
+    pd.testing.assert_frame_equal(one.frame, two.frame)
+    cost = two.cells[two.cells["attack"] == "sgd-uap"].set_index("scale")["fit_seconds"]
+    assert cost["per image"] == cost["one"] > 0
+
+
 @pytest.mark.usefixtures("world")
 def test_a_report_is_made_again_from_the_rows_alone(tmp_path: Path) -> None:
     from priemo_bench.report import write_report
