@@ -27,6 +27,9 @@ from priemo_bench.spec import parse
 from priemo_bench.store import Arrays, StorageError, Store
 from priemo_bench.strength import Bench
 
+Known = tuple[str, str, tuple[tuple[str, str], ...]]
+"""What a worker opens a lab from: spec as TOML, device, fingerprints."""
+
 
 def run_cells(
     cells: Iterable[Cell], lab: Lab, store: Store, jobs: int = 1, progress: Bar | None = None
@@ -47,9 +50,10 @@ def run_cells(
         return
     from joblib import Parallel, cpu_count, delayed
 
-    spec, threads = lab.spec.to_toml(), max(1, cpu_count() // jobs)
+    threads = max(1, cpu_count() // jobs)
+    known = lab.spec.to_toml(), lab.device, tuple(lab.fingerprints.items())
     work = (
-        delayed(_in_worker)(list(group), spec, lab.device, store, threads)
+        delayed(_in_worker)(list(group), known, store, threads)
         for _, group in groupby(cells, made_as)
     )
     for titles in Parallel(n_jobs=jobs, return_as="generator")(work):
@@ -64,18 +68,21 @@ def finished(cell: Cell, lab: Lab, store: Store) -> bool:
     return set(columns(lab, cell.defended).values()) <= set(store.readings(cell.key).columns)
 
 
-def _in_worker(cells: list[Cell], spec: str, device: str, store: Store, threads: int) -> list[str]:
+def _in_worker(cells: list[Cell], known: Known, store: Store, threads: int) -> list[str]:
     torch.set_num_threads(threads)
-    lab = _own_lab(spec, device)
+    lab = _own_lab(*known)
     for cell in cells:
         run_cell(cell, lab, store)
     return [cell.title for cell in cells]
 
 
 @lru_cache(maxsize=1)
-def _own_lab(spec: str, device: str) -> Lab:
-    """A worker's lab, kept from one call to the next; `spec` as TOML."""
-    return Lab(parse(tomllib.loads(spec)), device)
+def _own_lab(spec: str, device: str, fingerprints: tuple[tuple[str, str], ...]) -> Lab:
+    """A worker's lab, kept from one call to the next while data and weights are the same."""
+    lab = Lab(parse(tomllib.loads(spec)), device)
+    if lab.fingerprints != dict(fingerprints):
+        raise PriemoError("data or weights changed after the run began; type the command again")
+    return lab
 
 
 def run_cell(cell: Cell, lab: Lab, store: Store) -> None:

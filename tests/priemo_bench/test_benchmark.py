@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from PIL import Image
 from priemo_bench import lab as lab_module
 from priemo_bench.benchmark import Benchmark
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import to_float
+from priemo_bench.images import EMOTIONS, to_float
 from priemo_bench.lab import Lab
 from priemo_bench.plan import cells
 from priemo_bench.quality import Budget
@@ -316,6 +317,27 @@ def test_two_processes_give_the_rows_of_one_and_fit_once_too(tmp_path: Path) -> 
     pd.testing.assert_frame_equal(one.frame, two.frame)
     cost = two.cells[two.cells["attack"] == "sgd-uap"].set_index("scale")["fit_seconds"]
     assert cost["per image"] == cost["one"] > 0
+
+
+def test_processes_that_are_still_there_see_pictures_that_changed(tmp_path: Path) -> None:
+    spec = parse({
+        "datasets": [{"name": "folder", "data": str(tmp_path / "faces"), "size": 48}],
+        "victims": ["repvgg"], "attacks": [{"name": "noise"}], "seeds": [0, 1, 2, 3],
+    })  # fmt: skip
+    seen = []
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        for part, emotion in product(("train", "test"), EMOTIONS):
+            place = tmp_path / "faces" / part / emotion
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (48, 48), np.uint8)).save(place / "a.png")
+        alone, beside = (
+            Benchmark(spec, out=tmp_path / f"{seed} {jobs}", jobs=jobs).run().rows()
+            for jobs in (1, 2)
+        )
+        pd.testing.assert_frame_equal(alone, beside)
+        seen.append(alone["ssim"].tolist())
+    assert seen[0] != seen[1]
 
 
 @pytest.mark.usefixtures("world")
