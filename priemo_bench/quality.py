@@ -32,6 +32,8 @@ NARROW = 1e-3
 """Strengths that differ by this share are not told apart: rounding makes SSIM jump."""
 EDGE = 0.05
 """How close the search for a strength goes to an end of what is still open, as a share of it."""
+TILE = 64
+"""Results of a blur along one axis that are computed as one product of matrices."""
 BLOCK = 2**19
 """Values of images whose SSIM is computed at once: what a processor's cache holds."""
 
@@ -54,14 +56,29 @@ def blur(x: Tensor) -> Tensor:
     """(..., h, w) averaged over the Gaussian window around each pixel."""
     rows = _window(x.shape[-2], x.dtype).to(x.device)
     columns = _window(x.shape[-1], x.dtype).to(x.device)
-    return rows @ x @ columns.T
+    return _product(rows, x, columns)
 
 
 def unblur(x: Tensor) -> Tensor:
     """The transpose of `blur`: (..., h, w) windows spread back over the pixels they cover."""
     rows = _window(x.shape[-2], x.dtype).to(x.device)
     columns = _window(x.shape[-1], x.dtype).to(x.device)
-    return rows.T @ x @ columns
+    return _product(rows.T, x, columns.T)
+
+
+def _product(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
+    """rows @ x @ columns.T of windows, TILE results at a time from the samples they look at."""
+    x = _joined([rows[out, seen] @ x[..., seen, :] for out, seen in _tiles(len(rows))], -2)
+    return _joined([x[..., seen] @ columns[out, seen].T for out, seen in _tiles(len(columns))], -1)
+
+
+def _tiles(side: int) -> list[tuple[slice, slice]]:
+    starts = range(0, side, TILE)
+    return [(slice(s, s + TILE), slice(max(0, s - RADIUS), s + TILE + RADIUS)) for s in starts]
+
+
+def _joined(parts: list[Tensor], axis: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
 class Reference:
@@ -204,7 +221,7 @@ def match_budget(
         return _publish(originals, change, whole, budget.levels, torch.zeros(())).numpy()
     pattern = _by_chance(x.shape[1:]) if dither else torch.zeros(())
     published = torch.empty_like(originals)
-    for rows in np.array_split(np.arange(len(x)), max(1, math.ceil(x.size / BLOCK))):
+    for rows in np.array_split(np.arange(len(x)), min(len(x), math.ceil(x.size / BLOCK))):
         single = originals[rows].to(torch.float32) / 255
         published[rows] = _land(single, change[rows], budget, stretch, 9, pattern)
         over = rows[~budget.holds(x[rows], published[rows].numpy())]

@@ -28,7 +28,7 @@ def noisy(x: Bytes, levels: int, seed: int = 1) -> Bytes:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("side", [48, 61, 112])
+@pytest.mark.parametrize("side", [48, 61, 112, 171])
 def test_ssim_is_scikit_images(channels: int, side: int) -> None:
     x = faces(3, channels, side)
     y = noisy(x, 9)
@@ -58,9 +58,12 @@ def test_psnr_and_linf() -> None:
     assert np.isinf(psnr(x, x)).all()
 
 
+@pytest.mark.parametrize("shape", [(6, 1, 48), (2, 3, 512)])
 @pytest.mark.parametrize("floor", [0.999, 0.997, 0.95])
-def test_matched_images_keep_the_budget_and_come_close_to_it(floor: float) -> None:
-    x = faces(6, 1, 48)
+def test_matched_images_keep_the_budget_and_come_close_to_it(
+    floor: float, shape: tuple[int, int, int]
+) -> None:
+    x = faces(*shape)
     budget = Budget(floor, 8 / 255)
     matched = match_budget(x, noisy(x, 20) / np.float32(255), budget)
     assert budget.holds(x, matched).all()

@@ -17,6 +17,8 @@ from priemo_bench.cost import Passes
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import publish
 from priemo_bench.quality import Budget, Reference
+from priemo_bench.testing import ToyVictim, toy_faces
+from priemo_bench.victim import as_art, freeze
 
 SIDE, CLASSES = 16, 3
 """Of the faces and classifiers in conftest.py."""
@@ -52,6 +54,18 @@ def test_every_published_image_keeps_both_bounds(
     assert Budget(**bounds).holds(publish(faces), publish(protected)).all()
     assert np.array_equal(faces, before)
     assert not np.array_equal(protected, faces)
+
+
+@pytest.mark.parametrize(
+    ("scope", "steps"), [("image", 1), ("class", 10), ("universal", 10), ("generator", 1)]
+)
+@pytest.mark.parametrize(("channels", "side"), [(1, 48), (3, 512)])
+def test_small_and_large_images(scope: str, steps: int, channels: int, side: int) -> None:
+    x, _ = toy_faces(2, channels, side)
+    classifier = as_art(freeze(ToyVictim()), channels, side)
+    protected = publish(make(classifier, scope=scope, steps=steps, restarts=0).generate(x))
+    assert Budget().holds(publish(x), protected).all()
+    assert (protected != publish(x)).any((1, 2, 3)).all()
 
 
 def test_universal_fools_held_out_faces_and_is_one_array(classifier: Any, faces: Any) -> None:
