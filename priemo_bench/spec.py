@@ -29,12 +29,13 @@ BUNDLED = tuple(sorted(s.name[:-5] for s in SPECS.iterdir() if s.name.endswith("
 
 
 def number(value: object) -> object:
-    """Fractions as people write them: "8/255" is 8/255; "none" is None (TOML has no null)."""
+    """Fractions as people write them: "1.5/255" is 1.5/255; "none" is None (TOML has no null)."""
     if value == "none":
         return None
     if isinstance(value, str):
         try:
-            return float(Fraction(value.replace(" ", "")))
+            above, _, below = value.partition("/")
+            return float(Fraction(above.strip()) / Fraction(below.strip() or 1))
         except (ValueError, ZeroDivisionError):
             return value  # pydantic says what is wrong
     return value

@@ -29,10 +29,12 @@ def test_bundled_specs_are_right(name: str) -> None:
 
 
 def test_fractions_and_no_bound() -> None:
-    spec = parse({**BASE, "eps": "8/255", "ssim_floor": "none", "eps_grid": ["1/255", 0.5]})
+    spec = parse(
+        {**BASE, "eps": "8/255", "ssim_floor": "none", "eps_grid": ["1 / 255", "1.5/255", 0.5]}
+    )
     assert spec.eps == 8 / 255
     assert spec.ssim_floor is None
-    assert spec.eps_grid == (1 / 255, 0.5)
+    assert spec.eps_grid == (1 / 255, 1.5 / 255, 0.5)
 
 
 def test_the_frozen_copy_reads_back(tmp_path: Path) -> None:
