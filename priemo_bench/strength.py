@@ -19,9 +19,10 @@ from priemo_bench.cost import Passes
 from priemo_bench.datasets import FaceSet
 from priemo_bench.images import Bytes, Floats, Labels, publish, to_float
 from priemo_bench.lab import Lab, scores
+from priemo_bench.landing import match_budget, scaled
 from priemo_bench.plan import Cell, made_as
 from priemo_bench.protection import hit, protected
-from priemo_bench.quality import Budget, match_budget, scaled
+from priemo_bench.quality import Budget
 
 
 @dataclass

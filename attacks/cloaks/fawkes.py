@@ -19,7 +19,8 @@ from priemo_bench.attacks.cloaks.cloak import Cloak
 from priemo_bench.attacks.losses import clip
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import publish
-from priemo_bench.quality import Budget, Reference, match_budget
+from priemo_bench.landing import match_budget
+from priemo_bench.quality import Budget, Reference
 
 PENALTY = 10.0
 """Of the excess of DSSIM, as a share of rho, against squared distances of normalised features."""

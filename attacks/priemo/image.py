@@ -10,7 +10,8 @@ from torch import Tensor
 from priemo_bench.attacks.priemo.geometry import body, cut, rms
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.attacks.priemo.views import alter, smooth
-from priemo_bench.quality import Budget, match_budget
+from priemo_bench.landing import match_budget
+from priemo_bench.quality import Budget
 
 FIRST_STEP, LAST_STEP = 0.5, 0.05
 """Step lengths at the start and the end, in radii of the body."""

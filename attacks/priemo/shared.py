@@ -19,7 +19,8 @@ from priemo_bench.attacks.priemo.image import quantise
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.attacks.priemo.views import alter
 from priemo_bench.images import Bytes, Floats, Labels, publish
-from priemo_bench.quality import Budget, match_budget
+from priemo_bench.landing import match_budget
+from priemo_bench.quality import Budget
 
 LEARNING_RATE = 0.1
 """Of Adam, in radii of the body."""

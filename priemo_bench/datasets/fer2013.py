@@ -82,11 +82,6 @@ class Fer2013:
         return self._usage("Training")
 
     @property
-    def public(self) -> FaceSet:
-        """All of PublicTest, near copies included: for comparison with published accuracies."""
-        return replace(self._usage("PublicTest"), split="test")
-
-    @property
     def public_test(self) -> FaceSet:
         """All of PublicTest with its copies of Training faces, as published accuracies count."""
         return replace(self._usage("PublicTest"), split="test")
@@ -111,7 +106,7 @@ class Fer2013:
 
     @cached_property
     def _test(self) -> FaceSet:
-        public = self.public
+        public = self.public_test
         copies = nearest(public.images, self.training.images) > LIMIT
         faces = public.take(~copies)
         distinct = first_of_each(faces.images)

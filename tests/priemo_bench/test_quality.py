@@ -9,10 +9,11 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from priemo_bench import quality
+from priemo_bench import landing, quality
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Bytes
-from priemo_bench.quality import Budget, linf, match_budget, psnr, scaled, ssim
+from priemo_bench.landing import match_budget, scaled
+from priemo_bench.quality import Budget, linf, psnr, ssim
 
 
 def faces(n: int, channels: int, side: int, seed: int = 0) -> Bytes:
@@ -77,7 +78,7 @@ def test_matched_images_keep_the_budget_and_come_close_to_it(
 def test_what_single_precision_let_pass_is_put_right(
     kept_back: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quality, "SINGLE_PRECISION", kept_back)
+    monkeypatch.setattr(landing, "SINGLE_PRECISION", kept_back)
     computed, compute = [], quality.Reference.ssim
 
     def counted(self: quality.Reference, y: torch.Tensor) -> Any:

@@ -13,7 +13,8 @@ from torch import nn
 from priemo_bench.attacks.priemo import PriEMO, geometry
 from priemo_bench.attacks.priemo.objective import margin
 from priemo_bench.images import publish, to_float
-from priemo_bench.quality import Budget, Reference, match_budget
+from priemo_bench.landing import match_budget
+from priemo_bench.quality import Budget, Reference
 
 SIDE, CLASSES = 16, 3
 """Of the faces and classifiers in conftest.py."""

@@ -111,8 +111,8 @@ def test_private_faces_are_not_used(faces, rows, tmp_path):
 def test_size_and_repeated_faces(faces, rows, tmp_path):
     twice = [*lines(faces), lines(faces)[75]]
     data = Fer2013(write_csv(tmp_path, twice), 32, rows)
-    assert len(data.public) == 23
-    assert sum(name.endswith("-2") for name in data.public.ids) == 1
+    assert len(data.public_test) == 23
+    assert sum(name.endswith("-2") for name in data.public_test.ids) == 1
     assert data.split("test").images.shape == (21, 1, 32, 32)
     assert data.split("test").notes[1].startswith("1 PublicTest faces repeat another")
 
