@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,10 +113,14 @@ def _transfer(tables: Tables, dataset: str) -> Figure | None:
     ]
     if not attacks:
         return None
+    own = own.assign(surrogate=[short_name(s, own["surrogate"].unique()) for s in own["surrogate"]])
+    names = own["surrogate"].unique()
+    width = 0.3 * own["victim"].nunique() + 0.055 * max(map(len, names)) + 0.2
+    height = 0.25 * len(names) + 1.2
     columns = min(4, len(attacks))
     rows = -(-len(attacks) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(2.7 * columns + 0.6, 2.4 * rows), squeeze=False, sharex=True
+        rows, columns, figsize=(width * columns + 0.6, height * rows), squeeze=False, sharex=True
     )
     for axis in axes.flat[len(attacks) :]:
         axis.remove()
@@ -132,6 +137,20 @@ def _transfer(tables: Tables, dataset: str) -> Figure | None:
     figure.supylabel("surrogate", fontsize=8)
     figure.tight_layout()
     return figure
+
+
+def short_name(surrogate: str, among: Iterable[str]) -> str:
+    """Several surrogates by those they leave out, where these are fewer: "all but vgg".
+
+    Args:
+        surrogate: names joined by "+". among: all that stand in the same figure.
+    """
+    names = surrogate.split("+")
+    everyone = dict.fromkeys(name for other in among for name in other.split("+"))
+    missing = [name for name in everyone if name not in names]
+    if len(names) < 4 or len(missing) >= len(names):
+        return surrogate
+    return f"all but {'+'.join(missing)}" if missing else f"all {len(names)}"
 
 
 def _defenses(tables: Tables, dataset: str) -> Figure | None:

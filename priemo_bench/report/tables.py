@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 Cell = Callable[[pd.Series], str]
+LOOKED_INTO = {"white-box": "its victim", "transfer": "other victims", "no-model": "no model"}
 
 
 def percent(value: Any, digits: int = 1) -> str:
@@ -72,7 +73,7 @@ def methods(table: pd.DataFrame) -> pd.DataFrame:
             "rank": _rank,
             "attack": _name,
             "scope": lambda r: r["scope"],
-            "looks into": lambda r: "no model" if r["threat"] == "no-model" else "its victim",
+            "looks into": lambda r: LOOKED_INTO[r["threat"]],
             "protection %": between,
             "worst surrogate": lambda r: percent(r["lowest"]),
             "macro": lambda r: percent(r["macro_protection_rate"]),
