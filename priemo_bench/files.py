@@ -114,7 +114,8 @@ def protect_photos(
         resize: bring photos to the size that was fitted (the middle square of each).
 
     Raises:
-        PriemoError: an unreadable photo or perturbation, or a photo of another size.
+        PriemoError: an unreadable photo or perturbation, or a photo of another size than what was
+            fitted (a generator is for any).
     """
     metadata = _metadata(perturbation)
     channels, height, width = (int(side) for side in metadata["image"].split("x"))
@@ -122,8 +123,9 @@ def protect_photos(
     if len(set(names)) < len(names):
         raise PriemoError("two photos have the same name; protect them into folders of their own")
     attack = _loaded(metadata, perturbation, channels, height)
+    any_size = registry.get("attacks", metadata[ENTRY]).traits.scope == "generator"
     for photo in photos:
-        x = _photo(photo, (channels, height, width), resize)
+        x = _photo(photo, (channels, height, width), resize, any_size)
         protected: Floats = attack.apply(to_float(x))
         image = publish(protected)[0]
         picture = Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0))
@@ -154,17 +156,17 @@ def _loaded(metadata: dict[str, str], path: Path, channels: int, side: int) -> A
     return entry.load(path, models[0], **more)
 
 
-def _photo(path: Path, shape: tuple[int, int, int], resize: bool) -> Bytes:
+def _photo(path: Path, shape: tuple[int, int, int], resize: bool, any_size: bool) -> Bytes:
     """One photo as (1, c, h, w)."""
     channels, height, width = shape
     picture, _ = read_picture(path)
-    if picture.size != (width, height):
-        if not resize:
-            raise PriemoError(
-                f"{path} is {picture.width}x{picture.height}, the perturbation is for faces of "
-                f"{width}x{height}; crop it, or give --resize"
-            )
+    if resize:
         picture = fit(picture, width)
+    elif picture.size != (width, height) and not any_size:
+        raise PriemoError(
+            f"{path} is {picture.width}x{picture.height}, the perturbation is for faces of "
+            f"{width}x{height}; crop it, or give --resize"
+        )
     if channels == 1:
         return grey(stack([picture], [path]))
     return stack([picture.convert("RGB")], [path])

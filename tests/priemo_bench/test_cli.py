@@ -146,6 +146,28 @@ def test_fit_and_protect(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(monkeypatch, "protect", "small.png", *more) == 0
 
 
+@pytest.mark.parametrize("attack", ["priemo-generator", "gap"])
+@pytest.mark.usefixtures("world")
+def test_a_generator_protects_photos_of_any_size(attack: str, tmp_path: Path) -> None:
+    from priemo_bench.files import FitRequest, fit_to_file, protect_photos
+    from priemo_bench.spec import DatasetSpec
+
+    passes = {"steps": 2, "ssim_floor": 0.9} if attack == "priemo-generator" else {"passes": 2}
+    out = tmp_path / "g.safetensors"
+    fit_to_file(FitRequest(attack, ("toy-a",), DatasetSpec(name="toys"), passes, limit=14), out)
+    photos = []
+    for width, height in ((32, 32), (90, 61)):
+        pixels = np.random.default_rng(0).integers(60, 200, (height, width), dtype=np.uint8)
+        photos.append(tmp_path / f"{width}.png")
+        Image.fromarray(pixels).save(photos[-1])
+    for photo, path in zip(photos, protect_photos(photos, out, tmp_path / "kept"), strict=True):
+        before, after = (np.asarray(Image.open(p)).astype(int) for p in (photo, path))
+        assert after.shape == before.shape
+        assert np.abs(after - before).max() > 0
+    (path,) = protect_photos(photos[1:], out, tmp_path / "kept", resize=True)
+    assert Image.open(path).size == (32, 32)
+
+
 def test_a_perturbation_that_fit_did_not_write(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
