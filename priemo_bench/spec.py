@@ -34,8 +34,8 @@ def number(value: object) -> object:
         return None
     if isinstance(value, str):
         try:
-            above, _, below = value.partition("/")
-            return float(Fraction(above.strip()) / Fraction(below.strip() or 1))
+            above, slash, below = value.partition("/")
+            return float(Fraction(above) / Fraction(below if slash else 1))
         except (ValueError, ZeroDivisionError):
             return value  # pydantic says what is wrong
     return value

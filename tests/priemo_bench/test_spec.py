@@ -75,6 +75,7 @@ def test_overrides(tmp_path: Path) -> None:
         ({"attacks": [{"name": "pgd", "targets": ["hapy"]}]}, "'hapy'; did you mean happy"),
         ({"eps_grid": ["300/255"]}, "must be in"),
         ({"eps": "eight"}, "eps is 'eight'"),
+        ({"eps": "8/"}, "eps is '8/'"),
         ({"victims": []}, "victims is"),
     ],
 )
