@@ -79,7 +79,7 @@ class Cell:
 
 def made_as(cell: Cell) -> Cell:
     """The same for cells that one attack makes, fitted once at the strength chosen once."""
-    return replace(cell, scale="-", limit=None, key="")
+    return replace(cell, scale="-", limit=None)
 
 
 def cells(spec: Spec) -> list[Cell]:
