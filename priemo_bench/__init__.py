@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from priemo_bench.benchmark import Benchmark as Benchmark
     from priemo_bench.errors import PriemoError as PriemoError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Benchmark", "PriemoError", "__version__"]
 
 _HOME = {"Benchmark": "priemo_bench.benchmark", "PriemoError": "priemo_bench.errors"}

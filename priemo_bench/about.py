@@ -43,6 +43,7 @@ def facts(spec: Spec, lab: Lab, command: str) -> dict[str, Any]:
         "command": command,
         "spec": frozen.to_toml(),
         "ssim_floor": spec.ssim_floor,
+        "psnr_floor": spec.psnr_floor,
         "eps": spec.eps,
         "seeds": list(spec.seeds),
         "versions": frozen.versions,

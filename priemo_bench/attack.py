@@ -28,7 +28,8 @@ class Traits:
         knob: name of the constructor argument that sets its strength, if it has one.
         strengths: values of the knob from weakest to strongest, tried under the budget.
         random: whether `random_state` changes the result, so that seeds are worth averaging.
-        budgeted: whether it takes `ssim_floor` and `eps` and lands on both itself.
+        budgeted: whether it takes `ssim_floor`, `psnr_floor` (one of both) and `eps`, and lands
+            on them itself.
     """
 
     family: Family

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
+from math import log, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,10 @@ FLOORS = (0.999, 0.997, 0.99, 0.98, 0.95, 0.90)
 CAPS = ((0.999, 4 / 255), (0.997, 8 / 255), (0.98, 16 / 255), (0.0, 32 / 255))
 """From each floor up, the largest change of a pixel that goes with it."""
 EPS_GRID = tuple(v / 255 for v in (1, 2, 4, 8, 16, 32))
-"""Strengths from which an attack with an eps gets it, up to the cap."""
-KEYS = ["dataset", "attack", "scope", "scale", "targeted", "threat"]
+"""Strengths from which an attack with an eps gets it, up to the cap, unless it has its own."""
+HOME = 0.997
+"""The SSIM floor that a spec's PSNR floor stands beside."""
+KEYS = ["dataset", "budget", "attack", "scope", "scale", "targeted", "threat"]
 """What one curve is."""
 SHOWN = [
     "ssim_floor", "eps", "n", "seeds", "surrogates", "protection_rate", "protection_low",
@@ -31,6 +33,13 @@ def cap(floor: float) -> float:
     return next(eps for least, eps in CAPS if floor >= least)
 
 
+def psnr_floor(at_home: float | None, floor: float) -> float | None:
+    """The PSNR floor beside an SSIM floor, from that at HOME: energy grows as the allowed drop."""
+    if at_home is None:
+        return None
+    return round(at_home - 10 * log10((1 - floor) / (1 - HOME)), 1)
+
+
 class Curve:
     """One spec under several equal-quality budgets: a `Benchmark` for each, in a folder each.
 
@@ -39,7 +48,8 @@ class Curve:
 
     Args:
         spec: the name of a bundled spec, or a TOML file.
-        floors: SSIM floors; the linf bound of each is `cap(floor)`.
+        floors: SSIM floors; the linf bound of each is `cap(floor)`, and where the spec has a PSNR
+            floor, that of each is `psnr_floor` of it.
         out: folder of the runs, curves.csv, figures and README.md; `runs/curve-NAME` when None.
         jobs, device, command, overrides: as for `Benchmark`.
 
@@ -74,6 +84,7 @@ class Curve:
                 whole.model_copy(
                     update={
                         "attacks": attacks, "defenses": ("none",), "ssim_floor": floor,
+                        "psnr_floor": psnr_floor(whole.psnr_floor, floor),
                         "eps": cap(floor), "eps_grid": EPS_GRID,
                     }
                 ),
@@ -103,7 +114,8 @@ def _has_strength(name: str) -> bool:
 
 
 def _equal(attack: Any) -> Any:
-    return attack.model_copy(update={"budgets": ("equal",), "eps_grid": None})
+    budgets = [b for b in attack.budgets or ("equal", "equal-psnr") if b != "conventional"]
+    return attack.model_copy(update={"budgets": tuple(budgets)})
 
 
 def curves(methods: dict[float, pd.DataFrame]) -> pd.DataFrame:

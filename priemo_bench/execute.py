@@ -20,7 +20,7 @@ from priemo_bench.cost import peak_megabytes
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Bytes
 from priemo_bench.lab import Lab, defense_fingerprint, read
-from priemo_bench.plan import Cell, made_as
+from priemo_bench.plan import Cell, together
 from priemo_bench.progress import Bar
 from priemo_bench.quality import MEASURES
 from priemo_bench.spec import parse
@@ -54,7 +54,7 @@ def run_cells(
     known = lab.spec.to_toml(), lab.device, tuple(lab.fingerprints.items())
     work = (
         delayed(_in_worker)(list(group), known, store, threads)
-        for _, group in groupby(cells, made_as)
+        for _, group in groupby(cells, together)
     )
     for titles in Parallel(n_jobs=jobs, return_as="generator")(work):
         for title in titles:
@@ -152,6 +152,7 @@ def _attack(cell: Cell, lab: Lab, store: Store) -> dict[str, Any]:
     return {
         "attacked": True,
         "strength": bench.strength,
+        "factor": bench.factor,
         "unchanged": bench.unchanged,
         "fit_seconds": bench.fitting.seconds,
         "fit_forwards": bench.fitting.forwards,

@@ -51,12 +51,14 @@ class Lab:
 
     Attributes:
         device: where victims read.
-        last: the attack whose eps was chosen last, for its row at one strength.
+        strengths: what was chosen for cells that share it (`plan.chosen_as`).
+        last: the attack that was fitted last, for its row at one strength.
     """
 
     spec: Spec
     device: str = "cpu"
-    last: tuple[Cell, Any, Any, float] | None = field(default=None, repr=False)
+    strengths: dict[Cell, float] = field(default_factory=dict, repr=False)
+    last: tuple[Cell, Any, Any] | None = field(default=None, repr=False)
     _faces: dict[tuple[Any, ...], FaceSet] = field(default_factory=dict, repr=False)
     _scores: dict[tuple[Any, ...], Scores] = field(default_factory=dict, repr=False)
     _blind: dict[tuple[Any, ...], bool] = field(default_factory=dict, repr=False)
@@ -125,13 +127,20 @@ class Lab:
             victims = [Ensemble(victims)]
         return [as_art(victim, channels, height) for victim in victims]
 
-    def labels(self, cell: Cell, faces: FaceSet) -> Labels | None:
-        """What an attack is told: its target, or what its surrogates read; never the truth."""
-        if not cell.surrogates:
+    def labels(
+        self, cell: Cell, faces: FaceSet, surrogates: tuple[str, ...] | None = None
+    ) -> Labels | None:
+        """What an attack is told: its target, or what its surrogates read; never the truth.
+
+        Args:
+            surrogates: those that the attack looks into, where not all of the cell's.
+        """
+        names = cell.surrogates if surrogates is None else surrogates
+        if not names:
             return None
         if cell.target >= 0:
             return np.full(len(faces), cell.target, np.int64)
-        return self.reading(cell.surrogates, faces)
+        return self.reading(names, faces)
 
     def reading(self, names: Iterable[str], faces: FaceSet) -> Labels:
         """(n,) emotion of highest mean probability over the named victims, on clean faces."""

@@ -15,6 +15,7 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS
 from priemo_bench.spec import AttackSpec, BudgetName, Spec, as_tuple
 
+Threat = Literal["white-box", "transfer", "no-model"]
 Scale = Literal["-", "per image", "one"]
 """How a shared perturbation is scaled: to each image, or at one strength for all."""
 
@@ -26,7 +27,10 @@ class Cell:
     Attributes:
         attack: label in the tables; entry: name of the entry point.
         surrogates: the classifiers the attack looks into, none for an attack without a model.
+        threat: what the row is judged by, and the strength of an attack with an eps chosen for.
         target: index into EMOTIONS, or -1.
+        ssim_floor, psnr_floor: of the budget, one at most; both None at conventional settings.
+        first_seed: with which the strength is chosen, for all seeds of a row.
         limit, fit_limit, select_limit: faces to protect, learn from, choose the strength on.
         defended: whether the result is also read under the defenses.
         key: digest of all that decides the result; names its files.
@@ -39,11 +43,14 @@ class Cell:
     scope: str
     scale: Scale
     surrogates: tuple[str, ...]
+    threat: Threat
     target: int
     budget: BudgetName
     seed: int
+    first_seed: int
     params: dict[str, Any] = field(hash=False)
     ssim_floor: float | None
+    psnr_floor: float | None
     eps: float | None
     eps_grid: tuple[float, ...]
     draw_seed: int
@@ -78,8 +85,25 @@ class Cell:
 
 
 def made_as(cell: Cell) -> Cell:
-    """The same for cells that one attack makes, fitted once at the strength chosen once."""
+    """The same for cells that one attack makes, fitted once."""
     return replace(cell, scale="-", limit=None)
+
+
+def chosen_as(cell: Cell) -> Cell:
+    """The same for cells whose strength is chosen once, with the first seed."""
+    return replace(made_as(cell), seed=cell.first_seed)
+
+
+def together(cell: Cell) -> Cell:
+    """The same for cells that one process makes: what is fitted or chosen for one serves all."""
+    return chosen_as(cell) if has_choice(cell) else made_as(cell)
+
+
+def has_choice(cell: Cell) -> bool:
+    """Whether the strength of the attack is chosen on the fit split."""
+    traits: Traits = registry.get("attacks", cell.entry).traits
+    free = cell.budget != "conventional" and traits.knob == "eps" and not traits.budgeted
+    return free and bool(cell.surrogates) and len(cell.eps_grid) > 1
 
 
 def cells(spec: Spec) -> list[Cell]:
@@ -104,9 +128,10 @@ def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) 
         raise PriemoError(f"attack {attack.title!r} cannot be targeted; leave its targets out")
     seeds = (attack.seeds or spec.seeds) if traits.random else (0,)
     for surrogates in _surrogates(spec, attack, traits):
-        for target, seed in product(targets, seeds):
-            for budget, scale in _budgets(attack, traits):
-                own = attack.conventional if budget == "conventional" else {}
+        threat = _threat(spec, attack, surrogates)
+        for target, budget in product(targets, _budgets(spec, attack, traits)):
+            own = attack.conventional if budget == "conventional" else {}
+            for seed, scale in product(seeds, _scales(budget, attack, traits)):
                 yield Cell(
                     dataset=dataset,
                     attack=attack.title,
@@ -115,18 +140,21 @@ def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) 
                     scope=traits.scope,
                     scale=scale,
                     surrogates=surrogates,
+                    threat=threat,
                     target=-1 if target == "none" else EMOTIONS.index(target),
                     budget=budget,
                     seed=seed,
+                    first_seed=seeds[0],
                     params={**attack.params, **own},
-                    ssim_floor=spec.ssim_floor,
+                    ssim_floor=spec.ssim_floor if budget == "equal" else None,
+                    psnr_floor=spec.psnr_floor if budget == "equal-psnr" else None,
                     eps=spec.eps,
-                    eps_grid=attack.eps_grid or spec.eps_grid,
+                    eps_grid=_grid(attack.eps_grid or spec.eps_grid, spec.eps),
                     draw_seed=spec.draw_seed,
                     limit=min((n for n in (attack.limit, limit) if n), default=None),
                     fit_limit=attack.fit_limit or spec.fit_limit,
                     select_limit=attack.select_limit or spec.select_limit,
-                    defended=attack.defenses and budget == "equal",
+                    defended=attack.defenses and budget == "equal" and scale != "one",
                 )
 
 
@@ -136,16 +164,34 @@ def _surrogates(spec: Spec, attack: AttackSpec, traits: Traits) -> list[tuple[st
     return [as_tuple(item) for item in attack.surrogates or spec.surrogates or spec.victims]
 
 
-def _budgets(attack: AttackSpec, traits: Traits) -> Iterator[tuple[BudgetName, Scale]]:
+def _threat(spec: Spec, attack: AttackSpec, surrogates: tuple[str, ...]) -> Threat:
+    if not surrogates:
+        return "no-model"
+    given = attack.threat or spec.threat
+    return given or ("white-box" if set(surrogates) & set(spec.victims) else "transfer")
+
+
+def _grid(given: tuple[float, ...], cap: float | None) -> tuple[float, ...]:
+    """Strengths to choose from, weakest first, up to the cap and with it."""
+    top = cap or max(given)
+    return (*sorted(e for e in set(given) if e < top), top)
+
+
+def _budgets(spec: Spec, attack: AttackSpec, traits: Traits) -> list[BudgetName]:
     """What rows an attack gets; one that keeps the budget by itself has no other settings."""
-    default: tuple[BudgetName, ...] = ("equal", "conventional")
-    if not attack.conventional and (traits.budgeted or traits.knob is None):
-        default = ("equal",)
-    shared = traits.scope in SHARED
-    for budget in attack.budgets or default:
-        if budget == "conventional":
-            yield budget, "one" if shared and not traits.budgeted else "-"
-        else:
-            yield budget, "per image" if shared else "-"
-            if shared and traits.knob == "eps" and attack.one_strength:
-                yield budget, "one"
+    usual = bool(attack.conventional) or not (traits.budgeted or traits.knob is None)
+    default: tuple[BudgetName, ...] = ("equal", "equal-psnr", *(("conventional",) if usual else ()))
+    offered = {
+        "equal": spec.ssim_floor is not None or spec.psnr_floor is None,
+        "equal-psnr": spec.psnr_floor is not None and (traits.budgeted or traits.knob is not None),
+        "conventional": True,
+    }
+    return [budget for budget in attack.budgets or default if offered[budget]]
+
+
+def _scales(budget: BudgetName, attack: AttackSpec, traits: Traits) -> tuple[Scale, ...]:
+    if traits.scope not in SHARED:
+        return ("-",)
+    if budget == "conventional":
+        return ("-",) if traits.budgeted else ("one",)
+    return ("per image", "one") if traits.knob == "eps" and attack.one_strength else ("per image",)

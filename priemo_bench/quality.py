@@ -1,4 +1,4 @@
-"""Image quality of what is published, and the budget of it that every image keeps.
+"""Image quality of what is published: SSIM, PSNR and the largest change of a pixel.
 
 SSIM is Wang et al. 2004: 11x11 Gaussian window of sigma 1.5, data range 1, population covariance,
 mean over channels, at the resolution of the published image. scikit-image averages its map
@@ -7,7 +7,6 @@ without the outermost 5 pixels; here both means are computed, and a floor holds 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -21,10 +20,6 @@ from priemo_bench.images import Bytes, check_bytes
 
 C1, C2 = 0.01**2, 0.03**2
 SIGMA, RADIUS = 1.5, 5
-FLOOR_SLACK = 1e-7
-"""A floor is met when SSIM is no further below it than this (float noise)."""
-SINGLE_PRECISION = 1e-3
-"""Share of a floor's SSIM drop kept back while SSIM is computed in float32."""
 TILE = 64
 """Results of a blur along one axis that are computed as one product of matrices."""
 
@@ -110,7 +105,8 @@ def double(x: Bytes) -> Tensor:
     return torch.from_numpy(x).to(torch.float64) / 255
 
 
-def _pair(x: Bytes, y: Bytes) -> tuple[Bytes, Bytes]:
+def check_pair(x: Bytes, y: Bytes) -> tuple[Bytes, Bytes]:
+    """Originals and published images of one shape; PriemoError otherwise."""
     x, y = check_bytes(x, "x"), check_bytes(y, "y")
     if x.shape != y.shape:
         raise PriemoError(f"x has shape {x.shape} and y {y.shape}; they must be the same")
@@ -128,7 +124,7 @@ def ssim(x: Bytes, y: Bytes, border: bool = True) -> Scores:
     Returns:
         (n,) float64, at most 1.
     """
-    x, y = _pair(x, y)
+    x, y = check_pair(x, y)
     inner, full = Reference(double(x)).ssim(double(y))
     return (full if border else inner).numpy()
 
@@ -140,7 +136,7 @@ def ssim_cropped(x: Bytes, y: Bytes) -> Scores:
 
 def psnr(x: Bytes, y: Bytes) -> Scores:
     """(n,) peak signal-to-noise ratio in dB at peak 255; infinite where nothing changed."""
-    x, y = _pair(x, y)
+    x, y = check_pair(x, y)
     squares = ((x.astype(np.float64) - y) ** 2).mean((1, 2, 3))
     with np.errstate(divide="ignore"):
         return 10 * np.log10(255**2 / squares)
@@ -148,41 +144,5 @@ def psnr(x: Bytes, y: Bytes) -> Scores:
 
 def linf(x: Bytes, y: Bytes) -> Scores:
     """(n,) largest change of a pixel, in [0, 1] (1/255 is one grey level)."""
-    x, y = _pair(x, y)
+    x, y = check_pair(x, y)
     return np.abs(x.astype(np.int16) - y).max((1, 2, 3)) / 255
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What every published image must keep: an SSIM floor (both means) and a cap on each pixel.
-
-    Attributes:
-        ssim_floor: in (0, 1), or None for no floor.
-        eps: largest change of a pixel, in (0, 1], or None for no cap.
-    """
-
-    ssim_floor: float | None = 0.997
-    eps: float | None = 8 / 255
-
-    def __post_init__(self) -> None:
-        if self.ssim_floor is not None and not 0 < self.ssim_floor < 1:
-            raise PriemoError(
-                f"ssim_floor is {self.ssim_floor}; it must lie between 0 and 1, both excluded "
-                "(at 1 nothing may change)"
-            )
-        if self.eps is not None and not 0 < self.eps <= 1:
-            raise PriemoError(f"eps is {self.eps}; it must be in (0, 1] (8 grey levels are 8/255)")
-
-    @property
-    def levels(self) -> int:
-        """The cap in whole grey levels."""
-        return 255 if self.eps is None else int(np.floor(self.eps * 255 + 1e-6))
-
-    def holds(self, x: Bytes, y: Bytes) -> npt.NDArray[np.bool_]:
-        """(n,) whether each published image `y` keeps the budget against its original `x`."""
-        x, y = _pair(x, y)
-        kept = np.abs(x.astype(np.int16) - y).max((1, 2, 3)) <= self.levels
-        if self.ssim_floor is not None:
-            worst = Reference(double(x)).worst(double(y)).numpy()
-            kept &= worst >= self.ssim_floor - FLOOR_SLACK
-        return kept

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from priemo_bench.budget import FLOOR_SLACK
 from priemo_bench.images import EMOTIONS
 from priemo_bench.kinship import COUNTED, check_kinds, relatives
 from priemo_bench.protection import ENOUGH, hit, protected, wilson
-from priemo_bench.quality import FLOOR_SLACK
 from priemo_bench.rows import ROW, Rows
 
 Positions = dict[int, npt.NDArray[np.intp]]

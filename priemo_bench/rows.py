@@ -93,7 +93,8 @@ def gather(cells: Iterable[Cell], lab: Lab, store: Store) -> Rows:
     frames, facts = [], []
     for cell in cells:
         known = store.facts(cell.key) or {"status": "failed", "reason": "it was not run"}
-        facts.append({**_names(cell), "seed": cell.seed, "key": cell.key, **known})
+        own = {"seed": cell.seed, "threat": cell.threat, "key": cell.key}
+        facts.append({**_names(cell), **own, **known})
         if known["status"] == "done":
             frames.append(_of_cell(cell, lab, store))
     return Rows(_joined(frames) if frames else _empty(), {"cells": facts})

@@ -44,7 +44,9 @@ def number(value: object) -> object:
 Number = Annotated[float, BeforeValidator(number)]
 Limit = PositiveInt | None
 Surrogates = tuple[str | tuple[str, ...], ...]
-BudgetName = Literal["equal", "conventional"]
+BudgetName = Literal["equal", "equal-psnr", "conventional"]
+"""Under the SSIM floor, under the PSNR floor, and at settings that are usual for the attack."""
+Threat = Literal["white-box", "transfer"]
 
 
 class _Strict(BaseModel):
@@ -73,6 +75,7 @@ class AttackSpec(_Strict):
         fit_limit, select_limit: faces to fit on, to choose the strength on, instead of the spec's.
         surrogates, seeds, eps_grid: instead of the spec's.
         defenses: whether its equal-budget rows are read under the defenses too.
+        threat: instead of the spec's.
         one_strength: whether a shared perturbation also gets a row at one strength for all faces.
     """
 
@@ -88,6 +91,7 @@ class AttackSpec(_Strict):
     surrogates: Surrogates | None = None
     seeds: tuple[int, ...] | None = None
     eps_grid: tuple[Number, ...] | None = None
+    threat: Threat | None = None
     defenses: bool = True
     one_strength: bool = True
 
@@ -102,6 +106,12 @@ class Spec(_Strict):
     Attributes:
         surrogates: names, or tuples of names for several at once; empty is each victim in turn.
         ssim_floor, eps: the equal-quality budget; None ("none" in TOML) for no bound.
+        psnr_floor: in dB, of a second budget with the same cap, for equal energy; None for none.
+        eps_grid: strengths from which an attack with an eps gets it, below the cap, which is
+            always tried too.
+        threat: what a row that looks into classifiers is judged by, and its strength chosen for:
+            "white-box" is its surrogates, "transfer" the victims it did not look into. None is
+            "transfer" where no surrogate is among the victims.
         fit_limit, select_limit: faces of the fit split that attacks learn from, and on which the
             strength is chosen; None is all.
         metrics: of quality, beyond `priemo_bench.quality.MEASURES`.
@@ -118,7 +128,9 @@ class Spec(_Strict):
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     ssim_floor: Annotated[float | None, BeforeValidator(number)] = 0.997
     eps: Annotated[float | None, BeforeValidator(number)] = 8 / 255
+    psnr_floor: Annotated[float | None, BeforeValidator(number)] = None
     eps_grid: tuple[Number, ...] = EPS_GRID
+    threat: Threat | None = None
     fit_limit: Limit = None
     select_limit: Limit = 100
     draw_seed: int = 0
@@ -155,9 +167,10 @@ class Spec(_Strict):
 
     def check(self) -> Spec:
         """The spec, after what only slower imports can tell: the budget's range."""
-        from priemo_bench.quality import Budget
+        from priemo_bench.budget import Budget
 
         Budget(self.ssim_floor, self.eps)
+        Budget(self.psnr_floor, self.eps, "psnr")
         return self
 
     def to_toml(self) -> str:

@@ -1,12 +1,15 @@
 """From an attack to published images: building it, fitting it, and how strong it may be.
 
-Equal quality: an attack with an eps gets it by its protection on the fit split, then each image's
-perturbation is scaled until the budget holds; other knobs take, image by image, their strongest
+Equal quality: every perturbation is scaled, down or up, until its image lands on the budget. The
+eps at which it is computed is chosen by the question that the row answers, on the fit split: as its
+surrogates read what is published or, where the row is about victims it does not look into, as each
+surrogate in turn reads what was made without it. Other knobs take, image by image, their strongest
 value that holds; an attack that keeps the budget by itself is told it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +18,13 @@ from torch import nn
 
 from priemo_bench import registry
 from priemo_bench.attack import SHARED, Traits, quiet
+from priemo_bench.budget import Budget, match_budget, scaled
 from priemo_bench.cost import Passes
 from priemo_bench.datasets import FaceSet
 from priemo_bench.images import Bytes, Floats, Labels, publish, to_float
 from priemo_bench.lab import Lab, scores
-from priemo_bench.landing import match_budget, scaled
-from priemo_bench.plan import Cell, made_as
+from priemo_bench.plan import Cell, chosen_as, has_choice, made_as
 from priemo_bench.protection import hit, protected
-from priemo_bench.quality import Budget
 
 
 @dataclass
@@ -45,17 +47,17 @@ class Bench:
     Attributes:
         fitting, using: cost of the final fit, and of protecting the test faces.
         strength: value of the knob, or its mean over images.
+        factor: by which a perturbation at one strength for all faces was scaled; NaN otherwise.
     """
 
     def __init__(self, cell: Cell, lab: Lab) -> None:
         self.cell, self.lab = cell, lab
         self.entry = registry.get("attacks", cell.entry)
         self.traits: Traits = self.entry.traits
-        self.classifiers = lab.classifiers(cell.entry, cell.surrogates, cell.dataset)
         self.models: list[nn.Module] = [lab.victims[name] for name in cell.surrogates]
         self.fitting, self.using = Passes(self.models), Passes(self.models)
-        self.budget = Budget(cell.ssim_floor, cell.eps)
-        self.strength = float("nan")
+        self.budget = Budget.of(cell.ssim_floor, cell.eps, cell.psnr_floor)
+        self.strength = self.factor = float("nan")
         self.unchanged = 0
 
     def run(self, faces: FaceSet) -> Bytes:
@@ -63,30 +65,47 @@ class Bench:
         if self.cell.budget == "conventional":
             return publish(self._use(self._make({}), faces))
         if self.traits.budgeted:
-            bounds = {"ssim_floor": self.cell.ssim_floor, "eps": self.cell.eps}
-            return publish(self._use(self._make(bounds), faces))
+            return publish(self._use(self._make(self._bounds()), faces))
         if self.traits.knob == "eps":
             return self._with_eps(faces)
         if self.traits.knob is not None:
             return self._with_knob(faces, self.traits.knob)
         return publish(self._use(self._make({}), faces))
 
-    def _make(self, more: dict[str, Any]) -> Made:
-        """The attack with the cell's and `more` parameters, fitted on the fit split."""
+    def _bounds(self) -> dict[str, Any]:
+        bounds = {"ssim_floor": self.cell.ssim_floor, "eps": self.cell.eps}
+        if self.cell.psnr_floor is not None:
+            bounds["psnr_floor"] = self.cell.psnr_floor
+        return bounds
+
+    def _make(
+        self,
+        more: dict[str, Any],
+        surrogates: tuple[str, ...] | None = None,
+        seed: int | None = None,
+    ) -> Made:
+        """The attack with the cell's and `more` parameters, fitted on the fit split.
+
+        Args:
+            surrogates, seed: those of the cell where None.
+        """
+        names = self.cell.surrogates if surrogates is None else surrogates
+        seed = self.cell.seed if seed is None else seed
+        classifiers = self.lab.classifiers(self.cell.entry, names, self.cell.dataset)
         params = {**self.cell.params, **more}
         if self.traits.random:
-            params["random_state"] = self.cell.seed
+            params["random_state"] = seed
         if self.cell.target >= 0:
             params["targeted"] = True
-        if len(self.classifiers) > 1:
-            params["surrogates"] = tuple(self.classifiers[1:])
-        attack = self.entry(self.classifiers[0] if self.classifiers else None, **params)
+        if len(classifiers) > 1:
+            params["surrogates"] = tuple(classifiers[1:])
+        attack = self.entry(classifiers[0] if classifiers else None, **params)
         quiet(attack)
         if hasattr(attack, "fit"):
-            faces = self.lab.faces(self.cell.dataset, "fit", self.cell.fit_limit, self.cell.seed)
+            faces = self.lab.faces(self.cell.dataset, "fit", self.cell.fit_limit, seed)
             self.fitting = Passes(self.models)
             with self.fitting:
-                attack.fit(to_float(faces.images), self.lab.labels(self.cell, faces))
+                attack.fit(to_float(faces.images), self.lab.labels(self.cell, faces, names))
         return Made(attack, self.traits.scope in SHARED)
 
     def _use(self, made: Made, faces: FaceSet) -> Floats:
@@ -95,72 +114,93 @@ class Bench:
             return made(faces, y)
 
     def _with_eps(self, faces: FaceSet) -> Bytes:
-        grid = sorted(e for e in self.cell.eps_grid if self.cell.eps is None or e <= self.cell.eps)
-        grid = grid or [self.cell.eps or 1.0]
-        if not self.models:  # nothing to choose by: the strongest, brought under the budget
-            self.strength = grid[-1]
-            made = self._make({"eps": self.strength})
-        elif len(grid) == 1:
-            self.strength = grid[0]
-            made = self._make({"eps": self.strength})
+        self.strength = self._chosen()
+        same = made_as(self.cell)
+        if self.lab.last is not None and self.lab.last[0] == same:
+            _, made, self.fitting = self.lab.last
         else:
-            made = self._best(grid)
+            made = self._make({"eps": self.strength})
+            self.lab.last = (same, made, self.fitting)
         changed = self._use(made, faces)
         if self.cell.scale == "one":
             return self._at_one_strength(made, faces, changed)
         return match_budget(faces.images, changed, self.budget, dither=True)
 
-    def _best(self, grid: list[float]) -> Made:
-        """The attack at the eps that protects most faces of the fit split, after matching."""
-        same = made_as(self.cell)
-        if self.lab.last is not None and self.lab.last[0] == same:
-            _, made, self.fitting, self.strength = self.lab.last
-            return made
-        faces = self._select_faces()
-        y = self.lab.labels(self.cell, faces)
-        best, best_rate, best_cost = None, -1.0, self.fitting
-        for eps in grid:
-            made = self._make({"eps": eps})
+    def _chosen(self) -> float:
+        """The eps of the grid that answers the row's question best; the cap without a choice."""
+        grid = self.cell.eps_grid
+        if not has_choice(self.cell):
+            return grid[-1]
+        key = chosen_as(self.cell)
+        if key not in self.lab.strengths:
+            self.lab.strengths[key] = max(grid, key=self._answer)
+        return self.lab.strengths[key]
+
+    def _answer(self, eps: float) -> tuple[float, float]:
+        """Rate on the fit split when computed at `eps` and landed; and how far it is from more.
+
+        The second number, the mean probability that is left of what should go (or won of what
+        should come), decides where rates are equal.
+        """
+        rates, sides = [], []
+        for faces, surrogates, judges in self._trials():
+            made = self._make({"eps": eps}, surrogates, self.cell.first_seed)
+            y = self.lab.labels(self.cell, faces, surrogates)
             images = match_budget(faces.images, made(faces, y), self.budget, dither=True)
-            rate = self._rate(faces, images)
-            if best is None or rate > best_rate:
-                best, best_rate, best_cost, self.strength = made, rate, self.fitting, eps
-        assert best is not None
-        self.fitting = best_cost
-        self.lab.last = (same, best, best_cost, self.strength)
-        return best
+            for judge in judges:
+                outcome, side = self._judged(judge, faces, images)
+                rates.append(outcome)
+                sides.append(side)
+        known = np.concatenate(rates)
+        rate = float(np.nanmean(known)) if not np.isnan(known).all() else 0.0
+        return rate, float(np.concatenate(sides).mean())
+
+    def _trials(self) -> Iterator[tuple[FaceSet, tuple[str, ...], tuple[str, ...]]]:
+        """Fit faces, the surrogates looked into, and those that judge.
+
+        For a transfer row each surrogate is left out in turn, for its share of the faces, and
+        judges what the others made; never a victim of the table.
+        """
+        names, faces = self.cell.surrogates, self._select_faces()
+        if self.cell.threat != "transfer" or len(names) == 1:
+            yield faces, names, names
+            return
+        for k, name in enumerate(names[: len(faces)]):
+            rest = tuple(other for other in names if other != name)
+            yield faces.take(np.arange(k, len(faces), len(names))), rest, (name,)
 
     def _select_faces(self) -> FaceSet:
         """Drawn with another seed than the faces that are fitted on."""
         return self.lab.faces(self.cell.dataset, "fit", self.cell.select_limit, -1)
 
-    def _rate(self, faces: FaceSet, images: Bytes) -> float:
-        """Share protected (or read as the target) in the eyes of the surrogates."""
-        x = to_float(images)
-        prediction = np.mean([scores(m, x) for m in self.models], 0).argmax(1)
-        clean = self.lab.reading(self.cell.surrogates, faces)
+    def _judged(self, judge: str, faces: FaceSet, images: Bytes) -> tuple[Floats, Floats]:
+        """(n,) outcomes as `judge` reads them, NaN where not counted, and (n,) how far they are."""
+        now = scores(self.lab.victims[judge], to_float(images))
+        clean = self.lab.reading([judge], faces)
         if self.cell.target >= 0:
             target = np.full(len(faces), self.cell.target)
-            outcome = hit(faces.labels, clean, prediction, target)
-        else:
-            outcome = protected(faces.labels, clean, prediction)
-        return float(np.nanmean(outcome)) if not np.isnan(outcome).all() else 0.0
+            return hit(faces.labels, clean, now.argmax(1), target), now[:, self.cell.target]
+        own = now[np.arange(len(faces)), faces.labels]
+        return protected(faces.labels, clean, now.argmax(1)), -own
 
     def _at_one_strength(self, made: Made, faces: FaceSet, changed: Floats) -> Bytes:
         """One factor for all faces: the largest at which every chosen fit face keeps the budget."""
         chosen = self._select_faces()
         own = made(chosen, self.lab.labels(self.cell, chosen))
-        low, high = 0.0, 1.0
-        for _ in range(8):
-            factor = high if low == 0.0 and high == 1.0 else (low + high) / 2
-            if self.budget.holds(chosen.images, scaled(chosen.images, own, factor)).all():
-                low = factor
-            else:
-                high = factor
-            if low == high:
-                break
+
+        def kept(factor: float) -> bool:
+            images = scaled(chosen.images, own, factor, self.budget)
+            return bool(self.budget.holds(chosen.images, images).all())
+
+        low, high = 0.0, (self.cell.eps or 1.0) / self.strength
+        if kept(high):
+            low = high
+        for _ in range(10 if low < high else 0):
+            between = (low + high) / 2
+            low, high = (between, high) if kept(between) else (low, between)
+        self.factor = low
         self.strength *= low
-        return scaled(faces.images, changed, low)
+        return scaled(faces.images, changed, low, self.budget)
 
     def _with_knob(self, faces: FaceSet, knob: str) -> Bytes:
         """Each face at the strongest value of the knob that holds; as it is where none does."""

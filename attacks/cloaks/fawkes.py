@@ -17,10 +17,9 @@ from torch import Tensor
 
 from priemo_bench.attacks.cloaks.cloak import Cloak
 from priemo_bench.attacks.losses import clip
+from priemo_bench.budget import Budget, match_budget
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import publish
-from priemo_bench.landing import match_budget
-from priemo_bench.quality import Budget, Reference
 
 PENALTY = 10.0
 """Of the excess of DSSIM, as a share of rho, against squared distances of normalised features."""
@@ -34,9 +33,11 @@ class Fawkes(Cloak):
     Args:
         ssim_floor: SSIM that every published image keeps (both means); rho is (1 - floor) / 2.
         eps: largest change of a pixel in (0, 1], or None.
+        psnr_floor: PSNR in dB, where ssim_floor is None; what is penalised is then the excess of
+            the mean squared error over the floor's.
     """
 
-    attack_params = [*Cloak.attack_params, "ssim_floor"]  # noqa: RUF012 (ART's own declaration)
+    attack_params = [*Cloak.attack_params, "ssim_floor", "psnr_floor"]  # noqa: RUF012 (ART's own)
 
     def __init__(
         self,
@@ -44,27 +45,32 @@ class Fawkes(Cloak):
         ssim_floor: float | None = 0.997,
         eps: float | None = 8 / 255,
         steps: int = 40,
+        psnr_floor: float | None = None,
         **params: Any,
     ) -> None:
         self.ssim_floor = ssim_floor
+        self.psnr_floor = psnr_floor
         super().__init__(classifier, eps=eps, steps=steps, **params)  # type: ignore[arg-type]
+
+    @property
+    def budget(self) -> Budget:
+        """What every published image keeps."""
+        return Budget.of(self.ssim_floor, self.eps, self.psnr_floor)
 
     def _cloak(self, x: Tensor, y: Tensor) -> Tensor:
         towards = self._towards(x, y)
         cap = self.eps or 1.0
         change = torch.zeros_like(x, requires_grad=True)
         adam = torch.optim.Adam([change], RATE * (self.eps or 8 / 255))
-        reference = Reference(x)
+        spent = self.budget.spent(x) if self.budget.floor is not None else None
         for _ in range(self.steps):
             seen = clip(x + change.clamp(-cap, cap))
             loss = sum(
                 means.distances(means.features(seen)).gather(1, towards[:, None]).sum()
                 for means in self._means
             )
-            if self.ssim_floor is not None:
-                rho = (1 - self.ssim_floor) / 2
-                dssim = (1 - reference.worst(seen)) / 2
-                loss = loss + PENALTY * (dssim / rho - 1).clamp_min(0).sum()
+            if spent is not None:  # DSSIM / rho
+                loss = loss + PENALTY * (spent(seen) - 1).clamp_min(0).sum()
             adam.zero_grad()
             torch.as_tensor(loss).backward(inputs=[change])
             adam.step()
@@ -72,9 +78,7 @@ class Fawkes(Cloak):
 
     def _landed(self, x: Tensor, change: Tensor) -> Tensor:
         protected = (x + change).clamp(0, 1).cpu().numpy()
-        published = match_budget(
-            publish(x.cpu().numpy()), protected, Budget(self.ssim_floor, self.eps), stretch=2.0
-        )
+        published = match_budget(publish(x.cpu().numpy()), protected, self.budget)
         return torch.from_numpy(published).to(x) / 255
 
     def _towards(self, x: Tensor, y: Tensor) -> Tensor:
@@ -86,6 +90,6 @@ class Fawkes(Cloak):
         return far.masked_fill(far.isinf(), -1).scatter(1, y[:, None], -1).argmax(1)
 
     def _check_budget(self) -> None:
-        if self.ssim_floor is None and self.eps is None:
-            raise PriemoError("ssim_floor and eps are both None; give one of them, or both")
-        Budget(self.ssim_floor, self.eps)  # checks both
+        budget = self.budget  # checks its bounds
+        if budget.floor is None and budget.eps is None:
+            raise PriemoError("ssim_floor, psnr_floor and eps are all None; give a floor or a cap")

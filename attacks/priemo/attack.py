@@ -19,14 +19,12 @@ from priemo_bench.attacks.priemo.objective import Distance, Loss, Objective, Wei
 from priemo_bench.attacks.priemo.params import DIVERSITY, STEPS, Scope, check, mini_batches
 from priemo_bench.attacks.priemo.shared import Pattern
 from priemo_bench.attacks.surrogate import Layers, Surrogate, reading
+from priemo_bench.budget import Budget
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, Floats, check_images, publish, to_float
-from priemo_bench.quality import Budget
 
 MINI_BATCH = 32
 """Faces that a step of a fit looks at, at most."""
-STRETCH = 4.0
-"""How far a shared perturbation may be enlarged on an image to land on its SSIM floor."""
 
 
 class PriEMO(FittedAttack):
@@ -44,7 +42,9 @@ class PriEMO(FittedAttack):
             that makes one for each image in one pass (generator.py).
         targeted: as in ART, `y` are then the emotions to be read.
         ssim_floor: SSIM that every published image keeps (both means), or None.
-        eps: largest change of a pixel in (0, 1], or None. One of both is needed.
+        eps: largest change of a pixel in (0, 1], or None. A floor or a cap is needed.
+        psnr_floor: PSNR in dB that every published image keeps, where ssim_floor is None. Steps
+            are then steepest in L2.
         surrogates: further PyTorchClassifiers to look into.
         layer: submodule whose output are the features, or several; None finds them (see
             `Surrogate`).
@@ -80,9 +80,9 @@ class PriEMO(FittedAttack):
 
     attack_params = [  # noqa: RUF012 (ART's own declaration)
         *EvasionAttack.attack_params,
-        "scope", "targeted", "ssim_floor", "eps", "surrogates", "layer", "loss", "distance",
-        "weighting", "confidence", "steps", "restarts", "momentum", "diversity", "translation",
-        "sharpness", "balance", "delta", "batch_size", "random_state", "verbose",
+        "scope", "targeted", "ssim_floor", "eps", "psnr_floor", "surrogates", "layer", "loss",
+        "distance", "weighting", "confidence", "steps", "restarts", "momentum", "diversity",
+        "translation", "sharpness", "balance", "delta", "batch_size", "random_state", "verbose",
     ]  # fmt: skip
 
     def __init__(
@@ -109,12 +109,14 @@ class PriEMO(FittedAttack):
         batch_size: int = 64,
         random_state: int | None = None,
         verbose: bool = True,
+        psnr_floor: float | None = None,
     ) -> None:
         super().__init__(estimator=classifier)
         self.scope = scope
         self._targeted = targeted
         self.ssim_floor = ssim_floor
         self.eps = eps
+        self.psnr_floor = psnr_floor
         self.surrogates = tuple(surrogates)
         self.layer = layer
         self.loss = loss
@@ -140,18 +142,18 @@ class PriEMO(FittedAttack):
     @property
     def budget(self) -> Budget:
         """What every published image keeps."""
-        return Budget(self.ssim_floor, self.eps)
+        return Budget.of(self.ssim_floor, self.eps, self.psnr_floor)
 
     @property
     def noise(self) -> np.ndarray | None:
-        """(1 or classes, c, h, w) shared perturbation; with an SSIM floor in units of its metric.
+        """(1 or classes, c, h, w) shared perturbation; with a floor in units of its metric.
 
         With a floor each image weighs it (geometry.py); without one it is what is added. None
         before `fit`, and for scopes image and generator.
         """
         if not isinstance(self._carrier, Pattern):
             return None
-        scale = 1.0 if self.ssim_floor is not None else float(self.eps or 0)
+        scale = 1.0 if self.budget.floor is not None else float(self.eps or 0)
         return (self._carrier.u * scale).cpu().numpy()
 
     @property
@@ -204,7 +206,7 @@ class PriEMO(FittedAttack):
                 class only; None, or targeted, takes what the surrogates read.
 
         Returns:
-            float32 images of the same shape; on the 8-bit grid when there is an SSIM floor.
+            float32 images of the same shape; on the 8-bit grid when there is a floor.
         """
         x = check_images(x)
         if self._carrier is None:
@@ -218,7 +220,7 @@ class PriEMO(FittedAttack):
         starts = range(0, len(x), self.batch_size)
         parts = [slice(start, start + self.batch_size) for start in starts]
         return np.concatenate(
-            [shared.add(x[p], self._carrier, groups[p], self.budget, STRETCH) for p in parts]
+            [shared.add(x[p], self._carrier, groups[p], self.budget) for p in parts]
         )
 
     def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:

@@ -15,7 +15,7 @@ from priemo_bench.attacks.priemo.geometry import cut, rms, weights
 from priemo_bench.attacks.priemo.image import quantise
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.attacks.surrogate import reading
-from priemo_bench.quality import Budget
+from priemo_bench.budget import Budget
 
 RATE = 2e-3
 
@@ -25,7 +25,7 @@ class Generator(unet.UNet):
 
     Args:
         channels, size: as for `UNet`.
-        bounded: patterns with |u| <= 1, for a budget without an SSIM floor; else of rms 1.
+        bounded: patterns with |u| <= 1, for a budget without a floor; else of rms 1.
     """
 
     def __init__(self, channels: int, size: tuple[int, int], bounded: bool) -> None:
@@ -70,6 +70,6 @@ def learn(
         return (objective(seen, own)[0] * emphasis[rows]).mean()
 
     def make() -> Generator:
-        return Generator(x.shape[1], (x.shape[2], x.shape[3]), budget.ssim_floor is None)
+        return Generator(x.shape[1], (x.shape[2], x.shape[3]), budget.floor is None)
 
     return unet.learn(make, x, loss, steps, batch_size, seed, RATE, shown)

@@ -8,7 +8,8 @@ For a small perturbation d of an image x with window means mu and variances s2,
 d'Qd: with B the Gaussian window, Q = diag(B'a) - B'(a - l)B for a = 1 / (2 s2 + C2) and
 l = 1 / (2 mu^2 + C1). A floor is the ellipsoid d'Qd <= 1 - floor, and steepest descent in it goes
 along -Q^-1 g: texture hides what flat skin shows, and what is smooth over a window costs little.
-Without a floor the cap alone is the box |d| <= eps.
+Without a floor the cap alone is the box |d| <= eps. A floor of PSNR is the ball of its mean squared
+error: there steepest is plain L2.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import math
 import torch
 from torch import Tensor
 
-from priemo_bench.quality import C1, C2, RADIUS, SINGLE_PRECISION, Budget, Reference, blur, unblur
+from priemo_bench.budget import SINGLE_PRECISION, Budget, mean_square
+from priemo_bench.quality import C1, C2, RADIUS, Reference, blur, unblur
 
 RIDGE = 0.05
 """What smooth changes cost at least, as a share of what they would cost as contrast."""
@@ -26,7 +28,43 @@ ITERATIONS = 3
 """Of conjugate gradients, towards Q^-1 g."""
 
 
-class Ellipsoid:
+class Ball:
+    """mean(d^2) <= radius^2 of the PSNR floor, for each image of a batch.
+
+    `radius` is what rounding leaves or takes; it follows the measured error.
+    """
+
+    def __init__(self, x: Tensor, floor: float) -> None:
+        self.x = x
+        self.allowed = mean_square(floor) * (1 - SINGLE_PRECISION)
+        self.radius = x.new_ones(len(x), 1, 1, 1)
+
+    def length(self, d: Tensor) -> Tensor:
+        """(n, 1, 1, 1) of `d`; 1 has the mean squared error of the floor."""
+        return rms(d).clamp_min(1e-15) / math.sqrt(self.allowed)
+
+    def follow(self, published: Tensor) -> Tensor:
+        """Adapt to the error of `published` images; (n,) which of them keep the floor."""
+        error = (published - self.x).square().mean((1, 2, 3))
+        self._adapt(self.allowed / error.clamp_min(1e-12))
+        return error <= self.allowed
+
+    def _adapt(self, room: Tensor) -> None:
+        """`room` (n,) is what the floor allows over what was spent."""
+        ratio = room.sqrt().clamp(0.8, 1.25).view(-1, 1, 1, 1)
+        self.radius = (self.radius * ratio).clamp(0.2, 4)
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """Step of length `radius` that raises a loss with this gradient most."""
+        along = gradient / gradient.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-20)
+        return self.radius * along / self.length(along)
+
+    def project(self, d: Tensor) -> Tensor:
+        """`d` shortened to the boundary where it is outside."""
+        return d * (self.radius / self.length(d)).clamp(max=1)
+
+
+class Ellipsoid(Ball):
     """d'Qd <= radius^2 (1 - floor) for each image of a batch: the SSIM floor.
 
     A floor holds for the mean over all windows and for the mean without the border. `share` is the
@@ -65,8 +103,7 @@ class Ellipsoid:
         worst = torch.maximum(inner, full)
         towards = ((inner - full) / self.drop).clamp(-1, 1)
         self.share = (self.share + 0.3 * towards.view(-1, 1, 1, 1)).clamp(0, 1)
-        ratio = (self.drop / worst.clamp_min(1e-9)).sqrt().clamp(0.8, 1.25)
-        self.radius = (self.radius * ratio.view(-1, 1, 1, 1)).clamp(0.2, 4)
+        self._adapt(self.drop / worst.clamp_min(1e-9))
         self._weigh()
         return worst <= self.drop
 
@@ -87,13 +124,9 @@ class Ellipsoid:
             along = scaled + size / previous.clamp_min(1e-30) * along
         return self.radius * solution / self.length(solution)
 
-    def project(self, d: Tensor) -> Tensor:
-        """`d` shortened to the boundary where it is outside."""
-        return d * (self.radius / self.length(d)).clamp(max=1)
-
 
 class Box:
-    """|d| <= eps: the cap alone. The same calls as `Ellipsoid`."""
+    """|d| <= eps: the cap alone. The same calls as `Ball`."""
 
     def __init__(self, x: Tensor, eps: float) -> None:
         self.eps = eps
@@ -108,10 +141,10 @@ class Box:
         return d.clamp(-self.eps, self.eps)
 
 
-def body(x: Tensor, budget: Budget) -> Ellipsoid | Box:
+def body(x: Tensor, budget: Budget) -> Ball | Box:
     """The body of a budget around images `x` (n, c, h, w); it has a floor or a cap."""
-    if budget.ssim_floor is not None:
-        return Ellipsoid(x, budget.ssim_floor)
+    if budget.floor is not None:
+        return (Ellipsoid if budget.measure == "ssim" else Ball)(x, budget.floor)
     assert budget.eps is not None
     return Box(x, budget.eps)
 
@@ -119,14 +152,17 @@ def body(x: Tensor, budget: Budget) -> Ellipsoid | Box:
 def weights(x: Tensor, budget: Budget) -> Tensor:
     """M for perturbations d = M * u that images share in u, mean(u^2) <= 1 or |u| <= 1.
 
-    With a floor, each image's own m = (B'a)^(-1/2), the diagonal of Q: M has the SSIM drop of the
-    floor where u has no local mean. Without one, eps.
+    With an SSIM floor, each image's own m = (B'a)^(-1/2), the diagonal of Q: M has the drop of the
+    floor where u has no local mean. With a PSNR floor, the root of its mean squared error; without
+    any, eps.
     """
-    if budget.ssim_floor is None:
+    if budget.floor is None:
         assert budget.eps is not None
         return x.new_full((1, 1, 1, 1), budget.eps)
+    if budget.measure == "psnr":
+        return x.new_full((1, 1, 1, 1), math.sqrt(mean_square(budget.floor)))
     contrast = 1 / (2 * Reference(x).variance + C2)
-    return math.sqrt(1 - budget.ssim_floor) * unblur(contrast).rsqrt()
+    return math.sqrt(1 - budget.floor) * unblur(contrast).rsqrt()
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

@@ -10,8 +10,7 @@ from torch import Tensor
 from priemo_bench.attacks.priemo.geometry import body, cut, rms
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.attacks.priemo.views import alter, smooth
-from priemo_bench.landing import match_budget
-from priemo_bench.quality import Budget
+from priemo_bench.budget import Budget, match_budget
 
 FIRST_STEP, LAST_STEP = 0.5, 0.05
 """Step lengths at the start and the end, in radii of the body."""
@@ -75,8 +74,8 @@ def descend(
     """Steepest descent with momentum in the metric of the budget; see `protect`.
 
     The loss is read, and its gradient taken, at the rounded image: at an SSIM drop of .003 most
-    changes are below two grey levels, and what rounding does to them decides. The body follows the
-    measured SSIM of that rounded image, and the best image that kept the budget is returned. Where
+    changes are below two grey levels, and what rounding does to them decides. The body follows what
+    that rounded image measures, and the best image that kept the budget is returned. Where
     the loss is read at altered views it does not tell which was best: then the last one is.
 
     Costs `how.steps` forward and backward passes through every surrogate, and one forward pass.
@@ -96,18 +95,18 @@ def descend(
         velocity = how.momentum * velocity + gradient / rms(gradient).clamp_min(1e-20)
         length = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(how.steps - 1, 1)
         d = cut(shape.project(d - length * shape.steepest(velocity)), budget)
-    last = _land(x, d, budget, stretch=2)
+    last = _land(x, d, budget)
     if how.diversity:
         return last
     with torch.no_grad():
         better = objective(last, y, towards)[1] < best_score
     best[better] = last[better]
-    return _land(x, best - x, budget, stretch=1)  # the body's SSIM was of single precision
+    return _land(x, best - x, budget, grow=False)  # the body measured in single precision
 
 
-def _land(x: Tensor, d: Tensor, budget: Budget, stretch: float) -> Tensor:
-    """`x + d` published at the largest strength up to `stretch` that keeps the budget."""
+def _land(x: Tensor, d: Tensor, budget: Budget, grow: bool = True) -> Tensor:
+    """`x + d` published at the strength that lands on the budget."""
     published = (x * 255).round().to(torch.uint8).cpu().numpy()
     protected = (x + d).clamp(0, 1).cpu().numpy()
-    matched = match_budget(published, protected, budget, stretch=stretch)
+    matched = match_budget(published, protected, budget, grow)
     return torch.from_numpy(matched).to(x.device, x.dtype) / 255

@@ -36,9 +36,9 @@ def check(attack: PriEMO) -> None:
     ):  # fmt: skip
         if value not in get_args(known):
             raise unknown(plural, str(value), get_args(known))
-    if attack.ssim_floor is None and attack.eps is None:
-        raise PriemoError("ssim_floor and eps are both None; give one of them, or both")
-    _ = attack.budget  # checks both
+    budget = attack.budget  # checks its bounds
+    if budget.floor is None and budget.eps is None:
+        raise PriemoError("ssim_floor, psnr_floor and eps are all None; give a floor or a cap")
     require_whole(attack, "batch_size", *(["steps"] if attack.steps is not None else []))
     require_whole(attack, "restarts", low=0)
     for name in ("delta", "balance"):

@@ -1,7 +1,7 @@
 """Scopes class and universal: a perturbation shared by all faces of an emotion, or by all faces.
 
 What is shared is u, the perturbation in the metric of the budget; each image weighs it with its
-own M (geometry.py), which needs neither gradient nor label. Without an SSIM floor M is just eps
+own M (geometry.py), which needs neither gradient nor label. Without a floor M is just eps
 and the perturbation is one array, added and clipped.
 """
 
@@ -18,9 +18,8 @@ from priemo_bench.attacks.priemo.geometry import cut, rms, weights
 from priemo_bench.attacks.priemo.image import quantise
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.attacks.priemo.views import alter
+from priemo_bench.budget import Budget, match_budget
 from priemo_bench.images import Bytes, Floats, Labels, publish
-from priemo_bench.landing import match_budget
-from priemo_bench.quality import Budget
 
 LEARNING_RATE = 0.1
 """Of Adam, in radii of the body."""
@@ -108,7 +107,7 @@ def learn(
 
 def project(u: Tensor, budget: Budget) -> Tensor:
     """Shared patterns (count, c, h, w) back into the body, of radius 1."""
-    if budget.ssim_floor is None:
+    if budget.floor is None:
         return u.clamp(-1, 1)
     return u / rms(u).clamp_min(1)
 
@@ -121,16 +120,16 @@ class Carrier(Protocol):
         ...
 
 
-def add(x: Floats, carrier: Carrier, groups: Labels, budget: Budget, stretch: float) -> Floats:
+def add(x: Floats, carrier: Carrier, groups: Labels, budget: Budget) -> Floats:
     """Images with the perturbation that `carrier` has for them, each landed on the budget.
 
-    Without an SSIM floor this is a plain add and clip.
+    Without a floor this is a plain add and clip.
     """
     images = torch.from_numpy(x)
     u = carrier.patterns(images, torch.from_numpy(groups))
     change = cut(weights(images, budget) * u, budget)
     protected = (images + change).clamp_(0, 1).numpy()
-    if budget.ssim_floor is None:
+    if budget.floor is None:
         return protected
-    published: Bytes = match_budget(publish(x), protected, budget, stretch=stretch)
+    published: Bytes = match_budget(publish(x), protected, budget)
     return published.astype(np.float32) / np.float32(255)

@@ -25,9 +25,9 @@ FORMAT = "priemo-3"
 CARRIER = "carrier."
 """Before the names of what makes the perturbation."""
 SETTINGS = (
-    "scope", "targeted", "ssim_floor", "eps", "layer", "loss", "distance", "weighting",
-    "confidence", "steps", "restarts", "momentum", "diversity", "translation", "sharpness",
-    "balance", "delta", "batch_size", "random_state", "fooling_rate",
+    "scope", "targeted", "ssim_floor", "eps", "psnr_floor", "layer", "loss", "distance",
+    "weighting", "confidence", "steps", "restarts", "momentum", "diversity", "translation",
+    "sharpness", "balance", "delta", "batch_size", "random_state", "fooling_rate",
 )  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def load(cls: type[PriEMO], path: Path, classifier: Any, **params: Any) -> PriEM
     fooling_rate = settings.pop("fooling_rate")
     attack = cls(classifier, **{**settings, **params})
     state = {k.removeprefix(CARRIER): v for k, v in tensors.items() if k.startswith(CARRIER)}
-    carrier = attack._carrier = _carrier(state, metadata["image"], attack.ssim_floor is None)
+    carrier = attack._carrier = _carrier(state, metadata["image"], attack.budget.floor is None)
     attack.fooling_rate = fooling_rate
     if classifier is not None:
         objective = attack._new_objective()

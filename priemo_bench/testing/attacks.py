@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from priemo_bench.attack import SHARED, AttackEntry
+from priemo_bench.budget import Budget
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Floats, Labels, publish
-from priemo_bench.quality import Budget, ssim
+from priemo_bench.quality import ssim
 from priemo_bench.testing.toys import require, toy_classifier, toy_faces
+
+BUDGETS = ((0.99, None, 4 / 255), (0.95, None, None), (None, 38.0, 4 / 255), (None, None, 2 / 255))
+"""SSIM floor, PSNR floor and cap that an attack with `traits.budgeted` is held to."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +131,14 @@ def treats_each_image_alone(case: AttackCase) -> None:
 
 
 def lands_on_its_budget(case: AttackCase) -> None:
-    """Where `traits.budgeted`, every published image keeps the SSIM floor and the cap given."""
+    """Where `traits.budgeted`, every published image keeps the floor and the cap given."""
     if case.entry.traits.budgeted:
-        for floor, eps in ((0.99, 4 / 255), (0.95, None), (None, 2 / 255)):
-            out = case.protect(ssim_floor=floor, eps=eps)
-            kept = Budget(floor, eps).holds(publish(case.x), publish(out))
-            require(kept.all(), f"{(~kept).sum()} images leave ssim_floor={floor}, eps={eps}")
+        for ssim_floor, psnr_floor, eps in BUDGETS:
+            psnr = {} if psnr_floor is None else {"psnr_floor": psnr_floor}
+            out = case.protect(ssim_floor=ssim_floor, eps=eps, **psnr)
+            budget = Budget.of(ssim_floor, eps, psnr_floor)
+            kept = budget.holds(publish(case.x), publish(out))
+            require(kept.all(), f"{(~kept).sum()} images leave {budget}")
 
 
 def its_knob_turns(case: AttackCase) -> None:

@@ -23,9 +23,9 @@ from priemo_bench import registry
 from priemo_bench.attacks.priemo import PriEMO
 from priemo_bench.attacks.priemo.geometry import weights
 from priemo_bench.attacks.priemo.objective import margin
+from priemo_bench.budget import Budget
 from priemo_bench.datasets.draw import draw
 from priemo_bench.images import to_float
-from priemo_bench.quality import Budget
 from priemo_bench.victim import as_art
 
 FACES = 1000

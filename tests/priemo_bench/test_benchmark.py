@@ -18,11 +18,11 @@ from PIL import Image
 
 from priemo_bench import lab as lab_module
 from priemo_bench.benchmark import Benchmark
+from priemo_bench.budget import Budget
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import EMOTIONS, to_float
 from priemo_bench.lab import Lab
 from priemo_bench.plan import cells
-from priemo_bench.quality import Budget
 from priemo_bench.rows import Rows
 from priemo_bench.spec import Spec, parse
 from priemo_bench.store import Store

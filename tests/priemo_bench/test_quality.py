@@ -9,11 +9,12 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from priemo_bench import landing, quality
+from priemo_bench import budget as budgets
+from priemo_bench import quality
+from priemo_bench.budget import Budget, match_budget, scaled
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import Bytes
-from priemo_bench.landing import match_budget, scaled
-from priemo_bench.quality import Budget, linf, psnr, ssim
+from priemo_bench.quality import linf, psnr, ssim
 
 
 def faces(n: int, channels: int, side: int, seed: int = 0) -> Bytes:
@@ -78,7 +79,7 @@ def test_matched_images_keep_the_budget_and_come_close_to_it(
 def test_what_single_precision_let_pass_is_put_right(
     kept_back: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landing, "SINGLE_PRECISION", kept_back)
+    monkeypatch.setattr(budgets, "SINGLE_PRECISION", kept_back)
     computed, compute = [], quality.Reference.ssim
 
     def counted(self: quality.Reference, y: torch.Tensor) -> Any:
@@ -95,11 +96,43 @@ def test_what_single_precision_let_pass_is_put_right(
     assert (drop > 0.0085).all()
 
 
-def test_what_keeps_the_budget_is_left_alone() -> None:
+def test_what_keeps_the_budget_is_left_alone_where_it_may_only_shrink() -> None:
     x = faces(3, 3, 48)
     y = x.copy()
     y[:, :, 20, 20] ^= 1
-    assert np.array_equal(match_budget(x, y / np.float32(255), Budget(0.997, 8 / 255)), y)
+    budget = Budget(0.997, 8 / 255)
+    assert np.array_equal(match_budget(x, y / np.float32(255), budget, grow=False), y)
+
+
+@pytest.mark.parametrize("budget", [Budget(0.99, None), Budget(38, None, "psnr")])
+@pytest.mark.parametrize("strength", [0.02, 1, 30])
+def test_every_perturbation_lands_from_below_and_above(budget: Budget, strength: float) -> None:
+    """The factor is that of a root search by scipy on the same dithered image."""
+    x = faces(4, 1, 48)
+    direction = np.random.default_rng(5).normal(size=x.shape).astype(np.float32)
+    changed = (x / np.float32(255) + strength * direction / 255).clip(0, 1).astype(np.float32)
+    landed = match_budget(x, changed, budget, dither=True)
+    assert budget.holds(x, landed).all()
+    loss = 1 - np.minimum(ssim(x, landed), ssim(x, landed, False)) if budget.measure == "ssim" \
+        else 10 ** (-psnr(x, landed) / 10)  # fmt: skip
+    allowed = 0.01 if budget.measure == "ssim" else 10**-3.8
+    assert (loss > 0.98 * allowed).all()
+
+
+def test_mean_squared_error_of_a_psnr_floor() -> None:
+    x = faces(2, 3, 32)
+    y = noisy(x, 5)
+    floor = float(psnr(x, y)[0])
+    assert Budget(floor, None, "psnr").holds(x[:1], y[:1]).all()
+    assert not Budget(floor + 0.01, None, "psnr").holds(x[:1], y[:1]).any()
+
+
+def test_two_floors_are_one_too_many() -> None:
+    with pytest.raises(PriemoError, match="give one floor"):
+        Budget.of(0.997, None, 45)
+    with pytest.raises(PriemoError, match="psnr_floor is -1"):
+        Budget(-1, None, "psnr")
+    assert Budget.of(None, None, 45) == Budget(45, None, "psnr")
 
 
 def test_dithering_publishes_what_rounding_to_the_nearest_level_would_lose() -> None:
@@ -108,22 +141,22 @@ def test_dithering_publishes_what_rounding_to_the_nearest_level_would_lose() -> 
     changed = (smooth + signs) / np.float32(255)
     budget = Budget(0.997, 8 / 255)
     assert not budget.holds(smooth, (smooth + signs).astype(np.uint8)).any()
-    assert np.array_equal(match_budget(smooth, changed, budget), smooth)
+    assert np.array_equal(match_budget(smooth, changed, budget), smooth)  # all or nothing
     dithered = match_budget(smooth, changed, budget, dither=True)
     assert budget.holds(smooth, dithered).all()
     assert (1 - np.minimum(ssim(smooth, dithered), ssim(smooth, dithered, False)) > 0.002).all()
     moved = dithered.astype(int) - smooth
     assert ((moved == 0) | (moved == signs)).all()
-    half = scaled(smooth, changed, 0.5).astype(int) - smooth
+    half = scaled(smooth, changed, 0.5, budget).astype(int) - smooth
     assert (half != 0).mean() == pytest.approx(0.5, abs=0.05)
-    assert np.array_equal(scaled(smooth, changed, 1), smooth + signs)
+    assert np.array_equal(scaled(smooth, changed, 1, budget), smooth + signs)
 
 
-def test_stretch_strengthens_up_to_the_cap() -> None:
+def test_a_weak_perturbation_is_strengthened_up_to_the_cap() -> None:
     x = faces(2, 1, 48)
-    weak = noisy(x, 1) / np.float32(255)
-    stretched = match_budget(x, weak, Budget(0.9, 4 / 255), stretch=8)
-    assert linf(x, stretched) == pytest.approx(4 / 255)
+    weak = noisy(x, 1)
+    landed = match_budget(x, weak / np.float32(255), Budget(0.5, 4 / 255))
+    assert np.array_equal(landed, (x + 4 * (weak.astype(int) - x)).clip(0, 255))
 
 
 def test_without_a_floor_only_the_cap_counts() -> None:

@@ -9,9 +9,9 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
 from priemo_bench.attacks.cloaks import TIPIM, Fawkes
+from priemo_bench.budget import Budget
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import publish
-from priemo_bench.quality import Budget
 
 SIDE, EPS = 12, 6 / 255
 
@@ -92,7 +92,7 @@ def test_mistakes_are_named(turning: PyTorchClassifier, faces: np.ndarray) -> No
     attack = TIPIM(turning, targeted=True, verbose=False).fit(faces[:2])
     with pytest.raises(PriemoError, match="read as class 2"):
         attack.generate(faces, np.array([2, 2, 2]))
-    with pytest.raises(PriemoError, match="both None"):
+    with pytest.raises(PriemoError, match="all None"):
         Fawkes(turning, None, None)
     with pytest.raises(PriemoError, match="steps"):
         TIPIM(turning, steps=0)

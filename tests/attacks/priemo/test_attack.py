@@ -13,10 +13,11 @@ from torch import nn
 
 from priemo_bench.attacks.priemo import PriEMO, params
 from priemo_bench.attacks.surrogate import Surrogate
+from priemo_bench.budget import Budget
 from priemo_bench.cost import Passes
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import publish
-from priemo_bench.quality import Budget, Reference
+from priemo_bench.quality import Reference
 from priemo_bench.testing import ToyVictim, toy_faces
 from priemo_bench.victim import as_art, freeze
 
@@ -38,6 +39,7 @@ BUDGETS = [
     {"ssim_floor": 0.97, "eps": 8 / 255},
     {"ssim_floor": 0.99, "eps": None},
     {"ssim_floor": None, "eps": 8 / 255},
+    {"ssim_floor": None, "eps": 8 / 255, "psnr_floor": 38.0},
 ]
 
 
@@ -51,7 +53,7 @@ def test_every_published_image_keeps_both_bounds(
     assert protected.shape == faces.shape
     assert protected.dtype == np.float32
     assert 0 <= protected.min() <= protected.max() <= 1
-    assert Budget(**bounds).holds(publish(faces), publish(protected)).all()
+    assert Budget.of(**bounds).holds(publish(faces), publish(protected)).all()
     assert np.array_equal(faces, before)
     assert not np.array_equal(protected, faces)
 
@@ -174,7 +176,7 @@ def test_a_universal_perturbation_needs_no_classifier(
     [
         ({"scope": "clas"}, "did you mean class"),
         ({"loss": "hinge"}, "losse"),
-        ({"ssim_floor": None, "eps": None}, "both None"),
+        ({"ssim_floor": None, "eps": None}, "all None"),
         ({"ssim_floor": 1.0}, "ssim_floor"),
         ({"eps": 8.0}, "eps"),
         ({"steps": 0}, "steps"),

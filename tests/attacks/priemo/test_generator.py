@@ -11,10 +11,10 @@ from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.priemo import PriEMO
 from priemo_bench.attacks.priemo.generator import Generator
+from priemo_bench.budget import Budget
 from priemo_bench.cost import Passes
 from priemo_bench.errors import PriemoError
 from priemo_bench.images import publish
-from priemo_bench.quality import Budget
 
 SIDE = 16
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from priemo_bench.attacks.priemo import PriEMO, geometry
 from priemo_bench.attacks.priemo.objective import margin
+from priemo_bench.budget import Budget, match_budget
 from priemo_bench.images import publish, to_float
-from priemo_bench.landing import match_budget
-from priemo_bench.quality import Budget, Reference
+from priemo_bench.quality import Reference
 
 SIDE, CLASSES = 16, 3
 """Of the faces and classifiers in conftest.py."""

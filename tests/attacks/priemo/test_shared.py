@@ -9,7 +9,7 @@ import torch
 
 from priemo_bench.attacks.priemo import shared
 from priemo_bench.attacks.priemo.attack import _emphasis
-from priemo_bench.quality import Budget
+from priemo_bench.budget import Budget
 
 
 class TwoWells:
