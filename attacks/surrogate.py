@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, unfold
 
 from priemo_bench.attacks.losses import check_classifier
 from priemo_bench.errors import PriemoError
@@ -19,12 +19,16 @@ Layers = str | Sequence[str] | None
 class Surrogate:
     """An ART `PyTorchClassifier` opened at the input of its last linear layer.
 
+    A model without one (mini_XCEPTION, whose last convolution is averaged) is opened at the input
+    of its last layer with parameters, averaged over the map: for a convolution over what its
+    kernel sees, so that the averaged logits are linear in these features too.
+
     Args:
         classifier: images of clip values (0, 1).
         layer: name of a submodule whose flattened output is to be the features, or several: each
             output is then normalised and they are joined. None takes `features(x)` and `head(f)`
             where the model offers them, as victims of the project do, and the input of the last
-            `nn.Linear` otherwise.
+            `nn.Linear` otherwise, or of the last layer with parameters.
 
     Raises:
         PriemoError: not a PyTorchClassifier, other clip values, or no such layer.
@@ -50,13 +54,17 @@ class Surrogate:
             getattr(self.model, "head", None)
         ):
             return self._split
-        linear = [module for module in modules.values() if isinstance(module, nn.Linear)]
-        if not linear:
+        layers = [m for m in modules.values() if any(True for _ in m.parameters(recurse=False))]
+        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        if not layers:
             raise PriemoError(
-                f"{type(self.model).__name__} has neither features() and head() nor a linear "
-                "layer; name the layer whose output are the features with layer=..."
+                f"{type(self.model).__name__} has neither features() and head() nor a layer with "
+                "parameters; name the layer whose output are the features with layer=..."
             )
-        return self._hooked([linear[-1].register_forward_pre_hook], lambda args: args[1][0])
+        last = (linear or layers)[-1]
+        return self._hooked(
+            [last.register_forward_pre_hook], lambda args: _averaged(last, args[1][0])
+        )
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         f = self.model.features(x)  # type: ignore[operator]
@@ -102,6 +110,16 @@ class Surrogate:
                 x = x + (torch.as_tensor(seen, dtype=x.dtype, device=x.device) - x).detach()
         self.model.eval()
         return self._open(x)
+
+
+def _averaged(layer: nn.Module, x: Tensor) -> Tensor:
+    """Input (n, c, h, w) of a layer averaged over the map, (n, d); other inputs as they are."""
+    if x.ndim != 4:
+        return x
+    if isinstance(layer, nn.Conv2d) and layer.groups == 1 and not isinstance(layer.padding, str):
+        seen = unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+        return seen.mean(-1)
+    return x.mean((2, 3))
 
 
 def reading(surrogates: Sequence[Surrogate], x: Tensor, batch_size: int = 64) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from priemo_bench.images import EMOTIONS
+from priemo_bench.ranking import left_unused
 from priemo_bench.rows import ROW
 
 CHANCE = 1.5 / len(EMOTIONS)
@@ -15,9 +16,21 @@ UNTOUCHED = 0.5
 """Share of published images without any change above which the perturbation is called zero."""
 
 
-def flags(board: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
-    """For each line of a leaderboard its flags in words, joined by "; "; "" for none."""
-    return ["; ".join(_of_line(line, board, cells)) for _, line in board.iterrows()]
+def flags(board: pd.DataFrame, cells: pd.DataFrame, below_control: set[int]) -> list[str]:
+    """For each line of a leaderboard its flags in words, joined by "; "; "" for none.
+
+    Args:
+        below_control: lines that a control without a model beats.
+    """
+    unused = left_unused(board)
+    return [
+        "; ".join(
+            _of_line(line, board, cells)
+            + ["a control does better"] * (row in below_control)
+            + ["budget not used"] * bool(unused[row])
+        )
+        for row, line in board.iterrows()
+    ]
 
 
 def _of_line(line: pd.Series, board: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
@@ -31,28 +44,14 @@ def _of_line(line: pd.Series, board: pd.DataFrame, cells: pd.DataFrame) -> list[
         "perturbation is zero": line["untouched"] > UNTOUCHED and line["attack"] != "nothing",
         f"collapsed to {line['collapse_class']}": line["collapse_share"] > COLLAPSED
         and line["target"] == "-",
-        "a control does better": _below_control(line, board),
         "more budget protects less": _less_for_more(line, board),
     }
     return [name for name, holds in found.items() if holds]
 
 
-def _below_control(line: pd.Series, board: pd.DataFrame) -> bool:
-    """A white-box row below a control that looks into no model, at the same budget."""
-    if line["threat"] != "white-box" or line["target"] != "-":
-        return False
-    controls = board[
-        (board["family"] == "control")
-        & (board["surrogate"] == "-")
-        & (board["dataset"] == line["dataset"])
-        & (board["budget"] == line["budget"])
-    ]
-    return bool((controls["protection_rate"] > line["protection_rate"]).any())
-
-
 def _less_for_more(line: pd.Series, board: pd.DataFrame) -> bool:
     """Its row under the equal budget changes the images less and protects more."""
-    if line["budget"] == "equal":
+    if line["budget"] != "conventional":
         return False
     same = [name for name in ROW if name not in ("budget", "scale")]
     lesser = board[(board[same] == line[same]).all(axis=1) & (board["budget"] == "equal")]

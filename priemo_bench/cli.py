@@ -112,6 +112,9 @@ def run(
         str | None, typer.Option(metavar="A,B", help="of quality, beyond SSIM, PSNR and linf")
     ] = None,
     ssim_floor: Annotated[str | None, typer.Option(help="SSIM every image keeps, or none")] = None,
+    psnr_floor: Annotated[
+        str | None, typer.Option(help="PSNR in dB of a second equal budget, or none")
+    ] = None,
     eps: Annotated[
         str | None, typer.Option(help="largest change of a pixel, 8/255, or none")
     ] = None,
@@ -130,7 +133,8 @@ def run(
         dataset=dataset, data=data, size=size, limit=limit, attacks=_names(attacks),
         victims=_names(victims), surrogates=_surrogates(surrogates), defenses=_names(defenses),
         metrics=_names(metrics),
-        ssim_floor=_checked(ssim_floor, "--ssim-floor"), eps=_checked(eps, "--eps"),
+        ssim_floor=_checked(ssim_floor, "--ssim-floor"),
+        psnr_floor=_checked(psnr_floor, "--psnr-floor"), eps=_checked(eps, "--eps"),
         seeds=_seeds(seeds),
     )  # fmt: skip
     with _interruptible():
@@ -201,15 +205,18 @@ def list_(kind: Annotated[str, typer.Argument(metavar="KIND")]) -> None:
 def report(
     folder: Folder,
     kin: Annotated[
-        str | None, typer.Option(metavar="A,B", help="weights, authors, data, architecture")
+        str | None, typer.Option(metavar="A,B", help="who counts as kin: weights, authors ...")
     ] = None,
 ) -> None:
-    """Tables, figures and page again, from the stored rows; --kin says who counts as kin."""
+    """Tables, figures and page again, from the stored rows of a run or of curves."""
+    from priemo_bench.curve import rewrite
     from priemo_bench.kinship import COUNTED
     from priemo_bench.report import write_report
 
     kinds = _names(kin)
-    write_report(folder, COUNTED if kinds is None else kinds)
+    counted = COUNTED if kinds is None else kinds
+    if not rewrite(folder, counted):
+        write_report(folder, counted)
     print(folder / "README.md")
 
 
@@ -243,6 +250,7 @@ def fit(
     limit: Annotated[int | None, typer.Option(help="faces to learn from")] = None,
     target: Annotated[str | None, typer.Option(help="emotion to be read")] = None,
     ssim_floor: str | None = None,
+    psnr_floor: Annotated[str | None, typer.Option(help="instead of an SSIM floor")] = None,
     eps: str | None = None,
     seed: int = 0,
 ) -> None:
@@ -250,7 +258,11 @@ def fit(
     from priemo_bench.files import FitRequest, fit_to_file
     from priemo_bench.spec import DatasetSpec
 
-    bounds = {"ssim_floor": (ssim_floor, "--ssim-floor"), "eps": (eps, "--eps")}
+    bounds = {
+        "ssim_floor": ("none" if psnr_floor and not ssim_floor else ssim_floor, "--ssim-floor"),
+        "psnr_floor": (psnr_floor, "--psnr-floor"),
+        "eps": (eps, "--eps"),
+    }
     params = {k: _bound(v, flag) for k, (v, flag) in bounds.items() if v is not None}
     source = DatasetSpec(name=dataset, data=data, size=size)
     request = FitRequest(

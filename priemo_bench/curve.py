@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,10 @@ HOME = 0.997
 KEYS = ["dataset", "budget", "attack", "scope", "scale", "targeted", "threat"]
 """What one curve is."""
 SHOWN = [
-    "ssim_floor", "eps", "n", "seeds", "surrogates", "protection_rate", "protection_low",
-    "protection_high", "macro_protection_rate", "transfer_rate", "targeted_rate", "ssim",
-    "ssim_worst", "psnr", "within_budget",
+    "ssim_floor", "psnr_floor", "eps", "n", "seeds", "surrogates", "rank", "protection_rate",
+    "protection_low", "protection_high", "macro_protection_rate", "transfer_rate", "transfer_low",
+    "transfer_high", "next_low", "next_high", "targeted_rate", "ssim", "ssim_worst", "psnr",
+    "within_budget", "budget_used", "on_floor", "unused",
 ]  # fmt: skip
 
 
@@ -95,15 +96,20 @@ class Curve:
 
     def run(self, progress: bool = False) -> pd.DataFrame:
         """Do what is not done yet, then write curves.csv, figures and README.md; `curves`."""
-        from priemo_bench.report.curve import write_curve
+        results = {floor: benchmark.run(progress) for floor, benchmark in self.benchmarks.items()}
+        return write_curves(self.out, {f: r.tables for f, r in results.items()}, self.command)
 
-        tables = {
-            floor: benchmark.run(progress).tables.methods()
-            for floor, benchmark in self.benchmarks.items()
-        }
-        table = curves(tables)
-        write_curve(self.out, table, self.command)
-        return table
+
+def write_curves(out: Path, tables: dict[float, Any], command: str) -> pd.DataFrame:
+    """Write curves.csv, figures and README.md from the `Tables` of each floor."""
+    from priemo_bench.report.curve import write_curve
+    from priemo_bench.report.page import one_sided
+
+    facts = [own.rows.facts for own in tables.values()]
+    psnr = {floor: own.rows.facts.get("psnr_floor") for floor, own in tables.items()}
+    table = curves({floor: own.methods() for floor, own in tables.items()}, psnr)
+    write_curve(out, table, command, one_sided(facts[0]))
+    return table
 
 
 def _has_strength(name: str) -> bool:
@@ -118,15 +124,43 @@ def _equal(attack: Any) -> Any:
     return attack.model_copy(update={"budgets": tuple(budgets)})
 
 
-def curves(methods: dict[float, pd.DataFrame]) -> pd.DataFrame:
+def rewrite(out: Path, kin: Iterable[str]) -> bool:
+    """Every page of a folder of curves again, from the stored rows; False for another folder."""
+    from priemo_bench.leaderboard import Tables
+    from priemo_bench.report import write_report
+    from priemo_bench.rows import Rows
+
+    folders = {
+        float(folder.name.removeprefix("ssim-")): folder
+        for folder in out.glob("ssim-*")
+        if (folder / "results.parquet").is_file()
+    }
+    if not folders or (out / "results.parquet").is_file():
+        return False
+    tables = {}
+    for floor, folder in sorted(folders.items(), reverse=True):
+        write_report(folder, kin)
+        tables[floor] = Tables(Rows.load(folder / "results.parquet"), kin)
+    write_curves(out, tables, next(iter(tables.values())).rows.facts["command"])
+    return True
+
+
+def curves(
+    methods: dict[float, pd.DataFrame], psnr_floors: Mapping[float, float | None] | None = None
+) -> pd.DataFrame:
     """One line per method and floor, largest area first, with the `area` of its curve.
 
     Args:
         methods: floor to the `methods` table of its run (see `priemo_bench.leaderboard`).
+        psnr_floors: SSIM floor to the PSNR floor of its run.
     """
     import pandas as pd
 
-    parts = [table.assign(ssim_floor=floor, eps=cap(floor)) for floor, table in methods.items()]
+    beside = psnr_floors or {}
+    parts = [
+        table.assign(ssim_floor=floor, psnr_floor=beside.get(floor), eps=cap(floor))
+        for floor, table in methods.items()
+    ]
     table = pd.concat(parts, ignore_index=True)
     found = [
         part.assign(area=_area(part, list(methods))) for _, part in table.groupby(KEYS, sort=False)

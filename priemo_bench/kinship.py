@@ -8,8 +8,14 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 from priemo_bench.victim import Card
 
-KINDS = ("weights", "teachers", "authors", "data", "architecture")
-"""What two victims may share; "teachers": one learned from the other, or both from a third."""
+KINDS = ("weights", "teachers", "authors", "data", "common-data", "architecture")
+"""What two victims may share.
+
+"teachers": one learned from the other, or both from a third. "data": a set to learn from that is
+not in COMMON_DATA, "common-data": one that is.
+"""
+COMMON_DATA = frozenset({"fer2013"})
+"""Sets that almost everyone in this field learns from: sharing one alone makes nobody kin."""
 COUNTED = ("weights", "teachers", "authors", "data")
 """The kinds that make two victims kin unless the user says otherwise."""
 Kinship = dict[str, dict[str, list[str]]]
@@ -25,7 +31,8 @@ def shared(a: Card, b: Card) -> list[str]:
         "weights": a.sha256 == b.sha256 or (bool(a.start) and a.start == b.start),
         "teachers": bool(_teachers(a) & _teachers(b)),
         "authors": _overlap(a.authors, b.authors),
-        "data": _overlap(a.data, b.data),
+        "data": bool(_data(a) & _data(b) - COMMON_DATA),
+        "common-data": bool(_data(a) & _data(b) & COMMON_DATA),
         "architecture": _family(a) == _family(b),
     }
     declared = {*a.kin.get(b.name, ()), *b.kin.get(a.name, ())}
@@ -69,6 +76,10 @@ def relatives(kinship: Kinship, surrogates: Iterable[str], kinds: Iterable[str])
 
 def _overlap(a: Iterable[str], b: Iterable[str]) -> bool:
     return bool({name.casefold() for name in a} & {name.casefold() for name in b})
+
+
+def _data(card: Card) -> set[str]:
+    return {name.casefold() for name in card.data}
 
 
 def _teachers(card: Card) -> set[str]:

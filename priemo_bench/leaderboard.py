@@ -4,41 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from priemo_bench.believable import flags
 from priemo_bench.kinship import COUNTED
-from priemo_bench.protection import paired_bootstrap, wilson
-from priemo_bench.rates import Rates, intervals
+from priemo_bench.ranking import compare_rows, left_unused, ranks
+from priemo_bench.rates import Rates
 from priemo_bench.rows import METHOD, ROW, Rows
+from priemo_bench.spending import quality
+from priemo_bench.statistics import holm
 
 COLUMNS = [
     "rank", "attack", "family", "scope", "scale", "surrogate", "target", "n", "dataset", "budget",
     "threat", "seeds", "n_victims", "protection_rate", "protection_low", "protection_high",
-    "macro_protection_rate", "transfer_rate", "targeted_rate", "ssim", "ssim_drop", "ssim_worst",
-    "psnr", "within_budget", "fit_seconds", "ms_per_image", "forwards_per_image",
-    "backwards_per_image", "status", "collapse_class", "collapse_share", "flip_rate",
-    "transfer_minus_noise", "transfer_without_kin", "n_without_kin",
-    "seed_spread", "macro_left_out", "ssim_p05", "ssim_full_worst", "linf",
-    "strength", "unchanged", "fit_forwards", "fit_backwards", "peak_mb", "flags",
+    "macro_protection_rate", "macro_low", "macro_high", "transfer_rate", "transfer_low",
+    "transfer_high", "n_transfer", "next_low", "next_high", "targeted_rate", "ssim", "ssim_drop",
+    "ssim_worst", "psnr", "within_budget", "budget_used", "on_floor", "fit_seconds",
+    "ms_per_image", "forwards_per_image", "backwards_per_image", "status", "collapse_class",
+    "collapse_share", "flip_rate", "transfer_minus_noise", "transfer_without_kin",
+    "n_without_kin", "seed_spread", "macro_left_out", "ssim_p05", "ssim_full_worst", "linf",
+    "untouched", "strength", "factor", "unchanged", "fit_forwards", "fit_backwards", "peak_mb",
+    "flags",
 ]  # fmt: skip
 """Of leaderboard.csv, in this order; metrics of other plugins follow."""
 
 COSTS = [
     "fit_seconds", "ms_per_image", "forwards_per_image", "backwards_per_image", "fit_forwards",
-    "fit_backwards", "strength",
+    "fit_backwards",
 ]  # fmt: skip
+CHOSEN = ["strength", "factor"]
 GROUP = ["dataset", "budget", "threat"]
-"""Rows are ranked within these."""
+"""Rows are ranked within these, and within surrogate and target."""
 NOISE = "noise"
 """The attack whose rate is taken off for `transfer_minus_noise`."""
+EQUAL = ("equal", "equal-psnr")
+"""Budgets under which attacks are compared."""
 POOLED = [
-    "macro_protection_rate", "transfer_rate", "transfer_minus_noise", "transfer_without_kin",
-    "targeted_rate", "flip_rate", "collapse_share", "ssim", "ssim_drop", "psnr",
-    "seed_spread", *COSTS,
+    "transfer_minus_noise", "transfer_without_kin", "n_without_kin", "targeted_rate", "flip_rate",
+    "collapse_share", "ssim", "ssim_drop", "psnr", "budget_used", "on_floor", "untouched",
+    "seed_spread",
 ]  # fmt: skip
 """Columns that a method's line averages over its rows."""
 
@@ -57,15 +64,16 @@ class Tables:
 
     @cached_property
     def board(self) -> pd.DataFrame:
-        """The leaderboard under the numbers of `rates.keys`, with a few columns more."""
+        """The leaderboard under the numbers of `rates.keys`, with clean accuracy beside."""
         keys = self.rates.keys
         lines = pd.DataFrame([self._line(row) for row in keys.index], index=keys.index)
-        absent = [name for name in [*COLUMNS, "clean_accuracy", "untouched"] if name not in lines]
+        absent = [name for name in [*COLUMNS, "clean_accuracy"] if name not in lines]
         table = keys.join(lines.assign(**dict.fromkeys(set(absent) - set(keys), np.nan)))
         table["transfer_minus_noise"] = self._minus_noise(table)
-        table["rank"] = self._ranks(table)
-        table["flags"] = flags(table, self.rows.cells)
-        return table.reindex(columns=[*self.columns, "clean_accuracy", "untouched"])
+        by = [*GROUP, "surrogate", "target"]
+        table["rank"] = ranks(self.rates, table, [[row] for row in table.index], by)
+        table["flags"] = flags(table, self.rows.cells, self._below_control(table))
+        return table.reindex(columns=[*self.columns, "clean_accuracy"])
 
     def leaderboard(self) -> pd.DataFrame:
         """One line per dataset, budget, attack, scope, scale, surrogate, target (no defense)."""
@@ -75,31 +83,47 @@ class Tables:
         return ordered[self.columns].reset_index(drop=True)
 
     def methods(self) -> pd.DataFrame:
-        """The leaderboard pooled over surrogates and targets: what a reader looks at first."""
+        """The leaderboard pooled over surrogates and targets: what a reader looks at first.
+
+        `rank_other` is the rank under the other equal budget, where the run has two.
+        """
+        return self._methods.copy()
+
+    @cached_property
+    def _methods(self) -> pd.DataFrame:
         board = self.board[self.board["protection_rate"].notna()]
         board = board.assign(targeted=board["target"] != "-")
-        found, outcomes = [], []
         by = [*METHOD, "targeted", "threat"]
-        for key, part in board.groupby(by, sort=False):
-            outcome = self.rates.outcome(list(part.index))
-            persons = outcome.dropna().index.get_level_values("person").nunique()
-            value = part["protection_rate"].mean()
-            low, high = wilson(value * persons, persons)
-            pooled = part[[*POOLED, *self.rows.further_metrics]].astype(float).mean()
-            line = dict(zip(by, key, strict=True)) | pooled.to_dict()
-            line |= {
-                "protection_rate": value, "protection_low": low, "protection_high": high,
-                "lowest": part["protection_rate"].min(), "surrogates": part["surrogate"].nunique(),
-                "n": part["n"].max(), "seeds": part["seeds"].max(),
-                "ssim_worst": part["ssim_worst"].min(),
-                "within_budget": part["within_budget"].all(),
-                "flags": "; ".join(dict.fromkeys(f for f in part["flags"] if f)),
-            }  # fmt: skip
-            found.append(line)
-            outcomes.append(outcome)
-        table = pd.DataFrame(found, columns=None if found else [*by, "protection_rate"])
-        table["rank"] = ranks(table, outcomes, [*GROUP, "targeted"]) if found else None
-        return table
+        parts = list(board.groupby(by, sort=False))
+        if not parts:
+            return pd.DataFrame(columns=[*by, "protection_rate"])
+        table = pd.DataFrame(
+            [dict(zip(by, key, strict=True)) | self._pooled(part) for key, part in parts]
+        )
+        rows = [list(part.index) for _, part in parts]
+        table["rank"] = ranks(self.rates, table, rows, [*GROUP, "targeted"])
+        table["unused"] = left_unused(table)
+        return table.assign(rank_other=_other_ranks(table))
+
+    def _pooled(self, part: pd.DataFrame) -> dict[str, Any]:
+        """One method's line, from its lines of the leaderboard."""
+        rows = list(part.index)
+        rate = self.rates.share(self.rates.judged(rows))
+        sizes = [len(self.rates.published(row)) / part.at[row, "seeds"] for row in rows]
+        largest = part[np.array(sizes) == max(sizes)]  # what is fixed in a fit counts as often
+        pooled = part[[*POOLED, *CHOSEN, *self.rows.further_metrics]].astype(float).mean()
+        low, high = rate.interval
+        return {
+            **pooled.to_dict(),
+            **largest[COSTS].astype(float).mean().to_dict(),
+            "protection_rate": rate.value, "protection_low": low, "protection_high": high,
+            **self.rates.macro(rows), **self.rates.transfer(rows),
+            "lowest": part["protection_rate"].min(), "surrogates": part["surrogate"].nunique(),
+            "n": part["n"].max(), "seeds": part["seeds"].max(),
+            "ssim_worst": part["ssim_worst"].min(),
+            "within_budget": part["within_budget"].all(),
+            "flags": "; ".join(dict.fromkeys(f for f in part["flags"] if f)),
+        }  # fmt: skip
 
     def transfer(self) -> pd.DataFrame:
         """One line per row of the leaderboard and victim: the surrogate x victim matrix."""
@@ -116,26 +140,43 @@ class Tables:
         rates = self.rates.by_victim
         several = rates.groupby("row")["defense"].nunique()
         lines = []
-        for key, part in rates.groupby(["row", "defense"], observed=True):
-            row, defense = cast(tuple[int, str], key)
+        for (row, defense), part in rates.groupby(["row", "defense"], sort=False):
             if several[row] < 2:
                 continue
-            own = part[part["victim"].isin(self.rates.judges[row][1])]
-            images = self.rates.judged("per_image", row, defense)
-            persons = images.loc[images["protected"].notna(), "person"].nunique()
-            value = own["protected"].mean()
-            low, high = wilson(value * persons, persons) if persons else (0.0, 1.0)
-            lines.append({
-                **self.rates.keys.loc[row], "threat": self.rates.judges[row][0],
-                "defense": defense, "n": images.loc[images["protected"].notna(), "image"].nunique(),
-                "clean_accuracy": own["correct"].mean(), "protection_rate": value,
-                "protection_low": low, "protection_high": high,
-                "targeted_rate": own["hit"].mean(),
-                "transfer_rate": part.loc[part["threat"] != "white-box", "protected"].mean(),
-            })  # fmt: skip
-        names = [*ROW, "threat", "defense", "n", "clean_accuracy", "protection_rate",
-                 "protection_low", "protection_high", "targeted_rate", "transfer_rate"]  # fmt: skip
+            key = dict(self.rates.keys.loc[row])
+            lines.append({**key, "defense": defense, **self._defended([row], defense, part)})
+        names = [*ROW, "defense", "threat", "n", "clean_accuracy", "protection_rate",
+                 "protection_low", "protection_high", "targeted_rate", "transfer_rate",
+                 "transfer_low", "transfer_high"]  # fmt: skip
         return pd.DataFrame(lines, columns=names)
+
+    def defended_methods(self) -> pd.DataFrame:
+        """`defenses` pooled over surrogates, of untargeted rows."""
+        rates = self.rates.by_victim
+        several = rates.groupby("row")["defense"].nunique()
+        keys = self.rates.keys[self.rates.keys["target"] == "-"]
+        keys = keys.loc[keys.index.intersection(several.index[several > 1])]
+        lines = []
+        for key, rows in keys.groupby(METHOD, sort=False):
+            own = rates[rates["row"].isin(rows.index)]
+            for defense, part in own.groupby("defense", sort=False):
+                rate = self._defended(list(rows.index), str(defense), part)
+                lines.append(dict(zip(METHOD, key, strict=True)) | {"defense": defense} | rate)
+        return pd.DataFrame(lines)
+
+    def _defended(self, rows: list[int], defense: str, part: pd.DataFrame) -> dict[str, Any]:
+        rates = self.rates
+        pairs = rates.judged(rows)
+        own = part[[(r, v) in pairs for r, v in zip(part["row"], part["victim"], strict=True)]]
+        rate = rates.share(pairs, defense=defense)
+        unseen = rates.share(rates.unseen(rows), defense=defense)
+        return {
+            "threat": rates.judges[rows[0]][0], "n": int((rate.count.sum(0) > 0).sum()),
+            "clean_accuracy": own["correct"].mean(), "protection_rate": rate.value,
+            "protection_low": rate.interval[0], "protection_high": rate.interval[1],
+            "targeted_rate": own["hit"].mean(), "transfer_rate": unseen.value,
+            "transfer_low": unseen.interval[0], "transfer_high": unseen.interval[1],
+        }  # fmt: skip
 
     def victims(self) -> pd.DataFrame:
         """Clean accuracy of each victim under each defense, on the widest draw of each data set."""
@@ -146,7 +187,9 @@ class Tables:
             .tail(1)
         )
         table = widest[["dataset", "victim", "defense", "images", "correct"]].copy()
-        table[["low", "high"]] = intervals(table["correct"], table["images"])
+        where = zip(widest["row"], widest["victim"], widest["defense"], strict=True)
+        shares = [self.rates.share({(r, v): 1.0}, "correct", d) for r, v, d in where]
+        table[["low", "high"]] = [share.interval for share in shares]
         return table.sort_values(["dataset", "victim", "defense"]).reset_index(drop=True)
 
     def failures(self) -> pd.DataFrame:
@@ -156,64 +199,55 @@ class Tables:
 
     def _line(self, row: int) -> dict[str, object]:
         cells = self.rows.cells
-        own = cells[(cells[ROW] == self.rates.keys.loc[row]).all(axis=1)]
+        key = self.rates.keys.loc[row]
+        own = cells[(cells[ROW] == key).all(axis=1)]
         done = own[own["status"] == "done"]
         if done.empty:
-            threat = "no-model" if self.rates.keys.at[row, "surrogate"] == "-" else "white-box"
+            threat = "no-model" if key["surrogate"] == "-" else "white-box"
             return {"status": "failed", "seeds": 0, "within_budget": False, "threat": threat}
+        images, metrics = self.rates.published(row), self.rows.further_metrics
         return {
             "status": "ok" if len(done) == len(own) else "partial",
             "seeds": len(done),
-            **done[COSTS].astype(float).mean(),
+            **done.reindex(columns=[*COSTS, *CHOSEN]).astype(float).mean(),
             "unchanged": done["unchanged"].max(),
             "peak_mb": done["peak_mb"].max(),
             **self.rates.numbers(row),
-            **self.rates.quality(row),
+            **quality(images, key["budget"], self.rows.facts, metrics),
         }
 
     def _minus_noise(self, table: pd.DataFrame) -> list[float]:
-        """Transfer rate minus what random noise reaches on the same victims and data set."""
+        """Transfer rate less what random noise of the same budget reaches on the same victims."""
         rates = self.rates.undefended
-        noise = table[(table["attack"] == NOISE) & (table["budget"] == "equal")]
         found = []
-        for row, dataset in table["dataset"].items():
+        for row, line in table.iterrows():
             own = rates[(rates["row"] == row) & (rates["threat"] != "white-box")]
-            control = rates[rates["row"].isin(noise.index[noise["dataset"] == dataset])]
+            noise = (table["attack"] == NOISE) & (table["budget"] == line["budget"])
+            noise &= (table["dataset"] == line["dataset"]) & (line["budget"] in EQUAL)
+            control = rates[rates["row"].isin(table.index[noise])]
             control = control[control["victim"].isin(own["victim"])]
             found.append(own["protected"].mean() - control["protected"].mean())
         return found
 
-    def _ranks(self, table: pd.DataFrame) -> pd.Series[int]:
-        outcomes = [
-            self.rates.outcome([row]) if row in self.rates.judges else pd.Series(dtype=float)
-            for row in table.index
+    def _below_control(self, table: pd.DataFrame) -> set[int]:
+        """White-box rows that a control without a model beats, by the paired test with Holm's."""
+        controls = table[(table["family"] == "control") & (table["threat"] == "no-model")]
+        pairs = [
+            (row, control)
+            for row, line in table[
+                (table["threat"] == "white-box") & (table["target"] == "-")
+            ].iterrows()
+            for control, other in controls.iterrows()
+            if (line[["dataset", "budget"]] == other[["dataset", "budget"]]).all()
+            and other["protection_rate"] > line["protection_rate"]
         ]
-        return ranks(table, outcomes, GROUP)
+        p = holm([compare_rows(self.rates, [control], [row]).p for row, control in pairs])
+        return {row for (row, _), q in zip(pairs, p, strict=True) if q < 0.05}
 
 
-def ranks(table: pd.DataFrame, outcomes: list[pd.Series[float]], by: list[str]) -> pd.Series[int]:
-    """Rank within `by` of the rows within budget; neighbours whose difference may be 0 share one.
-
-    Args:
-        outcomes: for each row of `table`, the outcome of each (image, person).
-    """
-    found = pd.Series(pd.NA, index=table.index, dtype="Int64")
-    at = dict(zip(table.index, outcomes, strict=True))
-    rankable = table[table["within_budget"].astype(bool) & table["protection_rate"].notna()]
-    for _, group in rankable.groupby(by):
-        order = group.sort_values("protection_rate", ascending=False, kind="stable").index
-        rank = 1
-        for place, row in enumerate(order):
-            if place and not _tied(at[order[place - 1]], at[row]):
-                rank = place + 1
-            found[row] = rank
-    return found
-
-
-def _tied(a: pd.Series[float], b: pd.Series[float]) -> bool:
-    pair = pd.concat([a, b], axis=1, keys=["a", "b"])
-    pair = pair[pair.notna().any(axis=1)]
-    if pair.empty or np.array_equal(pair["a"], pair["b"], equal_nan=True):
-        return True
-    persons = pair.index.get_level_values("person").astype(str).to_numpy()
-    return paired_bootstrap(pair["a"].to_numpy(), pair["b"].to_numpy(), persons).tied
+def _other_ranks(table: pd.DataFrame) -> list[Any]:
+    """For each line its rank under the other equal budget; NA where it has none."""
+    same = ["dataset", "attack", "scope", "scale", "targeted", "threat"]
+    at = {(*line[same], line["budget"]): line["rank"] for _, line in table.iterrows()}
+    other = dict(zip(EQUAL, reversed(EQUAL), strict=True))
+    return [at.get((*line[same], other.get(line["budget"])), pd.NA) for _, line in table.iterrows()]

@@ -23,8 +23,8 @@ from priemo_bench.cost import Passes
 from priemo_bench.datasets import FaceSet
 from priemo_bench.images import Bytes, Floats, Labels, publish, to_float
 from priemo_bench.lab import Lab, scores
+from priemo_bench.outcomes import hit, protected
 from priemo_bench.plan import Cell, chosen_as, has_choice, made_as
-from priemo_bench.protection import hit, protected
 
 
 @dataclass

@@ -29,7 +29,7 @@ priemo_transfer = Entry(
 )
 """Scope image for recognisers that are not among its surrogates.
 
-Its loss was chosen on fit faces, each surrogate left out in turn (tests/benchmarks/test_defaults.py).
+Its loss was chosen on fit faces, each surrogate left out in turn (test_defaults.py).
 """
 priemo_class = Entry(PriEMO, replace(_SHARED, scope="class"), {"scope": "class"})
 priemo_universal = Entry(PriEMO, _SHARED, {"scope": "universal"})

@@ -21,27 +21,32 @@ Made by
 Protection % of each method, pooled over its surrogates, when every published image keeps the SSIM
 floor at the head of the column, with and without its border, and the linf bound beside it. *Area*:
 the mean of the protection rate over the logarithm of the allowed SSIM drop, 1 at most. Brackets:
-Wilson 95 % intervals. Each column is a run of its own, in the folder of its name.
+95 % intervals for faces, these victims; *next*: where the rate of one more such victim is to be
+expected. A *u* marks a row that leaves more than 5 % of its budget unused. Each column is a run of
+its own, in the folder of its name, with ranks.
 """
+EQUAL_PSNR = "At equal energy, every image on the PSNR floor at the head of the column:\n"
 
 
-def write_curve(out: Path, table: pd.DataFrame, command: str) -> None:
-    """Write what the table of `priemo_bench.curve.curves` says."""
+def write_curve(out: Path, table: pd.DataFrame, command: str, old: str = "") -> None:
+    """Write what the table of `priemo_bench.curve.curves` says, below `old` if there is a word."""
     write_text(out / "curves.csv", table.to_csv(index=False, float_format="%.6g"))
     parts = [HEAD.format(command=command)]
+    parts[0] = parts[0].replace("\n\n", f"\n\n> {old}\n\n", 1) if old else parts[0]
     for dataset, part in table.groupby("dataset", sort=False):
         name = f"figures/curves-{dataset}.png"
-        _draw(part[~part["targeted"]], out / name)
+        _draw(part[~part["targeted"] & (part["budget"] == "equal")], out / name)
         parts += [f"## {dataset}\n", f"![Protection against the SSIM floor]({name})\n"]
-        for targeted, own in part.groupby("targeted"):
-            what = "targeted_rate" if targeted else "protection_rate"
+        for (budget, targeted), own in part.groupby(["budget", "targeted"]):
+            what = "targeted" if targeted else "protection"
+            parts += [EQUAL_PSNR] if budget == "equal-psnr" else []
             parts += ["Read as the target %:\n"] if targeted else []
             parts += [shown.markdown(_wide(own, what)) + "\n"]
-        looking = (part["threat"] == "white-box") & ~part["targeted"]
+        looking = (part["threat"] == "white-box") & ~part["targeted"] & (part["budget"] == "equal")
         unseen = part[looking & part["transfer_rate"].notna()]
         if len(unseen):
             parts += ["Protection % of victims that were not looked into, their mean:\n"]
-            parts += [shown.markdown(_wide(unseen, "transfer_rate").drop(columns="area")) + "\n"]
+            parts += [shown.markdown(_wide(unseen, "transfer").drop(columns="area")) + "\n"]
     write_text(out / "README.md", "\n".join(parts))
 
 
@@ -49,7 +54,14 @@ def _wide(table: pd.DataFrame, what: str) -> pd.DataFrame:
     """A line per method, a column per floor."""
 
     def cell(line: Any) -> str:
-        text = shown.between(line) if what == "protection_rate" else shown.percent(line[what])
+        text = (
+            shown.percent(line["targeted_rate"])
+            if what == "targeted"
+            else shown.between(line, what)
+        )
+        if what == "transfer" or line["threat"] == "transfer":
+            text += f", next {shown.between(line, 'next', 'transfer_rate').partition(' ')[2]}"
+        text += " u" if line["unused"] else ""
         return text if line["within_budget"] else f"{text} (not within)"
 
     lines = []
@@ -57,7 +69,9 @@ def _wide(table: pd.DataFrame, what: str) -> pd.DataFrame:
         name = f"{attack}, one strength" if scale == "one" else attack
         line = {"attack": name, "scope": scope, "area": shown.plain(part["area"].iloc[0], 3)}
         for _, own in part.iterrows():
-            line[f"{own['ssim_floor']:g}, {255 * own['eps']:.0f}/255"] = cell(own)
+            floor = own["psnr_floor"] if own["budget"] == "equal-psnr" else own["ssim_floor"]
+            unit = " dB" if own["budget"] == "equal-psnr" else ""
+            line[f"{floor:g}{unit}, {255 * own['eps']:.0f}/255"] = cell(own)
         lines.append(line)
     return pd.DataFrame(lines).fillna("-")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from priemo_bench.leaderboard import Tables
 
 DPI = 110
+BUDGETS = ("equal", "equal-psnr", "conventional")
 FAMILIES = ("per-image", "universal", "cryptographic", "transform", "control")
 NAMED_FROM = 0.1
 """Points below this protection lie on each other: they get no name."""
@@ -61,7 +62,7 @@ def _quality(tables: Tables, dataset: str) -> Figure | None:
     if table.empty:
         return None
     table = table[(table["dataset"] == dataset) & ~table["targeted"]]
-    budgets = [b for b in ("equal", "conventional") if (table["budget"] == b).any()]
+    budgets = [b for b in BUDGETS if (table["budget"] == b).any()]
     if not budgets:
         return None
     figure, axes = plt.subplots(1, len(budgets), figsize=(5.2 * len(budgets), 4.4), squeeze=False)
@@ -89,11 +90,11 @@ def _scatter(axis: Any, table: pd.DataFrame, budget: str, floor: float | None) -
             _label(line), (line["drop"], line["protection_rate"]), fontsize=6,
             xytext=(3, 3), textcoords="offset points",
         )  # fmt: skip
-    if floor is not None:
+    if floor is not None and budget != "equal-psnr":
         axis.axvline(1 - floor, color="0.5", linestyle="--", linewidth=0.8)
     axis.set(
         xscale="log", ylim=(-0.03, 1.05), xlabel="mean loss of SSIM", ylabel="protection rate",
-        title=f"{budget} budget",
+        title={"equal": "equal SSIM", "equal-psnr": "equal PSNR"}.get(budget, "usual settings"),
     )  # fmt: skip
     axis.legend(fontsize=6, loc="upper left")
 
@@ -158,8 +159,8 @@ def _defenses(tables: Tables, dataset: str) -> Figure | None:
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    table = tables.defenses()
-    own = table[(table["dataset"] == dataset) & (table["target"] == "-")]
+    table = tables.defended_methods()
+    own = table[table["dataset"] == dataset] if len(table) else table
     if own.empty:
         return None
     own = own.assign(name=[_label(line) for _, line in own.iterrows()])

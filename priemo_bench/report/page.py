@@ -20,11 +20,41 @@ from priemo_bench.store import write, write_text
 
 CAPTIONS = {
     "quality": "Protection against quality: each point is a method, pooled over surrogates.",
-    "transfer": "Protection % by surrogate (row) and victim (column), equal budget.",
-    "defenses": "Protection % of the images of the equal budget when the victim defends itself.",
+    "transfer": "Protection % by surrogate (row) and victim (column), equal SSIM.",
+    "defenses": "Protection % at equal SSIM when the victim defends itself.",
     "grid": "One face per emotion; below the originals, for each attack its perturbation "
     "(amplified 20 times) and the published image. Made-up persons.",
 }
+
+
+METHODS = {
+    "equal": (
+        "Equal quality: one SSIM floor",
+        "Each method pooled over its surrogates. Rows of one rank: no two of them differ by the "
+        "paired test on the images and victims they share (of the resampled table statistic, or "
+        "exact where fewer than ten clusters differ; Holm's correction over all pairs of a threat "
+        "model). Not ranked: rows that do not keep the budget, and rows that look into a model "
+        "and leave more than 5 % of it unused (unless with all of it used they protect less).",
+    ),
+    "equal-psnr": (
+        "Equal energy: one PSNR floor",
+        "The same methods landed on a PSNR floor instead: each image has the same mean squared "
+        "error. Ranks as above.",
+    ),
+    "conventional": (
+        "Usual settings",
+        "The same methods at the settings they are usually run with.",
+    ),
+}
+"""Heading and text of the tables of methods, by budget."""
+
+
+ONE_SIDED = (
+    "Attacked by version 0.1, under its one-sided rule: a baseline could only be shrunk onto the "
+    "floor, and its eps was chosen on few faces from a grid that ends below the cap, so that "
+    "baselines left some of their budget unused. Tables, intervals and ranks are today's. The run "
+    "has not been made again under the rule of 0.2, by which every attack uses its whole budget."
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +92,7 @@ def write_report(out: Path, kin: Iterable[str] = COUNTED) -> None:
     context = {
         "facts": rows.facts, "sections": sections(tables), "figures": _figures(names),
         "budget": _budget(rows.facts), "kin": _kin(rows.facts, tables.rates.kin),
+        "old": one_sided(rows.facts),
     }  # fmt: skip
     write_text(out / "README.md", _render("page.md.jinja", context, escape=False))
     write_text(out / "index.html", _render("page.html.jinja", context, escape=True))
@@ -91,14 +122,20 @@ def sections(tables: Tables) -> list[Section]:
         found.append(
             Section(
                 f"Every surrogate and target{at}",
-                "The rows of leaderboard.csv under the equal budget.",
-                shown.surrogates(rows[rows["budget"] == "equal"]),
+                "The rows of leaderboard.csv under an equal budget; ranks stand within budget, "
+                "surrogate and target. *eps*: at which the perturbation was computed, in grey "
+                "levels, before it landed on the budget. *Seeds (sd)*: standard deviation of the "
+                "rate over seeds.",
+                shown.surrogates(rows[rows["budget"] != "conventional"]),
             )
         )
-        defended = tables.defenses()
-        defended = defended[defended["dataset"] == dataset]
-        if len(defended):
-            text = "Protection %, mean over surrogates; a victim defends itself before it reads."
+        defended = tables.defended_methods()
+        if len(defended) and len(defended := defended[defended["dataset"] == dataset]):
+            text = (
+                "Protection % pooled over surrogates, of the n images that a victim reads "
+                "correctly when it defends itself before it reads a clean one (*clean*: its "
+                "accuracy then, %)."
+            )
             found.append(Section(f"Defenses{at}", text, shown.defenses(defended)))
     found.append(Section("Clean accuracy of the victims, %", "", shown.victims(tables.victims())))
     if len(failed := tables.failures()):
@@ -110,17 +147,11 @@ def sections(tables: Tables) -> list[Section]:
 def _of_methods(own: pd.DataFrame, at: str) -> list[Section]:
     if own.empty:
         return []
-    texts = {
-        "equal": "Each method pooled over its surrogates; equal rank: the paired interval of the "
-        "difference includes zero. Not within the budget: shown, not ranked.",
-        "conventional": "The same methods at the settings they are usually run with.",
-    }
     found = []
-    for budget, text in texts.items():
+    for budget, (title, text) in METHODS.items():
         part = own[(own["budget"] == budget) & ~own["targeted"]]
         if len(part):
-            title = f"{budget.capitalize()} {'quality' if budget == 'equal' else 'settings'}{at}"
-            found.append(Section(title, text, shown.methods(part)))
+            found.append(Section(f"{title}{at}", text, shown.methods(part)))
     aimed = own[own["targeted"]]
     if len(aimed):
         text = "Mean over the targets, of the faces neither labelled nor read as the target."
@@ -135,10 +166,19 @@ def _figures(names: list[str]) -> list[tuple[str, str]]:
 
 
 def _budget(facts: dict[str, Any]) -> str:
-    floor, eps = facts["ssim_floor"], facts["eps"]
-    parts = [f"SSIM of at least {floor:g} (with and without its border)"] if floor else []
+    floor, psnr, eps = facts["ssim_floor"], facts.get("psnr_floor"), facts["eps"]
+    floors = [f"SSIM of at least {floor:g} (with and without its border)"] if floor else []
+    floors += [f"{'in a table of its own ' if floor else ''}PSNR of at least {psnr:g} dB"] if psnr \
+        else []  # fmt: skip
+    parts = [" or ".join(floors)] if floors else []
     parts += [f"no pixel changed by more than {255 * eps:g} grey levels of 255"] if eps else []
     return " and ".join(parts) or "no bound"
+
+
+def one_sided(facts: dict[str, Any]) -> str:
+    """Where a run is of before 0.2: what its rule for the baselines was; "" for others."""
+    version = str(facts.get("versions", {}).get("priemo-bench", ""))
+    return ONE_SIDED if version.startswith("0.1") else ""
 
 
 def _kin(facts: dict[str, Any], kinds: tuple[str, ...]) -> str:

@@ -10,7 +10,9 @@ from rich.table import Table
 
 from priemo_bench.report import tables as shown
 
-SHORT = ["rank", "attack", "scope", "protection %", "transfer", "worst SSIM", "within"]
+SHORT = [
+    "rank", "attack", "scope", "protection %", "transfer %", "budget used (on floor)", "within",
+]  # fmt: skip
 
 
 def summary(results: Any) -> None:
@@ -19,9 +21,12 @@ def summary(results: Any) -> None:
     methods = pd.read_csv(results.out / "methods.csv", keep_default_na=False, na_values=[""])
     if len(methods):
         for dataset, part in methods.groupby("dataset", sort=False):
-            own = part[(part["budget"] == "equal") & ~part["targeted"]]
-            if len(own):
-                _print(console, shown.methods(own)[SHORT], f"{dataset}, equal budget")
+            for budget in ("equal", "equal-psnr"):
+                own = part[(part["budget"] == budget) & ~part["targeted"]]
+                if len(own):
+                    _print(
+                        console, shown.methods(own)[SHORT], f"{dataset}, {shown.BUDGETS[budget]}"
+                    )
     failed = pd.read_csv(results.out / "failures.csv", keep_default_na=False)
     if len(failed):
         _print(console, shown.failures(failed), f"{len(failed)} failed cells")

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from priemo_bench.datasets import FaceSet
 from priemo_bench.datasets.draw import draw
 from priemo_bench.images import EMOTIONS
-from priemo_bench.protection import share
+from priemo_bench.statistics import Share
 
 Floats = npt.NDArray[np.float64]
 
@@ -73,7 +73,7 @@ def evaluate_victim(victim: nn.Module, sets: Mapping[str, FaceSet]) -> dict[str,
 
 
 def accuracy(read: npt.NDArray[np.int64], faces: FaceSet) -> dict[str, Any]:
-    """Accuracy and recall per emotion, with Wilson intervals over persons.
+    """Accuracy and recall per emotion, with intervals for persons (`statistics.interval`).
 
     Returns:
         {"overall": rate, "recall": {emotion: rate}}; a rate is value, low, high, n (images) and
@@ -241,4 +241,8 @@ def _float(victim: nn.Module, images: npt.NDArray[np.uint8]) -> Tensor:
 
 
 def _rate(right: Floats, persons: npt.NDArray[Any]) -> dict[str, float]:
-    return {name: round(v, 6) for name, v in asdict(share(right, persons)).items()}
+    names, cluster = np.unique(persons, return_inverse=True)
+    share = Share.of([(right[None], cluster, 1.0)], len(names))
+    low, high = share.interval
+    rounded = {"value": round(share.value, 6), "low": round(low, 6), "high": round(high, 6)}
+    return {**rounded, "n": len(right), "persons": len(names)}

@@ -16,7 +16,7 @@ def card(name: str, **facts: object) -> Card:
 def test_kin_is_what_cards_share() -> None:
     a = card("a", data=("FER2013", "x"), authors=("me",), architecture="timm VGG (vgg, 1 2)")
     b = card("b", data=("fer2013",), architecture="timm VGG (vgg, 3 4)")
-    assert shared(a, b) == shared(b, a) == ["data", "architecture"]
+    assert shared(a, b) == shared(b, a) == ["common-data", "architecture"]
     assert shared(a, card("c", sha256="a", authors=("me",))) == ["weights", "authors"]
 
 

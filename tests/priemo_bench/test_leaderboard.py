@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from priemo_bench.compare import compared, regressions
 from priemo_bench.leaderboard import COLUMNS, Tables
+from priemo_bench.ranking import compare_rows
+from priemo_bench.report import tables as shown
 from priemo_bench.rows import NAMED, Rows
 
 DESIGN = [
@@ -31,8 +34,10 @@ def cell(
     seed: int = 0,
     budget: str = "equal",
     persons: Any = None,
-    ssim: Any = 0.998,
+    ssim: Any = 0.997,
     ssim_full: Any = 0.998,
+    psnr: Any = 40.0,
+    scale: str = "-",
     linf: Any = 8 / 255,
     defense: str = "none",
     family: str = "per-image",
@@ -42,7 +47,7 @@ def cell(
     n = len(label)
     names = {
         "dataset": "d", "budget": budget, "attack": attack, "family": family, "scope": "image",
-        "scale": "-", "surrogate": surrogate, "target": "happy" if target >= 0 else "-",
+        "scale": scale, "surrogate": surrogate, "target": "happy" if target >= 0 else "-",
     }  # fmt: skip
     images = [f"i{i}" for i in range(n)]
     parts = [
@@ -51,7 +56,7 @@ def cell(
                 **names, "seed": seed, "defense": defense, "victim": victim, "image": images,
                 "person": images if persons is None else persons, "label": label,
                 "clean": label if clean is None else clean[victim], "prediction": prediction,
-                "target_label": target, "ssim": ssim, "ssim_full": ssim_full, "psnr": 40.0,
+                "target_label": target, "ssim": ssim, "ssim_full": ssim_full, "psnr": psnr,
                 "linf": linf,
             }
         )
@@ -61,7 +66,7 @@ def cell(
         **names, "seed": seed, "status": "done", "reason": "", "strength": 1.0, "unchanged": 0,
         "fit_seconds": 1.0, "fit_forwards": 0, "fit_backwards": 0, "ms_per_image": 2.0 + seed,
         "forwards_per_image": 3.0, "backwards_per_image": 4.0, "peak_mb": 5.0,
-        "left_training": [], "zero_gradient": [],
+        "left_training": [], "zero_gradient": [], "factor": float("nan"),
     }  # fmt: skip
     return pd.concat(parts), facts
 
@@ -103,19 +108,9 @@ def test_seeds_are_averaged_for_each_image_and_never_widen_the_sample() -> None:
     )
     assert row["protection_rate"] == pytest.approx(0.75)
     assert (row["n"], row["seeds"]) == (4, 2)
-    assert row["seed_spread"] == pytest.approx(0.5)
+    assert row["seed_spread"] == pytest.approx(np.std([1, 0.5], ddof=1))
     assert row["ms_per_image"] == pytest.approx(2.5)
-    alone = line(cell(label, {"a": [6, 6, 6, 3]}))
-    assert row["protection_low"] == pytest.approx(alone["protection_low"])
-
-
-def test_the_interval_counts_persons() -> None:
-    twice = line(cell([0] * 4, {"a": [6, 6, 6, 0]}, persons=["p", "p", "q", "q"]))
-    assert twice["protection_rate"] == pytest.approx(0.75)
-    z, p, n = 1.959964, 0.75, 2
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert twice["protection_low"] == pytest.approx(centre - half, abs=1e-5)
+    assert row["protection_high"] - row["protection_low"] > 0.5  # four faces, however many rows
 
 
 def test_white_box_transfer_and_no_model() -> None:
@@ -207,6 +202,168 @@ def test_ranks_are_shared_where_the_paired_interval_includes_zero() -> None:
     assert pd.isna(ranks["loud"])
 
 
+def read_as(label: int, protected: int, n: int) -> list[int]:
+    """n faces of one label, the first of them no longer read as it."""
+    return [6] * protected + [label] * (n - protected)
+
+
+def test_ranks_compare_the_mean_over_victims_that_the_table_shows() -> None:
+    """a reads all 200 faces, b only 40 of them: b's faces weigh five times as much.
+
+    Of all readings "few" protects more (by images it would lead); of the rate shown, less.
+    """
+    label = [0] * 200
+    clean = {"a": [0] * 200, "b": [0] * 40 + [1] * 160}
+    many = {"a": read_as(0, 100, 200), "b": [6] * 36 + [0] * 4 + [1] * 160}
+    few = {"a": read_as(0, 130, 200), "b": [6] * 8 + [0] * 32 + [1] * 160}
+    made = rows(
+        cell(label, few, clean, attack="few", surrogate="a+b"),
+        cell(label, many, clean, attack="many", surrogate="a+b"),
+    )
+    board = Tables(made).leaderboard().set_index("attack")
+    assert board["protection_rate"].to_dict() == pytest.approx({"many": 0.7, "few": 0.425})
+    assert board["rank"].to_dict() == {"many": 1, "few": 2}
+    rates = Tables(made).rates
+    found = compare_rows(rates, [1], [0])
+    assert found.value == pytest.approx(0.7 - 0.425)
+    assert found.low > 0
+
+
+def test_ties_are_not_chained() -> None:
+    """Each differs from the next by 24 of 400 faces, which is no difference; from the one after
+    that by 48, which is. So the first two share a rank and the third opens its own."""
+    rng = np.random.default_rng(0)
+    label = np.zeros(400, int)
+    cells = []
+    for name, rate in (("first", 0.60), ("second", 0.54), ("third", 0.48), ("fourth", 0.42)):
+        read = np.where(rng.permutation(400) < 400 * rate, 6, 0)
+        cells.append(cell(label, {"a": read}, attack=name))
+    tables = Tables(rows(*cells))
+    ranks = tables.leaderboard().set_index("attack")["rank"].to_dict()
+    assert ranks == {"first": 1, "second": 1, "third": 3, "fourth": 3}
+    for a, b in combinations(tables.board.index, 2):
+        if tables.board.at[a, "rank"] == tables.board.at[b, "rank"]:
+            assert compare_rows(tables.rates, [a], [b]).p > 0.05
+
+
+def test_ranks_stand_within_surrogate_and_target() -> None:
+    label = [0] * 60
+    read = {"a": [6] * 60, "b": [6] * 60}
+    half = {"a": read_as(0, 30, 60), "b": read_as(0, 30, 60)}
+    board = Tables(
+        rows(cell(label, read, surrogate="a"), cell(label, half, surrogate="b"),
+             cell(label, half, attack="y", surrogate="a", target=3))
+    ).leaderboard()  # fmt: skip
+    assert board["rank"].tolist() == [1, 1, 1]
+
+
+def test_methods_are_compared_on_the_victims_they_share() -> None:
+    """ "both" looks into a and b and does poorly on b; "one" looks into a alone, where they are
+    alike: no difference, whatever the rates shown."""
+    label = [0] * 100
+    poor = {"a": read_as(0, 90, 100), "b": read_as(0, 10, 100)}
+    tables = Tables(
+        rows(
+            cell(label, poor, attack="both", surrogate="a"),
+            cell(label, poor, attack="both", surrogate="b"),
+            cell(label, poor, attack="one", surrogate="a"),
+        )
+    )
+    methods = tables.methods().set_index("attack")
+    assert methods["protection_rate"].to_dict() == pytest.approx({"both": 0.5, "one": 0.9})
+    assert methods["rank"].to_dict() == {"both": 1, "one": 1}
+
+
+def test_a_gradient_attack_that_leaves_its_budget_is_not_ranked() -> None:
+    """Unless the same attack with all of it was tried and protects less."""
+    label = [0] * 40
+    weak, strong = {"a": read_as(0, 10, 40)}, {"a": read_as(0, 30, 40)}
+    full = {"scale": "per image", "attack": "full"}
+    board = Tables(
+        rows(
+            cell(label, strong, attack="idle", ssim=0.999),
+            cell(label, strong, **full), cell(label, weak, **{**full, "scale": "one"}, ssim=0.999),
+            cell(label, weak, attack="odd", scale="per image"),
+            cell(label, strong, attack="odd", scale="one", ssim=0.999),
+            cell(label, weak, attack="noise", surrogate="-", ssim=0.999),
+        )
+    ).leaderboard()  # fmt: skip
+    ranks = board.set_index(["attack", "scale"])["rank"]
+    assert ranks.isna().to_dict() == {
+        ("idle", "-"): True, ("full", "per image"): False, ("full", "one"): True,
+        ("odd", "per image"): False, ("odd", "one"): False, ("noise", "-"): False,
+    }  # fmt: skip
+    used = board.set_index(["attack", "scale"])["budget_used"]
+    assert used["idle", "-"] == pytest.approx(2 / 3)  # the full mean is 0.998
+    assert used["full", "per image"] == pytest.approx(1)
+
+
+def test_budget_used_is_of_the_measure_of_the_row() -> None:
+    """Half the mean squared error of 40 dB is 43.01 dB."""
+    made = rows(
+        cell([0, 1], {"a": [6, 6]}, budget="equal-psnr", psnr=[40.0, 43.0103], ssim=0.9, linf=0),
+        cell([0, 1], {"a": [6, 6]}, attack="over", budget="equal-psnr", psnr=39.9),
+    )
+    made.facts["psnr_floor"] = 40.0
+    board = Tables(made).leaderboard().set_index("attack")
+    assert board.loc["x", ["budget_used", "on_floor"]].tolist() == pytest.approx([0.75, 0.5])
+    assert board["within_budget"].to_dict() == {"x": True, "over": False}
+
+
+def test_both_equal_budgets_stand_side_by_side() -> None:
+    label = [0] * 40
+    strong, weak = {"a": read_as(0, 35, 40)}, {"a": read_as(0, 5, 40)}
+    made = rows(
+        cell(label, strong, attack="x"), cell(label, weak, attack="y"),
+        cell(label, weak, attack="x", budget="equal-psnr"),
+        cell(label, strong, attack="y", budget="equal-psnr"),
+    )  # fmt: skip
+    made.facts["psnr_floor"] = 40.0
+    methods = Tables(made).methods().set_index(["attack", "budget"])
+    assert methods["rank"].tolist() == [1, 2, 2, 1]
+    assert methods["rank_other"].tolist() == [2, 1, 1, 2]
+    text = shown.methods(Tables(made).methods().query("budget == 'equal'"))
+    assert text["rank at equal PSNR"].tolist() == ["2", "1"]
+
+
+def test_transfer_has_two_intervals() -> None:
+    """Three victims at .25, .5 and .75: those of these victims are of faces, the next is wider."""
+    label = [0] * 80
+    read = {"a": [6] * 80} | {v: read_as(0, k, 80) for v, k in (("b", 20), ("c", 40), ("d", 60))}
+    row = line(cell(label, read))
+    assert row["transfer_rate"] == pytest.approx(0.5)
+    assert row["n_transfer"] == 3
+    assert 0.4 < row["transfer_low"] < 0.5 < row["transfer_high"] < 0.6
+    assert row["next_low"] < 0.1
+    assert row["next_high"] > 0.9
+
+
+def test_a_transfer_row_is_judged_by_what_it_did_not_look_into() -> None:
+    part, facts = cell([0, 1], {"a": [6, 6], "b": [6, 1]}, surrogate="a")
+    facts["threat"] = "transfer"
+    row = line((part, facts))
+    assert (row["threat"], row["protection_rate"], row["n_victims"]) == ("transfer", 0.5, 1)
+
+
+def test_costs_are_those_of_rows_with_most_images() -> None:
+    """A mean over rows of 2 and of 40 images would be of neither."""
+    small, facts = cell([0, 1], {"a": [6, 6], "b": [6, 6]})
+    large = cell([0] * 40, {"a": [6] * 40, "b": [6] * 40}, surrogate="b")
+    facts |= {"ms_per_image": 50.0}
+    (method,) = Tables(rows((small, facts), large)).methods().to_dict("records")
+    assert method["ms_per_image"] == 2.0
+
+
+def test_noise_of_another_budget_is_not_taken_off() -> None:
+    label = [0, 1]
+    made = rows(
+        cell(label, {"a": [6, 6], "b": [6, 6]}, attack="x", budget="conventional"),
+        cell(label, {"a": [0, 1], "b": [0, 1]}, attack="noise", surrogate="-"),
+    )
+    board = Tables(made).leaderboard().set_index("attack")
+    assert np.isnan(board.at["x", "transfer_minus_noise"])
+
+
 def test_failed_and_partly_failed_rows() -> None:
     tables = Tables(rows(cell([0, 1], {"a": [6, 1]}), seed=1))
     assert tables.leaderboard()["status"].tolist() == ["partial"]
@@ -248,19 +405,22 @@ def test_methods_pool_surrogates() -> None:
 
 
 def test_flags() -> None:
-    label = [0, 1, 2, 3]
-    loud = cell(label, {"a": [0, 1, 2, 3]}, budget="conventional", ssim=0.5)
-    part, facts = cell(label, {"a": [6] * 4}, linf=0.0)
+    label = list(range(4)) * 3
+    loud = cell(label, {"a": label}, budget="conventional", ssim=0.5)
+    part, facts = cell(label, {"a": [6] * 12}, linf=0.0)
     facts |= {"zero_gradient": ["a"], "left_training": ["a"]}
-    control = cell(label, {"a": [6] * 4}, attack="noise", surrogate="-", family="control")
-    weak = cell(label, {"a": [6, 1, 2, 3]}, attack="weak")
-    chance = cell(label, {"a": [6] * 4}, {"a": [5, 5, 5, 5]}, attack="chance")
-    board = Tables(rows((part, facts), loud, control, weak, chance)).leaderboard()
+    control = cell(label, {"a": [6] * 12}, attack="noise", surrogate="-", family="control")
+    weak = cell(label, {"a": [6, *label[1:]]}, attack="weak")
+    close = cell(label, {"a": [6] * 10 + label[10:]}, attack="close", ssim=0.998)
+    chance = cell(label, {"a": [6] * 12}, {"a": [5] * 12}, attack="chance")
+    board = Tables(rows((part, facts), loud, control, weak, close, chance)).leaderboard()
     flags = board.set_index(["attack", "budget"])["flags"].str.split("; ").to_dict()
     assert flags["x", "equal"] == [
         "zero gradient", "victim in training mode", "perturbation is zero", "collapsed to neutral"
     ]  # fmt: skip
     assert "a control does better" in flags["weak", "equal"]
+    assert "a control does better" not in flags["close", "equal"]  # by two faces of twelve
+    assert "budget not used" in flags["close", "equal"]
     assert "clean accuracy near chance" in flags["chance", "equal"]
     assert flags["x", "conventional"] == ["more budget protects less"]
 
@@ -276,6 +436,33 @@ def test_compare_finds_regressions(tmp_path: Path) -> None:
     assert table["change"].tolist() == [-0.5, 0.0]
     assert regressions(table)["attack"].tolist() == ["worse"]
     assert regressions(compared(tmp_path / "new", tmp_path / "old")).empty
+
+
+def test_compare_prints_the_change_of_what_it_shows(tmp_path: Path) -> None:
+    """Two victims of unequal denominators, and a new run with half of the faces."""
+    label, clean = [0] * 80, {"a": [0] * 80, "b": [0] * 20 + [1] * 60}
+    old = {"a": read_as(0, 40, 80), "b": [6] * 20 + [1] * 60}
+    new = {"a": read_as(0, 30, 40), "b": [6] * 5 + [0] * 15 + [1] * 20}
+    half = {name: read[:40] for name, read in clean.items()}
+    rows(cell(label, old, clean, surrogate="a+b")).save(tmp_path / "old" / "results.parquet")
+    rows(cell([0] * 40, new, half, surrogate="a+b")).save(tmp_path / "new" / "results.parquet")
+    (found,) = compared(tmp_path / "old", tmp_path / "new").to_dict("records")
+    assert found["images"] == 40
+    assert found["rate_old"] == pytest.approx((1 + 1) / 2)
+    assert found["rate_new"] == pytest.approx((30 / 40 + 5 / 20) / 2)
+    assert found["change"] == pytest.approx(found["rate_new"] - found["rate_old"])
+    assert found["change_high"] < 0
+
+
+def test_a_run_against_itself_has_no_change(tmp_path: Path) -> None:
+    label = [0] * 40
+    made = rows(
+        cell(label, {"a": read_as(0, 10, 40)}, seed=0),
+        cell(label, {"a": read_as(0, 30, 40)}, seed=1),
+    )
+    made.save(tmp_path / "results.parquet")
+    (found,) = compared(tmp_path, tmp_path).to_dict("records")
+    assert (found["change"], found["change_low"], found["change_high"], found["p"]) == (0, 0, 0, 1)
 
 
 def test_rows_come_back_from_their_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from priemo_bench.images import EMOTIONS
-from priemo_bench.protection import wilson
+from priemo_bench.statistics import wilson
 from priemo_bench.victim import Card, Victim, freeze
 from priemo_bench.victims.public.archive import Archive
 
@@ -61,7 +61,7 @@ class Public:
         """In the form of `priemo_bench.training.measure.accuracy`."""
 
         def rate(right: int, n: int) -> dict[str, float]:
-            values = zip(("value", "low", "high"), (right / n, *wilson(right, n)), strict=True)
+            values = zip(("value", "low", "high"), (right / n, *wilson(right / n, n)), strict=True)
             return {**{name: round(v, 6) for name, v in values}, "n": n, "persons": n}
 
         recall = zip(EMOTIONS, self.read, PUBLIC_TEST, strict=True)
