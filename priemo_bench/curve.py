@@ -158,7 +158,7 @@ def curves(
 
     beside = psnr_floors or {}
     parts = [
-        table.assign(ssim_floor=floor, psnr_floor=beside.get(floor), eps=cap(floor))
+        table.assign(ssim_floor=floor, psnr_floor=beside.get(floor) or float("nan"), eps=cap(floor))
         for floor, table in methods.items()
     ]
     table = pd.concat(parts, ignore_index=True)

@@ -189,7 +189,8 @@ class Tables:
         table = widest[["dataset", "victim", "defense", "images", "correct"]].copy()
         where = zip(widest["row"], widest["victim"], widest["defense"], strict=True)
         shares = [self.rates.share({(r, v): 1.0}, "correct", d) for r, v, d in where]
-        table[["low", "high"]] = [share.interval for share in shares]
+        table["low"] = [share.interval[0] for share in shares]
+        table["high"] = [share.interval[1] for share in shares]
         return table.sort_values(["dataset", "victim", "defense"]).reset_index(drop=True)
 
     def failures(self) -> pd.DataFrame:

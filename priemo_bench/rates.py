@@ -371,6 +371,8 @@ def _groups(frame: pd.DataFrame, row: Array) -> dict[tuple[int, str, str], Array
     defense, victim = (frame[name].astype("category").cat for name in ("defense", "victim"))
     code = row * len(defense.categories) + defense.codes.to_numpy(np.int64)
     code = code * len(victim.categories) + victim.codes.to_numpy(np.int64)
+    if not len(frame):
+        return {}
     order = np.argsort(code, kind="stable")
     values, starts = np.unique(code[order], return_index=True)
     parts = np.split(order, starts[1:])

@@ -59,7 +59,7 @@ def _wide(table: pd.DataFrame, what: str) -> pd.DataFrame:
             if what == "targeted"
             else shown.between(line, what)
         )
-        if what == "transfer" or line["threat"] == "transfer":
+        if (what == "transfer" or line["threat"] == "transfer") and not pd.isna(line["next_low"]):
             text += f", next {shown.between(line, 'next', 'transfer_rate').partition(' ')[2]}"
         text += " u" if line["unused"] else ""
         return text if line["within_budget"] else f"{text} (not within)"

@@ -11,6 +11,7 @@ import pytest
 
 from priemo_bench.curve import FLOORS, Curve, area, cap
 from priemo_bench.errors import PriemoError
+from priemo_bench.report.tables import between
 
 SPEC = """
 name = "small"
@@ -80,9 +81,10 @@ def test_victims_not_looked_into_have_a_table_of_their_own(tmp_path: Path) -> No
     spec.write_text(SPEC.replace('["toy-a"]', '["toy-a", "toy-b"]\nsurrogates = ["toy-a"]'))
     table = Curve(spec, (0.9, 0.99), tmp_path / "out", attacks=("gradient",)).run()
     page = (tmp_path / "out" / "README.md").read_text()
-    own = table[table["attack"] == "gradient"].set_index("ssim_floor")["transfer_rate"]
+    own = table[table["attack"] == "gradient"].set_index("ssim_floor")
     found = page.split("not looked into, their mean:")[1]
-    assert f"| gradient | image | {100 * own[0.99]:.1f} | {100 * own[0.9]:.1f} |" in found
+    texts = [between(own.loc[floor], "transfer") for floor in (0.99, 0.9)]
+    assert f"| gradient | image | {texts[0]} | {texts[1]} |" in found
 
 
 @pytest.mark.usefixtures("world")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from priemo_bench.errors import PriemoError
-from priemo_bench.plan import cells
+from priemo_bench.plan import cells, chosen_as, together
 from priemo_bench.spec import parse
 
 pytestmark = pytest.mark.usefixtures("world")
@@ -81,3 +81,51 @@ def test_a_key_changes_with_whatever_decides_the_result() -> None:
     keys += [seen.keyed({**PRINTS, "victim toy-a": "c"}).key]
     assert len(set(keys)) == len(keys)
     assert key == cell.keyed({**PRINTS, "victim toy-a": "c"}).key  # it looks into no model
+
+
+@pytest.mark.parametrize(
+    ("given", "cap", "grid"),
+    [
+        ([0.01, 0.02, 0.5], 0.1, (0.01, 0.02, 0.1)),
+        ([0.1], 0.1, (0.1,)),
+        ([0.2, 0.1], "none", (0.1, 0.2)),
+    ],
+)
+def test_the_grid_of_strengths_reaches_the_cap(given: Any, cap: Any, grid: Any) -> None:
+    found = planned({"name": "gradient", "budgets": ["equal"]}, eps_grid=given, eps=cap)
+    assert {c.eps_grid for c in found} == {grid}
+
+
+def test_a_psnr_floor_is_a_second_equal_budget() -> None:
+    found = planned({"name": "gradient"}, {"name": "nothing"}, psnr_floor=40, surrogates=("toy-a",))
+    assert [(c.attack, c.budget, c.ssim_floor, c.psnr_floor) for c in found] == [
+        ("gradient", "equal", 0.997, None),
+        ("gradient", "equal-psnr", None, 40),
+        ("gradient", "conventional", None, None),
+        ("nothing", "equal", 0.997, None),
+    ]
+    alone = planned({"name": "gradient", "budgets": ["equal", "equal-psnr"]},
+                    psnr_floor=40, ssim_floor="none")  # fmt: skip
+    assert {c.budget for c in alone} == {"equal-psnr"}
+
+
+def test_a_row_asks_about_its_surrogates_or_about_others() -> None:
+    def threats(**more: Any) -> list[str]:
+        return [c.threat for c in planned({"name": "gradient", "budgets": ["equal"]}, **more)]
+
+    assert threats() == ["white-box", "white-box"]
+    assert threats(surrogates=("toy-c",)) == ["transfer"]
+    assert threats(surrogates=("toy-a",), threat="transfer") == ["transfer"]
+    assert [c.threat for c in planned({"name": "nothing"})] == ["no-model"]
+
+
+def test_seeds_of_one_row_share_a_strength_and_a_process() -> None:
+    found = planned({"name": "uap-pgd", "budgets": ["equal"]}, surrogates=("toy-a",), seeds=[3, 4],
+                    eps_grid=[0.01], eps=0.03)  # fmt: skip
+    assert [(c.seed, c.scale) for c in found] == [
+        (3, "per image"), (3, "one"), (4, "per image"), (4, "one")
+    ]  # fmt: skip
+    assert len({together(c) for c in found}) == 1
+    assert {chosen_as(c).seed for c in found} == {3}
+    fitted = planned({"name": "priemo-class", "budgets": ["equal"]}, surrogates=("toy-a",))
+    assert len({together(c) for c in fitted}) == 2  # lands on its budget itself: nothing is chosen
