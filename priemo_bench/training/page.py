@@ -22,9 +22,10 @@ HEAD = """# Embedded victims
 Written by `python -m priemo_bench.training.page victims` from `cards/`; `pages/` has one for each.
 Each was trained by `priemo-bench train NAME --data PATH --out victims`, from `specs/NAME.toml`;
 `curves/` has its epochs, `weights/` its float16 weights. `priemo-bench cards NAME --data PATH`
-measures a card again. Shares are in %, with Wilson 95 % intervals over persons where they are
-known, else over images. The epoch was chosen on the choice split, so that figure is a little too
-good; test was looked at once.
+measures a card again. Shares are in %, with 95 % intervals for persons where they are known, else
+for images (those of robust accuracy on rendered faces still count each person as one, which is too
+wide). The epoch was chosen on the choice split, so that figure is a little too good; nothing was
+chosen on the test split.
 """
 LIKENESS = f"""## How alike they are
 
