@@ -46,6 +46,7 @@ def facts(spec: Spec, lab: Lab, command: str) -> dict[str, Any]:
         "psnr_floor": spec.psnr_floor,
         "eps": spec.eps,
         "seeds": list(spec.seeds),
+        "select_limit": spec.select_limit,
         "versions": frozen.versions,
         "machine": {
             "cpus": os.cpu_count(),

@@ -217,14 +217,15 @@ class Rates:
 
     @cached_property
     def by_victim(self) -> pd.DataFrame:
-        """Per row, defense and victim: protected, hit, flip, correct (clean), n, low, high."""
+        """Per row, defense and victim: protected, hit, flip, correct (clean), n; undefended the
+        interval of protected too, low and high."""
         lines = []
         for row, defense, victim in self.columns:
             own = self.share({(row, victim): 1.0}, "protected", defense)
             others = {
                 what: self._rate(row, defense, victim, what) for what in ("hit", "flip", "correct")
             }
-            low, high = own.interval
+            low, high = own.interval if defense == "none" else (np.nan, np.nan)
             lines.append(
                 {
                     "row": row, "defense": defense, "victim": victim,

@@ -107,3 +107,10 @@ def test_files_that_are_no_specs(tmp_path: Path) -> None:
     for text in ("attacks = 4", 'attacks = ["pgd"]', "datasets = 3", 'datasets = ["toys"]'):
         with pytest.raises(PriemoError, match="begin each with"):
             load(write(tmp_path / "a.toml", text), seeds=(1,))
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_specs_choose_strengths_on_a_hundred_faces(name: str) -> None:
+    spec = load(name)
+    limits = [spec.select_limit, *(attack.select_limit for attack in spec.attacks)]
+    assert min(limit for limit in limits if limit) >= 100
