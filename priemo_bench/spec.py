@@ -254,7 +254,7 @@ def override(
     """`values` of a spec with those of the command line; None leaves a value alone.
 
     `dataset` keeps what the spec says of it and drops the other data sets; `attacks` are labels or
-    names, kept as the spec has them; `surrogates` and `seeds` also replace those of single attacks,
+    (where no label is) names, kept as the spec has them; `surrogates` and `seeds` also replace those of single attacks,
     whose own limits stay where they are smaller.
     """
     values = {**values, **{k: v for k, v in others.items() if v is not None}}
@@ -280,7 +280,8 @@ def _chosen(entries: list[dict[str, Any]], wanted: tuple[str, ...]) -> list[dict
     chosen: list[dict[str, Any]] = []
     labels = {str(e.get("label") or e.get("name")) for e in entries}
     for name in wanted:
-        own = [e for e in entries if name in (e.get("label"), e.get("name"))]
+        own = [e for e in entries if name == (e.get("label") or e.get("name"))]
+        own = own or [e for e in entries if name == e.get("name")]
         if not own and name not in names("attacks"):
             raise unknown("attacks", name, {*labels, *names("attacks")})
         chosen += [e for e in own or [{"name": name}] if e not in chosen]
