@@ -27,9 +27,9 @@ def flags(board: pd.DataFrame, cells: pd.DataFrame, below_control: set[int]) -> 
         "; ".join(
             _of_line(line, board, cells)
             + ["a control does better"] * (row in below_control)
-            + ["budget not used"] * bool(unused[row])
+            + ["budget not used"] * bool(idle)
         )
-        for row, line in board.iterrows()
+        for (row, line), idle in zip(board.iterrows(), unused, strict=True)
     ]
 
 

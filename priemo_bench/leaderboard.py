@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -109,13 +109,14 @@ class Tables:
         """One method's line, from its lines of the leaderboard."""
         rows = list(part.index)
         rate = self.rates.share(self.rates.judged(rows))
-        sizes = [len(self.rates.published(row)) / part.at[row, "seeds"] for row in rows]
-        largest = part[np.array(sizes) == max(sizes)]  # what is fixed in a fit counts as often
+        images = np.array([len(self.rates.published(row)) for row in rows])
+        sizes = images / part["seeds"].to_numpy(float)
+        largest = part[sizes == sizes.max()]  # a fit's cost is not that of an image elsewhere
         pooled = part[[*POOLED, *CHOSEN, *self.rows.further_metrics]].astype(float).mean()
         low, high = rate.interval
         return {
-            **pooled.to_dict(),
-            **largest[COSTS].astype(float).mean().to_dict(),
+            **{str(name): value for name, value in pooled.items()},
+            **{str(k): v for k, v in largest[COSTS].astype(float).mean().items()},
             "protection_rate": rate.value, "protection_low": low, "protection_high": high,
             **self.rates.macro(rows), **self.rates.transfer(rows),
             "lowest": part["protection_rate"].min(), "surrogates": part["surrogate"].nunique(),
@@ -140,11 +141,12 @@ class Tables:
         rates = self.rates.by_victim
         several = rates.groupby("row")["defense"].nunique()
         lines = []
-        for (row, defense), part in rates.groupby(["row", "defense"], sort=False):
+        for key, part in rates.groupby(["row", "defense"], sort=False):
+            row, defense = cast(tuple[int, str], key)
             if several[row] < 2:
                 continue
-            key = dict(self.rates.keys.loc[row])
-            lines.append({**key, "defense": defense, **self._defended([row], defense, part)})
+            own = dict(self.rates.keys.loc[row])
+            lines.append({**own, "defense": defense, **self._defended([row], defense, part)})
         names = [*ROW, "defense", "threat", "n", "clean_accuracy", "protection_rate",
                  "protection_low", "protection_high", "targeted_rate", "transfer_rate",
                  "transfer_low", "transfer_high"]  # fmt: skip
@@ -214,7 +216,7 @@ class Tables:
             "unchanged": done["unchanged"].max(),
             "peak_mb": done["peak_mb"].max(),
             **self.rates.numbers(row),
-            **quality(images, key["budget"], self.rows.facts, metrics),
+            **quality(images, str(key["budget"]), self.rows.facts, metrics),
         }
 
     def _minus_noise(self, table: pd.DataFrame) -> list[float]:
@@ -234,7 +236,7 @@ class Tables:
         """White-box rows that a control without a model beats, by the paired test with Holm's."""
         controls = table[(table["family"] == "control") & (table["threat"] == "no-model")]
         pairs = [
-            (row, control)
+            (cast(int, row), cast(int, control))
             for row, line in table[
                 (table["threat"] == "white-box") & (table["target"] == "-")
             ].iterrows()

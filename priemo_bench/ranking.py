@@ -31,10 +31,10 @@ def _on_common(rates: Rates, a: Sequence[int], b: Sequence[int]) -> tuple[Share,
     victims = [{victim for _, victim in pairs} for pairs in judged]
     if common := victims[0] & victims[1]:
         judged = [only_victims(pairs, common) for pairs in judged]
-    seen = [_images(rates, pairs) for pairs in judged]
-    space = rates.spaces[rates.keys.at[a[0], "dataset"]]
-    if not np.array_equal(*seen):
-        space = space.only(np.intersect1d(*seen))
+    seen, other = (_images(rates, pairs) for pairs in judged)
+    space = rates.space(a[0])
+    if not np.array_equal(seen, other):
+        space = space.only(np.intersect1d(seen, other))
     return _share(rates, judged[0], space), _share(rates, judged[1], space)
 
 

@@ -112,6 +112,10 @@ class Rates:
             found[str(dataset)] = Space(cluster, len(persons))
         return found
 
+    def space(self, row: int) -> Space:
+        """Of the data set of a row."""
+        return self.spaces[str(self.keys.at[row, "dataset"])]
+
     @cached_property
     def columns(self) -> dict[tuple[int, str, str], Column]:
         """By row, defense and victim."""
@@ -166,7 +170,7 @@ class Rates:
 
     def threat(self, row: int, victim: str) -> str:
         """What a row is to a victim."""
-        surrogate = self.keys.at[row, "surrogate"]
+        surrogate = str(self.keys.at[row, "surrogate"])
         if surrogate == "-":
             return "no-model"
         return "white-box" if victim in surrogate.split("+") else "transfer"
@@ -198,9 +202,7 @@ class Rates:
         """
         if space is None:
             first = next(iter(pairs), None)
-            space = (
-                self.spaces[self.keys.at[first[0], "dataset"]] if first else Space(np.array([]), 1)
-            )
+            space = self.space(first[0]) if first else Space(np.array([]), 1)
         found = []
         groups = [None] if emotions is None else list(emotions)
         for (row, victim), weight in pairs.items():

@@ -56,7 +56,7 @@ def share_spent(
     Conventional settings are held against the SSIM floor.
     """
     ssim_floor, psnr_floor = facts["ssim_floor"], facts.get("psnr_floor")
-    if budget == "equal-psnr" or (ssim_floor is None and psnr_floor is not None):
+    if psnr_floor is not None and (budget == "equal-psnr" or ssim_floor is None):
         return np.asarray(10 ** ((psnr_floor - images["psnr"]) / 10), np.float64)
     if ssim_floor is None:
         return None
