@@ -137,7 +137,10 @@ class Tables:
         return table.reset_index(drop=True).astype({"n": int})
 
     def defenses(self) -> pd.DataFrame:
-        """Per row and defense: rates over its judging victims, and over those of transfer."""
+        """Per row and defense: rates over its judging victims, and over those of transfer.
+
+        `n` are the images that a victim reads correctly under that defense, mean over victims.
+        """
         rates = self.rates.by_victim
         several = rates.groupby("row")["defense"].nunique()
         lines = []
@@ -173,7 +176,7 @@ class Tables:
         rate = rates.share(pairs, defense=defense)
         unseen = rates.share(rates.unseen(rows), defense=defense)
         return {
-            "threat": rates.judges[rows[0]][0], "n": int((rate.count.sum(0) > 0).sum()),
+            "threat": rates.judges[rows[0]][0], "n": round(rate.images),
             "clean_accuracy": own["correct"].mean(), "protection_rate": rate.value,
             "protection_low": rate.interval[0], "protection_high": rate.interval[1],
             "targeted_rate": own["hit"].mean(), "transfer_rate": unseen.value,

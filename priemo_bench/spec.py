@@ -254,8 +254,8 @@ def override(
     """`values` of a spec with those of the command line; None leaves a value alone.
 
     `dataset` keeps what the spec says of it and drops the other data sets; `attacks` are labels or,
-    where none is that, names, kept as the spec has them; `surrogates` and `seeds` also replace those
-    of single attacks, whose own limits stay where they are smaller.
+    where none is that, names, kept as the spec has them; `surrogates` and `seeds` also replace
+    those of single attacks, whose own limits stay where they are smaller.
     """
     values = {**values, **{k: v for k, v in others.items() if v is not None}}
     sets = [dict(d) for d in values.get("datasets", [])]
