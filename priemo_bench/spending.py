@@ -31,6 +31,7 @@ def quality(
     spent = share_spent(images, budget, facts)
     finite = images["psnr"][np.isfinite(images["psnr"])]
     equal = spent is not None and budget != "conventional"
+    most = _most(budget, facts)
     capped = eps is None or largest <= eps + 1e-9
     return {
         "ssim": images["ssim"].mean(),
@@ -40,9 +41,9 @@ def quality(
         "ssim_full_worst": images["ssim_full"].min(),
         "psnr": finite.mean() if len(finite) else np.inf,
         "linf": largest,
-        "within_budget": bool(capped and (spent is None or (spent <= _most(budget, facts)).all())),
+        "within_budget": bool(capped and (spent is None or (spent <= most).all())),
         "budget_used": spent.mean() if spent is not None and equal else np.nan,
-        "on_floor": (spent >= 1 - ON_FLOOR).mean() if spent is not None and equal else np.nan,
+        "on_floor": _near(spent, most).mean() if spent is not None and equal else np.nan,
         "untouched": float((images["linf"] == 0).mean()),
         **{name: images[name].mean() for name in metrics},
     }
@@ -62,6 +63,10 @@ def share_spent(
         return None
     worst = np.minimum(images["ssim"], images["ssim_full"])
     return np.asarray((1 - worst) / (1 - ssim_floor), np.float64)
+
+
+def _near(spent: npt.NDArray[np.float64], most: float) -> npt.NDArray[np.bool_]:
+    return (spent >= 1 - ON_FLOOR) & (spent <= most)
 
 
 def _most(budget: str, facts: Mapping[str, Any]) -> float:
