@@ -16,14 +16,12 @@ import torch
 from torch import Tensor
 
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Bytes, Floats, check_images, to_float
+from priemo_bench.images import FLOOR_SLACK, Bytes, Floats, check_images, to_float
 from priemo_bench.quality import Reference, check_pair, double
 from priemo_bench.registry import unknown
 
 Measure = Literal["ssim", "psnr"]
 
-FLOOR_SLACK = 1e-7
-"""A floor is met when SSIM, or PSNR in dB, is no further below it than this (float noise)."""
 SINGLE_PRECISION = 1e-3
 """Share of what a floor allows that is kept back while it is computed in float32."""
 LANDED = 0.005

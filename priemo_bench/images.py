@@ -13,6 +13,9 @@ EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SLACK = 1e-6
 """Values this far outside [0, 1] are rounding, and are clamped."""
 
+FLOOR_SLACK = 1e-7
+"""A floor is met when SSIM, or PSNR in dB, is no further below it than this (float noise)."""
+
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]

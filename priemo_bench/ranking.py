@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from priemo_bench.rates import Judged, Rates, Space
+from priemo_bench.rates import Judged, Rates
 from priemo_bench.statistics import Difference, Share, difference, holm
 
 ALPHA = 0.05
@@ -35,7 +35,7 @@ def _on_common(rates: Rates, a: Sequence[int], b: Sequence[int]) -> tuple[Share,
     space = rates.space(a[0])
     if not np.array_equal(seen, other):
         space = space.only(np.intersect1d(seen, other))
-    return _share(rates, judged[0], space), _share(rates, judged[1], space)
+    return rates.share(judged[0], space=space), rates.share(judged[1], space=space)
 
 
 def only_victims(pairs: Judged, victims: Iterable[str]) -> Judged:
@@ -48,10 +48,6 @@ def only_victims(pairs: Judged, victims: Iterable[str]) -> Judged:
 def _images(rates: Rates, pairs: Judged) -> np.ndarray:
     seen = [rates.columns[row, "none", victim].images for row, victim in pairs]
     return np.unique(np.concatenate(seen))
-
-
-def _share(rates: Rates, pairs: Judged, space: Space) -> Share:
-    return rates.share(pairs, space=space)
 
 
 def ranks(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from priemo_bench.budget import FLOOR_SLACK
+from priemo_bench.images import FLOOR_SLACK
 
 ON_FLOOR = 0.02
 """An image is on its floor when it leaves at most this share of what the floor allows."""

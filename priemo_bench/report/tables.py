@@ -67,11 +67,12 @@ def _rank(value: Any) -> str:
 
 
 def _without_kin(line: pd.Series) -> str:
-    """ "35.1 (1 of 3)"; how many victims are left even where none is."""
+    """ "35.1 (1 of 3)", "none (0 of 3)": how many victims are left, and their rate."""
     if pd.isna(line["n_without_kin"]):
         return "-"
     left = f"({line['n_without_kin']:.3g} of {line['n_transfer']:.0f})"
-    return f"{percent(line['transfer_without_kin'])} {left}"
+    rate = percent(line["transfer_without_kin"]) if line["n_without_kin"] else "none"
+    return f"{rate} {left}"
 
 
 def _used(line: pd.Series) -> str:
