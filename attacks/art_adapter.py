@@ -11,12 +11,12 @@ import art.attacks.evasion as evasion
 import numpy as np
 from art.attacks.attack import EvasionAttack
 
-from priemo_bench.attack import EPS_GRID, Traits
-from priemo_bench.attacks.entry import Entry
+from priemo_bench.attacks.adapter import STEP, AdaptedAttack
 from priemo_bench.attacks.losses import sibling
-from priemo_bench.attacks.wrapped import STEP, WrappedAttack
+from priemo_bench.attacks.preset import Preset
+from priemo_bench.contracts.attack import EPS_GRID, Traits
+from priemo_bench.contracts.image import FloatImages, Labels
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, Labels
 from priemo_bench.registry import unknown
 
 STEPS = {"AutoProjectedGradientDescent": 2.0}
@@ -47,19 +47,19 @@ def accepted(
     return {**{k: v for k, v in defaults.items() if k in known}, **given}
 
 
-class ArtAttack(WrappedAttack):
+class ArtAttack(AdaptedAttack):
     """Any evasion attack of ART that perturbs each image: `ArtAttack(classifier, "DeepFool")`.
 
     `attack` is the name of a class in `art.attacks.evasion`, `params` are further arguments of it
-    (`max_iter`, `norm`, `num_random_init` ...); see `WrappedAttack` for the rest.
+    (`max_iter`, `norm`, `num_random_init` ...); see `AdaptedAttack` for the rest.
     """
 
     default = "ProjectedGradientDescent"
     _reserved: ClassVar[set[str]] = {"self", "classifier", "estimator", "summary_writer"}
 
-    def _run(self, x: Floats, labels: Labels | None) -> Floats:
+    def _run(self, x: FloatImages, labels: Labels | None) -> FloatImages:
         one_hot = np.eye(self.estimator.nb_classes, dtype=np.float32)
-        found: Floats = self._build().generate(x, None if labels is None else one_hot[labels])
+        found: FloatImages = self._build().generate(x, None if labels is None else one_hot[labels])
         return found
 
     def _build(self) -> EvasionAttack:
@@ -87,13 +87,13 @@ class ArtAttack(WrappedAttack):
 
 _TRAITS = Traits("per-image", "image", "one", targeted=True, knob="eps", strengths=EPS_GRID)
 
-fgsm = Entry(ArtAttack, _TRAITS, {"attack": "FastGradientMethod"})
+fgsm = Preset(ArtAttack, _TRAITS, {"attack": "FastGradientMethod"})
 """Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572."""
 
-pgd = Entry(ArtAttack, _TRAITS, {"attack": "ProjectedGradientDescent", "max_iter": 25})
+pgd = Preset(ArtAttack, _TRAITS, {"attack": "ProjectedGradientDescent", "max_iter": 25})
 """Madry et al. 2018, arXiv:1706.06083, without random start."""
 
-apgd = Entry(
+apgd = Preset(
     ArtAttack,
     replace(_TRAITS, random=True),
     {"attack": "AutoProjectedGradientDescent", "max_iter": 25, "nb_random_init": 1},

@@ -15,21 +15,15 @@ import numpy as np
 from art.attacks.attack import EvasionAttack
 from art.attacks.evasion import TargetedUniversalPerturbation, UniversalPerturbation
 
-from priemo_bench.attack import EPS_GRID, Traits
+from priemo_bench.attacks.adapter import STEP
 from priemo_bench.attacks.art_adapter import accepted, art_class
-from priemo_bench.attacks.base import (
-    require,
-    require_eps,
-    require_truth,
-    require_whole,
-    seeded,
-)
-from priemo_bench.attacks.entry import Entry
+from priemo_bench.attacks.base import require, require_eps, require_truth, require_whole, seeded
 from priemo_bench.attacks.losses import LOSSES, Loss, sibling
-from priemo_bench.attacks.shared_noise import SharedNoise
-from priemo_bench.attacks.wrapped import STEP
+from priemo_bench.attacks.preset import Preset
+from priemo_bench.attacks.universal.base import UniversalNoise
+from priemo_bench.contracts.attack import EPS_GRID, Traits
+from priemo_bench.contracts.image import FloatImages, Labels, check_images
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, Labels, check_images
 from priemo_bench.registry import unknown
 
 Goal = Literal["leave", "rarest"]
@@ -37,7 +31,7 @@ DEEPFOOL = {"max_iter": 10, "epsilon": 0.02}
 """As in the code of Moosavi-Dezfooli et al.; ART's own are 100 and 1e-6."""
 
 
-class ArtUniversal(SharedNoise):
+class ArtUniversal(UniversalNoise):
     """`UniversalPerturbation` or, towards one emotion, `TargetedUniversalPerturbation` of ART.
 
     Moosavi-Dezfooli et al. 2017, arXiv:1610.08401; Hirano & Takemoto 2020, arXiv:1911.06502.
@@ -61,7 +55,7 @@ class ArtUniversal(SharedNoise):
         PriemoError: for parameters outside these.
     """
 
-    attack_params = [  # noqa: RUF012 (ART's own declaration)
+    attack_params = [
         *EvasionAttack.attack_params,
         "attacker", "eps", "targeted", "goal", "loss", "n_fit", "delta", "max_iter", "batch_size",
         "attacker_params", "random_state", "verbose",
@@ -120,7 +114,7 @@ class ArtUniversal(SharedNoise):
         self.fooling_rate = float(rate)
         return self
 
-    def _labels(self, x: Floats, y: np.ndarray | None) -> Labels:
+    def _labels(self, x: FloatImages, y: np.ndarray | None) -> Labels:
         classes = self.estimator.nb_classes
         labels = self._given(y, len(x), classes)
         if labels is None:
@@ -163,10 +157,10 @@ class ArtUniversal(SharedNoise):
 
 _TRAITS = Traits("universal", "universal", "one", knob="eps", strengths=EPS_GRID, random=True)
 
-uap = Entry(ArtUniversal, _TRAITS, {"attacker": "deepfool"})
-uap_pgd = Entry(ArtUniversal, _TRAITS, {"attacker": "pgd"})
-uap_fgsm = Entry(ArtUniversal, _TRAITS, {"attacker": "fgsm"})
-uap_targeted = Entry(
+uap = Preset(ArtUniversal, _TRAITS, {"attacker": "deepfool"})
+uap_pgd = Preset(ArtUniversal, _TRAITS, {"attacker": "pgd"})
+uap_fgsm = Preset(ArtUniversal, _TRAITS, {"attacker": "fgsm"})
+uap_targeted = Preset(
     ArtUniversal,
     Traits("universal", "universal", "one", True, "eps", EPS_GRID, random=True),
     {"attacker": "fgsm", "goal": "rarest"},

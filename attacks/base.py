@@ -13,9 +13,9 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
-from priemo_bench.attack import Traits
+from priemo_bench.contracts.attack import Traits
+from priemo_bench.contracts.image import FloatImages, Labels, check_images
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, Labels, check_images
 
 
 def require(holds: bool, name: str, value: object, wanted: str) -> None:
@@ -135,10 +135,10 @@ class ModelFreeAttack(EvasionAttack):
     def __init__(self, classifier: Any = None) -> None:
         super().__init__(estimator=classifier)
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> FloatImages:
         """(n, 1 or 3, h, w) floats in [0, 1] to protected images; `y` is not looked at."""
         return self.protect(check_images(x))
 
-    def protect(self, x: Floats) -> Floats:
+    def protect(self, x: FloatImages) -> FloatImages:
         """Checked images to protected ones, in a new array."""
         raise NotImplementedError

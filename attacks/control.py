@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from priemo_bench.attack import EPS_GRID, Traits
 from priemo_bench.attacks.base import ModelFreeAttack, require_eps
-from priemo_bench.images import Floats
+from priemo_bench.contracts.attack import EPS_GRID, Traits
+from priemo_bench.contracts.image import FloatImages
 from priemo_bench.registry import unknown
 
 Distribution = Literal["sign", "uniform"]
@@ -19,7 +19,7 @@ class Nothing(ModelFreeAttack):
 
     traits = Traits("control")
 
-    def protect(self, x: Floats) -> Floats:
+    def protect(self, x: FloatImages) -> FloatImages:
         return x.copy()
 
 
@@ -35,7 +35,7 @@ class RandomNoise(ModelFreeAttack):
     """
 
     traits: ClassVar[Traits] = Traits("control", knob="eps", strengths=EPS_GRID, random=True)
-    attack_params = [*ModelFreeAttack.attack_params, "eps", "distribution", "random_state"]  # noqa: RUF012
+    attack_params = [*ModelFreeAttack.attack_params, "eps", "distribution", "random_state"]
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class RandomNoise(ModelFreeAttack):
         self.random_state = random_state
         self._check_params()
 
-    def protect(self, x: Floats) -> Floats:
+    def protect(self, x: FloatImages) -> FloatImages:
         noise = np.random.default_rng(self.random_state).uniform(-1, 1, x.shape)
         if self.distribution == "sign":
             noise = np.sign(noise)

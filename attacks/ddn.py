@@ -18,10 +18,10 @@ from art.attacks.attack import EvasionAttack
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from priemo_bench.attack import EPS_GRID, Traits
 from priemo_bench.attacks.base import AimedAttack, require_eps, require_truth, require_whole
 from priemo_bench.attacks.surrogate import Surrogate, reading
-from priemo_bench.images import Floats, check_images
+from priemo_bench.contracts.attack import EPS_GRID, Traits
+from priemo_bench.contracts.image import FloatImages, check_images
 
 GAMMA = 0.05
 FIRST_STEP, LAST_STEP = 1.0, 0.01
@@ -42,7 +42,7 @@ class DDN(AimedAttack):
     """
 
     traits = Traits("per-image", "image", "one", True, "eps", EPS_GRID)
-    attack_params = [  # noqa: RUF012 (ART's own declaration)
+    attack_params = [
         *EvasionAttack.attack_params, "eps", "targeted", "steps", "batch_size",
     ]  # fmt: skip
 
@@ -61,7 +61,7 @@ class DDN(AimedAttack):
         self.batch_size = batch_size
         self._check_params()
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> FloatImages:
         """Protected images, on the 8-bit grid if eps allows a level; `x` is not modified.
 
         Args:

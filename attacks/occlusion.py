@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from priemo_bench.attack import Traits
 from priemo_bench.attacks.base import ModelFreeAttack, require
-from priemo_bench.images import Floats
+from priemo_bench.contracts.attack import Traits
+from priemo_bench.contracts.image import FloatImages
 
 Box = tuple[float, float, float, float]
 """Top, left, bottom, right, as shares of the image's height and width."""
@@ -28,7 +28,7 @@ class Occlusion(ModelFreeAttack):
     traits: ClassVar[Traits] = Traits(
         "transform", knob="size", strengths=(0.05, 0.1, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85, 1, 1.25)
     )
-    attack_params = [*ModelFreeAttack.attack_params, "size", "boxes", "value"]  # noqa: RUF012
+    attack_params = [*ModelFreeAttack.attack_params, "size", "boxes", "value"]
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Occlusion(ModelFreeAttack):
         self.value = value
         self._check_params()
 
-    def protect(self, x: Floats) -> Floats:
+    def protect(self, x: FloatImages) -> FloatImages:
         x = x.copy()
         height, width = x.shape[2:]
         for top, left, bottom, right in self.boxes:

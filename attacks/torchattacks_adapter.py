@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from priemo_bench.attack import EPS_GRID, Traits
+from priemo_bench.attacks.adapter import STEP, AdaptedAttack
 from priemo_bench.attacks.art_adapter import accepted
 from priemo_bench.attacks.base import seeded
-from priemo_bench.attacks.entry import Entry
 from priemo_bench.attacks.losses import check_classifier, clip
-from priemo_bench.attacks.wrapped import STEP, WrappedAttack
+from priemo_bench.attacks.preset import Preset
+from priemo_bench.contracts.attack import EPS_GRID, Traits
+from priemo_bench.contracts.image import FloatImages, Labels
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, Labels
 from priemo_bench.registry import unknown
 
 GRADIENT_ONLY = {
@@ -66,17 +66,17 @@ class _Reader(nn.Module):
         return (logits - logits.detach()).masked_fill(~own.scatter(1, best, True), -torch.inf)
 
 
-class TorchAttack(WrappedAttack):
+class TorchAttack(AdaptedAttack):
     """Any attack of torchattacks: `TorchAttack(classifier, "MIFGSM")`.
 
     `attack` is the name of a class in `torchattacks`, `params` are further arguments of it
     (`steps`, `decay` ...), its step is `alpha`; loss "margin" is for attacks in GRADIENT_ONLY. See
-    `WrappedAttack` for the rest. PriemoError when torchattacks is missing.
+    `AdaptedAttack` for the rest. PriemoError when torchattacks is missing.
     """
 
     default = "PGD"
 
-    def _run(self, x: Floats, labels: Labels | None) -> Floats:
+    def _run(self, x: FloatImages, labels: Labels | None) -> FloatImages:
         if labels is None:
             with seeded(self.random_state):  # predict() draws numbers too
                 labels = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
@@ -123,20 +123,20 @@ def _traits(random: bool) -> Traits:
     return Traits("per-image", "image", "one", True, "eps", EPS_GRID, random)
 
 
-pgd_torchattacks = Entry(TorchAttack, _traits(False), {"attack": "PGD", "steps": 25})
+pgd_torchattacks = Preset(TorchAttack, _traits(False), {"attack": "PGD", "steps": 25})
 """Madry et al. 2018, arXiv:1706.06083, without random start: the same as `pgd`."""
 
-mifgsm = Entry(TorchAttack, _traits(False), {"attack": "MIFGSM", "steps": 25})
+mifgsm = Preset(TorchAttack, _traits(False), {"attack": "MIFGSM", "steps": 25})
 """Dong et al. 2018, arXiv:1710.06081."""
 
-difgsm = Entry(TorchAttack, _traits(True), {"attack": "DIFGSM", "steps": 25, "decay": 1.0})
+difgsm = Preset(TorchAttack, _traits(True), {"attack": "DIFGSM", "steps": 25, "decay": 1.0})
 """Xie et al. 2019, arXiv:1803.06978, with momentum (M-DI2-FGSM)."""
 
-vmifgsm = Entry(TorchAttack, _traits(True), {"attack": "VMIFGSM", "steps": 25})
+vmifgsm = Preset(TorchAttack, _traits(True), {"attack": "VMIFGSM", "steps": 25})
 """Wang & He 2021, arXiv:2103.15571; six gradients a step."""
 
-tifgsm = Entry(TorchAttack, _traits(True), {"attack": "TIFGSM", "steps": 25, "decay": 1.0})
+tifgsm = Preset(TorchAttack, _traits(True), {"attack": "TIFGSM", "steps": 25, "decay": 1.0})
 """Dong et al. 2019, arXiv:1904.02884, with momentum and input diversity (TI-DIM)."""
 
-sinifgsm = Entry(TorchAttack, _traits(False), {"attack": "SINIFGSM", "steps": 25})
+sinifgsm = Preset(TorchAttack, _traits(False), {"attack": "SINIFGSM", "steps": 25})
 """Lin et al. 2020, arXiv:1908.06281; five gradients a step."""

@@ -14,9 +14,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import interpolate
 
-from priemo_bench.attack import Traits
 from priemo_bench.attacks.base import ModelFreeAttack, require
-from priemo_bench.images import Bytes, Floats, check_images, publish, to_float
+from priemo_bench.contracts.attack import Traits
+from priemo_bench.contracts.image import ByteImages, FloatImages, check_images, publish, to_float
 
 
 class GaussianBlur(ModelFreeAttack):
@@ -31,14 +31,14 @@ class GaussianBlur(ModelFreeAttack):
         knob="sigma",
         strengths=(0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 4),
     )
-    attack_params = [*ModelFreeAttack.attack_params, "sigma"]  # noqa: RUF012
+    attack_params = [*ModelFreeAttack.attack_params, "sigma"]
 
     def __init__(self, classifier: Any = None, sigma: float = 2.0) -> None:
         super().__init__(classifier)
         self.sigma = sigma
         self._check_params()
 
-    def protect(self, x: Floats) -> Floats:
+    def protect(self, x: FloatImages) -> FloatImages:
         return check_images(gaussian_filter(x, (0, 0, self.sigma, self.sigma)))
 
     def _check_params(self) -> None:
@@ -55,14 +55,14 @@ class Pixelation(ModelFreeAttack):
     traits: ClassVar[Traits] = Traits(
         "transform", knob="block", strengths=(2, 3, 4, 5, 6, 8, 10, 12, 16)
     )
-    attack_params = [*ModelFreeAttack.attack_params, "block"]  # noqa: RUF012
+    attack_params = [*ModelFreeAttack.attack_params, "block"]
 
     def __init__(self, classifier: Any = None, block: int = 8) -> None:
         super().__init__(classifier)
         self.block = block
         self._check_params()
 
-    def protect(self, x: Floats) -> Floats:
+    def protect(self, x: FloatImages) -> FloatImages:
         for axis in (2, 3):
             starts = np.arange(0, x.shape[axis], self.block)
             sizes = np.diff(starts, append=x.shape[axis])
@@ -86,17 +86,17 @@ class JPEG(ModelFreeAttack):
     traits: ClassVar[Traits] = Traits(
         "transform", knob="quality", strengths=(95, 92, 90, 85, 80, 75, 60, 50, 40, 30, 20, 10, 5)
     )
-    attack_params = [*ModelFreeAttack.attack_params, "quality"]  # noqa: RUF012
+    attack_params = [*ModelFreeAttack.attack_params, "quality"]
 
     def __init__(self, classifier: Any = None, quality: int = 20) -> None:
         super().__init__(classifier)
         self.quality = quality
         self._check_params()
 
-    def protect(self, x: Floats) -> Floats:
+    def protect(self, x: FloatImages) -> FloatImages:
         return to_float(np.stack([self._compress(image) for image in publish(x)]))
 
-    def _compress(self, image: Bytes) -> Bytes:
+    def _compress(self, image: ByteImages) -> ByteImages:
         buffer = BytesIO()
         pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
         Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=self.quality)
@@ -119,14 +119,14 @@ class DownUp(ModelFreeAttack):
     traits: ClassVar[Traits] = Traits(
         "transform", knob="factor", strengths=(1.1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8)
     )
-    attack_params = [*ModelFreeAttack.attack_params, "factor"]  # noqa: RUF012
+    attack_params = [*ModelFreeAttack.attack_params, "factor"]
 
     def __init__(self, classifier: Any = None, factor: float = 4.0) -> None:
         super().__init__(classifier)
         self.factor = factor
         self._check_params()
 
-    def protect(self, x: Floats) -> Floats:
+    def protect(self, x: FloatImages) -> FloatImages:
         size = [max(1, round(side / self.factor)) for side in x.shape[2:]]
         small = interpolate(torch.from_numpy(x), size, mode="bilinear", antialias=True)
         return check_images(interpolate(small, x.shape[2:], mode="bilinear").numpy())
@@ -147,14 +147,14 @@ class BrightnessContrast(ModelFreeAttack):
         knob="strength",
         strengths=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 0.95),
     )
-    attack_params = [*ModelFreeAttack.attack_params, "strength"]  # noqa: RUF012
+    attack_params = [*ModelFreeAttack.attack_params, "strength"]
 
     def __init__(self, classifier: Any = None, strength: float = 0.5) -> None:
         super().__init__(classifier)
         self.strength = strength
         self._check_params()
 
-    def protect(self, x: Floats) -> Floats:
+    def protect(self, x: FloatImages) -> FloatImages:
         return check_images((1 - np.float32(self.strength)) * x + np.float32(self.strength))
 
     def _check_params(self) -> None:

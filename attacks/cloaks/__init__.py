@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from priemo_bench.attack import EPS_GRID, Traits
 from priemo_bench.attacks.cloaks.fawkes import Fawkes
 from priemo_bench.attacks.cloaks.tip_im import TIPIM
-from priemo_bench.attacks.entry import Entry
+from priemo_bench.attacks.preset import Preset
+from priemo_bench.contracts.attack import EPS_GRID, Traits
 
 __all__ = ["TIPIM", "Fawkes"]
 
-fawkes = Entry(Fawkes, Traits("per-image", "image", "many", targeted=True, budgeted=True))
-tip_im = Entry(TIPIM, Traits("per-image", "image", "many", True, "eps", EPS_GRID))
+fawkes = Preset(Fawkes, Traits("per-image", "image", "many", targeted=True, budgeted=True))
+tip_im = Preset(TIPIM, Traits("per-image", "image", "many", True, "eps", EPS_GRID))

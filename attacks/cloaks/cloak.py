@@ -14,8 +14,8 @@ from torch.nn.functional import normalize, one_hot
 
 from priemo_bench.attacks.base import AimedAttack, require_eps, require_truth, require_whole
 from priemo_bench.attacks.surrogate import Surrogate, reading
+from priemo_bench.contracts.image import FloatImages, check_images
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, check_images
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Cloak(AimedAttack):
         PriemoError: for parameters outside these.
     """
 
-    attack_params = [  # noqa: RUF012 (ART's own declaration)
+    attack_params = [
         *EvasionAttack.attack_params,
         "eps", "targeted", "surrogates", "layer", "steps", "batch_size", "verbose",
     ]  # fmt: skip
@@ -110,7 +110,7 @@ class Cloak(AimedAttack):
         self._means = means
         return self
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> FloatImages:
         """Protected images, floats in [0, 1]; with the means of `fit`, or of `x` without it.
 
         Args:

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from priemo_bench.attacks.cloaks.cloak import Cloak
 from priemo_bench.attacks.losses import clip
-from priemo_bench.budget import Budget, match_budget
+from priemo_bench.contracts.image import publish
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import publish
+from priemo_bench.quality.budget import Budget, match_budget
 
 PENALTY = 10.0
 """Of the excess of DSSIM, as a share of rho, against squared distances of normalised features."""
@@ -37,7 +37,7 @@ class Fawkes(Cloak):
             the mean squared error over the floor's.
     """
 
-    attack_params = [*Cloak.attack_params, "ssim_floor", "psnr_floor"]  # noqa: RUF012 (ART's own)
+    attack_params = [*Cloak.attack_params, "ssim_floor", "psnr_floor"]
 
     def __init__(
         self,

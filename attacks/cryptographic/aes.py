@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from priemo_bench.attacks.base import require
 from priemo_bench.attacks.cryptographic.cipher import Cipher, new_key
-from priemo_bench.images import Bytes
+from priemo_bench.contracts.image import ByteImages
 
 
 class AESCTR(Cipher):
@@ -30,13 +30,13 @@ class AESCTR(Cipher):
         self.key = new_key(random_state) if key is None else key
         self._check_params()
 
-    def _encrypt(self, pixels: Bytes, numbers: np.ndarray) -> Bytes:
+    def _encrypt(self, pixels: ByteImages, numbers: np.ndarray) -> ByteImages:
         done = [self._one(image, int(i)) for image, i in zip(pixels, numbers, strict=True)]
         return np.stack(done)
 
     _decrypt = _encrypt
 
-    def _one(self, image: Bytes, number: int) -> Bytes:
+    def _one(self, image: ByteImages, number: int) -> ByteImages:
         stream = Stream(AES(self.key), CTR(number.to_bytes(8, "big") + bytes(8))).encryptor()
         data = stream.update(image.tobytes()) + stream.finalize()
         return np.frombuffer(data, np.uint8).reshape(image.shape)

@@ -15,8 +15,8 @@ import numpy as np
 
 from priemo_bench.attacks.base import require
 from priemo_bench.attacks.cryptographic.cipher import Cipher
+from priemo_bench.contracts.image import ByteImages
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Bytes
 
 TRANSIENT = 200
 """Steps of the logistic map thrown away before its values are used."""
@@ -66,7 +66,7 @@ class CatMapLogistic(Cipher):
         rounds: at least 1; two let one changed pixel change 99.6 % of all by a third of the range.
     """
 
-    attack_params = [*Cipher.attack_params, "rounds"]  # noqa: RUF012
+    attack_params = [*Cipher.attack_params, "rounds"]
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class CatMapLogistic(Cipher):
         self.rounds = rounds
         self._check_params()
 
-    def _encrypt(self, pixels: Bytes, numbers: np.ndarray) -> Bytes:
+    def _encrypt(self, pixels: ByteImages, numbers: np.ndarray) -> ByteImages:
         target = cat_map(_side(pixels), self.key)
         flat = pixels.reshape(*pixels.shape[:2], -1)
         for forward, backward in self._streams(pixels[0].size, numbers):
@@ -90,7 +90,7 @@ class CatMapLogistic(Cipher):
             flat = _diffuse(rows[::-1], backward)[::-1].T.reshape(flat.shape)
         return np.ascontiguousarray(flat.reshape(pixels.shape))
 
-    def _decrypt(self, pixels: Bytes, numbers: np.ndarray) -> Bytes:
+    def _decrypt(self, pixels: ByteImages, numbers: np.ndarray) -> ByteImages:
         target = cat_map(_side(pixels), self.key)
         flat = pixels.reshape(*pixels.shape[:2], -1)
         for forward, backward in reversed(self._streams(pixels[0].size, numbers)):
@@ -98,7 +98,7 @@ class CatMapLogistic(Cipher):
             flat = _undiffuse(rows, forward).T.reshape(flat.shape)[..., target]
         return np.ascontiguousarray(flat.reshape(pixels.shape))
 
-    def _streams(self, size: int, numbers: np.ndarray) -> list[tuple[Bytes, Bytes]]:
+    def _streams(self, size: int, numbers: np.ndarray) -> list[tuple[ByteImages, ByteImages]]:
         """For each round the keystreams (size + 1, n) of both directions."""
         start = 0.1 + 0.8 * ((self.key.x0 + numbers * GOLDEN) % 1)
         stream = logistic_bytes(start, self.key.mu, 2 * self.rounds * (size + 1))
@@ -112,7 +112,7 @@ class CatMapLogistic(Cipher):
         require(whole, "rounds", self.rounds, "a whole number from 1")
 
 
-def _side(pixels: Bytes) -> int:
+def _side(pixels: ByteImages) -> int:
     height, width = pixels.shape[2:]
     if height != width:
         raise PriemoError(
@@ -134,7 +134,7 @@ def cat_map(side: int, key: CatMapKey) -> np.ndarray:
     return (a * rows + b * columns) % side * side + (c * rows + d * columns) % side
 
 
-def logistic_bytes(start: np.ndarray, mu: float, size: int) -> Bytes:
+def logistic_bytes(start: np.ndarray, mu: float, size: int) -> ByteImages:
     """(size, n) bytes: floor(1e14 x) mod 256 along the logistic map from `start` (n,)."""
     x = start.astype(np.float64)
     values = np.empty((size, len(x)))
@@ -146,7 +146,7 @@ def logistic_bytes(start: np.ndarray, mu: float, size: int) -> Bytes:
     return ((values * 1e14).astype(np.uint64) & 255).astype(np.uint8)
 
 
-def _diffuse(rows: Bytes, stream: Bytes) -> Bytes:
+def _diffuse(rows: ByteImages, stream: ByteImages) -> ByteImages:
     """(size, n) with feedback from row to row; row 0 of the stream (size + 1, n) starts it."""
     out = np.empty(rows.shape, np.uint8)
     last = stream[0]
@@ -156,6 +156,6 @@ def _diffuse(rows: Bytes, stream: Bytes) -> Bytes:
     return out
 
 
-def _undiffuse(rows: Bytes, stream: Bytes) -> Bytes:
+def _undiffuse(rows: ByteImages, stream: ByteImages) -> ByteImages:
     total = rows ^ stream[1:]
     return ((total >> 3) | (total << 5)) - np.concatenate([stream[:1], rows[:-1]])

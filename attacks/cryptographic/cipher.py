@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from priemo_bench.attack import Traits
 from priemo_bench.attacks.base import ModelFreeAttack
-from priemo_bench.images import Bytes, Floats, publish, to_float
+from priemo_bench.contracts.attack import Traits
+from priemo_bench.contracts.image import ByteImages, FloatImages, publish, to_float
 
 
 class Cipher(ModelFreeAttack):
@@ -26,19 +26,19 @@ class Cipher(ModelFreeAttack):
 
     traits: ClassVar[Traits] = Traits("cryptographic", random=True)
     # The key is not among `attack_params`, which ART prints.
-    attack_params = [*ModelFreeAttack.attack_params, "random_state"]  # noqa: RUF012
+    attack_params = [*ModelFreeAttack.attack_params, "random_state"]
 
     def __init__(self, classifier: Any = None, random_state: int | None = None) -> None:
         super().__init__(classifier)
         self.random_state = random_state
         self.used = 0
 
-    def protect(self, x: Floats) -> Floats:
+    def protect(self, x: FloatImages) -> FloatImages:
         """Images rounded to 8 bits, encrypted: values are exactly k/255."""
         first, self.used = self.used, self.used + len(x)
         return to_float(self._encrypt(publish(x), np.arange(first, self.used)))
 
-    def decrypt(self, x: np.ndarray, first: int = 0) -> Floats:
+    def decrypt(self, x: np.ndarray, first: int = 0) -> FloatImages:
         """The images behind `generate`'s, exactly as published.
 
         Args:
@@ -48,11 +48,11 @@ class Cipher(ModelFreeAttack):
         pixels = publish(x)
         return to_float(self._decrypt(pixels, np.arange(first, first + len(pixels))))
 
-    def _encrypt(self, pixels: Bytes, numbers: np.ndarray) -> Bytes:
+    def _encrypt(self, pixels: ByteImages, numbers: np.ndarray) -> ByteImages:
         """(n, c, h, w) plain images with these numbers (n,) to encrypted ones, a new array."""
         raise NotImplementedError
 
-    def _decrypt(self, pixels: Bytes, numbers: np.ndarray) -> Bytes:
+    def _decrypt(self, pixels: ByteImages, numbers: np.ndarray) -> ByteImages:
         """The inverse of `_encrypt`."""
         raise NotImplementedError
 

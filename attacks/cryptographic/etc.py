@@ -13,8 +13,8 @@ import numpy as np
 
 from priemo_bench.attacks.base import require
 from priemo_bench.attacks.cryptographic.cipher import Cipher, new_key
+from priemo_bench.contracts.image import ByteImages
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Bytes
 
 
 class EtC(Cipher):
@@ -25,7 +25,7 @@ class EtC(Cipher):
         block: side of a block in pixels; it must divide the sides of the image.
     """
 
-    attack_params = [*Cipher.attack_params, "block"]  # noqa: RUF012
+    attack_params = [*Cipher.attack_params, "block"]
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class EtC(Cipher):
         self.block = block
         self._check_params()
 
-    def _encrypt(self, pixels: Bytes, numbers: np.ndarray) -> Bytes:
+    def _encrypt(self, pixels: ByteImages, numbers: np.ndarray) -> ByteImages:
         blocks = self._split(pixels)
         for i, number in enumerate(numbers):
             order, turns, flips, negative, channels = self._draw(int(number), blocks.shape[1:3])
@@ -48,7 +48,7 @@ class EtC(Cipher):
             blocks[i] = part ^ negative[:, None, None, None]
         return self._join(blocks, pixels.shape)
 
-    def _decrypt(self, pixels: Bytes, numbers: np.ndarray) -> Bytes:
+    def _decrypt(self, pixels: ByteImages, numbers: np.ndarray) -> ByteImages:
         blocks = self._split(pixels)
         for i, number in enumerate(numbers):
             order, turns, flips, negative, channels = self._draw(int(number), blocks.shape[1:3])
@@ -71,7 +71,7 @@ class EtC(Cipher):
             rng.permuted(np.tile(np.arange(channels), (count, 1)), axis=1),
         )
 
-    def _split(self, pixels: Bytes) -> Bytes:
+    def _split(self, pixels: ByteImages) -> ByteImages:
         """(n, c, h, w) to (n, blocks, c, block, block), a copy."""
         n, c, h, w = pixels.shape
         b = self.block
@@ -83,7 +83,7 @@ class EtC(Cipher):
         cut = pixels.reshape(n, c, h // b, b, w // b, b).transpose(0, 2, 4, 1, 3, 5)
         return cut.reshape(n, -1, c, b, b).copy()
 
-    def _join(self, blocks: Bytes, shape: tuple[int, ...]) -> Bytes:
+    def _join(self, blocks: ByteImages, shape: tuple[int, ...]) -> ByteImages:
         n, c, h, w = shape
         b = self.block
         cut = blocks.reshape(n, h // b, w // b, c, b, b).transpose(0, 3, 1, 4, 2, 5)
@@ -96,7 +96,7 @@ class EtC(Cipher):
         require(whole, "block", self.block, "a whole number from 2")
 
 
-def _turn(blocks: Bytes, turns: np.ndarray, flips: np.ndarray) -> Bytes:
+def _turn(blocks: ByteImages, turns: np.ndarray, flips: np.ndarray) -> ByteImages:
     """Each of (m, c, b, b) turned by quarters, then mirrored left to right where `flips`."""
     out = np.empty_like(blocks)
     for quarters in range(4):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from priemo_bench.attack import Traits
-from priemo_bench.attacks.entry import Entry
+from priemo_bench.attacks.preset import Preset
 from priemo_bench.attacks.priemo.attack import PriEMO
+from priemo_bench.contracts.attack import Traits
 
 __all__ = [
     "PriEMO", "priemo_class", "priemo_generator", "priemo_image", "priemo_logit", "priemo_transfer",
@@ -21,8 +21,8 @@ __all__ = [
 _IMAGE = Traits("per-image", "image", "many", targeted=True, budgeted=True)
 _SHARED = Traits("universal", "universal", "many", targeted=True, random=True, budgeted=True)
 
-priemo_image = Entry(PriEMO, _IMAGE, {"scope": "image"})
-priemo_transfer = Entry(
+priemo_image = Preset(PriEMO, _IMAGE, {"scope": "image"})
+priemo_transfer = Preset(
     PriEMO,
     replace(_IMAGE, random=True),
     {"scope": "image", "loss": "logit", "confidence": 1.5, "diversity": 0.7, "restarts": 0},
@@ -31,8 +31,8 @@ priemo_transfer = Entry(
 
 Its loss was chosen on fit faces, each surrogate left out in turn (test_defaults.py).
 """
-priemo_class = Entry(PriEMO, replace(_SHARED, scope="class"), {"scope": "class"})
-priemo_universal = Entry(PriEMO, _SHARED, {"scope": "universal"})
-priemo_generator = Entry(PriEMO, replace(_SHARED, scope="generator"), {"scope": "generator"})
-priemo_logit = Entry(PriEMO, _IMAGE, {"scope": "image", "loss": "logit"})
+priemo_class = Preset(PriEMO, replace(_SHARED, scope="class"), {"scope": "class"})
+priemo_universal = Preset(PriEMO, _SHARED, {"scope": "universal"})
+priemo_generator = Preset(PriEMO, replace(_SHARED, scope="generator"), {"scope": "generator"})
+priemo_logit = Preset(PriEMO, _IMAGE, {"scope": "image", "loss": "logit"})
 """Scope image without feature vectors: the same optimiser on the margin of the logits alone."""

@@ -12,16 +12,18 @@ from rich.progress import track
 from torch import Tensor
 
 from priemo_bench.attacks.base import FittedAttack
-from priemo_bench.attacks.priemo import generator, shared, store
+from priemo_bench.attacks.priemo import generator
+from priemo_bench.attacks.priemo import serialization as store
+from priemo_bench.attacks.priemo import universal as shared
 from priemo_bench.attacks.priemo.generator import Generator
 from priemo_bench.attacks.priemo.image import Descent, protect
 from priemo_bench.attacks.priemo.objective import Distance, Loss, Objective, Weighting
 from priemo_bench.attacks.priemo.params import DIVERSITY, STEPS, Scope, check, mini_batches
-from priemo_bench.attacks.priemo.shared import Pattern
+from priemo_bench.attacks.priemo.universal import Pattern
 from priemo_bench.attacks.surrogate import Layers, Surrogate, reading
-from priemo_bench.budget import Budget
+from priemo_bench.contracts.image import EMOTIONS, FloatImages, check_images, publish, to_float
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import EMOTIONS, Floats, check_images, publish, to_float
+from priemo_bench.quality.budget import Budget
 
 MINI_BATCH = 32
 """Faces that a step of a fit looks at, at most."""
@@ -78,7 +80,7 @@ class PriEMO(FittedAttack):
         PriemoError: for parameters outside these ranges.
     """
 
-    attack_params = [  # noqa: RUF012 (ART's own declaration)
+    attack_params = [
         *EvasionAttack.attack_params,
         "scope", "targeted", "ssim_floor", "eps", "psnr_floor", "surrogates", "layer", "loss",
         "distance", "weighting", "confidence", "steps", "restarts", "momentum", "diversity",
@@ -198,7 +200,7 @@ class PriEMO(FittedAttack):
         self.fooling_rate = float(hit.float().mean())
         return self
 
-    def apply(self, x: np.ndarray, y: np.ndarray | None = None) -> Floats:
+    def apply(self, x: np.ndarray, y: np.ndarray | None = None) -> FloatImages:
         """Add the fitted perturbation: no gradient.
 
         Args:
@@ -223,7 +225,7 @@ class PriEMO(FittedAttack):
             [shared.add(x[p], self._carrier, groups[p], self.budget) for p in parts]
         )
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> FloatImages:
         """Protected images, floats in [0, 1]; `x` is not modified.
 
         Scope image optimises each image (on the 8-bit grid) with the vectors of `fit`, or of `x`
@@ -302,7 +304,7 @@ class PriEMO(FittedAttack):
             return torch.zeros_like(labels), 1
         return (read if self.targeted else labels), self._classes
 
-    def _emotions(self, x: Floats, y: np.ndarray | None) -> np.ndarray:
+    def _emotions(self, x: FloatImages, y: np.ndarray | None) -> np.ndarray:
         if y is None or self.targeted:
             device = self._open()[0].device
             return self._read(torch.from_numpy(x).to(device)).cpu().numpy()

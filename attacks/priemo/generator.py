@@ -15,7 +15,7 @@ from priemo_bench.attacks.priemo.geometry import cut, rms, weights
 from priemo_bench.attacks.priemo.image import quantise
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.attacks.surrogate import reading
-from priemo_bench.budget import Budget
+from priemo_bench.quality.budget import Budget
 
 RATE = 2e-3
 

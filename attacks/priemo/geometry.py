@@ -19,8 +19,8 @@ import math
 import torch
 from torch import Tensor
 
-from priemo_bench.budget import SINGLE_PRECISION, Budget, mean_square
-from priemo_bench.quality import C1, C2, RADIUS, Reference, blur, unblur
+from priemo_bench.quality.budget import SINGLE_PRECISION, Budget, mean_square
+from priemo_bench.quality.ssim import C1, C2, RADIUS, SSIMReference, blur, unblur
 
 RIDGE = 0.05
 """What smooth changes cost at least, as a share of what they would cost as contrast."""
@@ -74,7 +74,7 @@ class Ellipsoid(Ball):
 
     def __init__(self, x: Tensor, floor: float) -> None:
         self.drop = (1 - floor) * (1 - SINGLE_PRECISION)
-        self.reference = Reference(x)
+        self.reference = SSIMReference(x)
         inner = torch.zeros_like(x[:1, :1])
         inner[..., RADIUS:-RADIUS, RADIUS:-RADIUS] = 1
         self._inner = inner / inner.mean()
@@ -161,7 +161,7 @@ def weights(x: Tensor, budget: Budget) -> Tensor:
         return x.new_full((1, 1, 1, 1), budget.eps)
     if budget.measure == "psnr":
         return x.new_full((1, 1, 1, 1), math.sqrt(mean_square(budget.floor)))
-    contrast = 1 / (2 * Reference(x).variance + C2)
+    contrast = 1 / (2 * SSIMReference(x).variance + C2)
     return math.sqrt(1 - budget.floor) * unblur(contrast).rsqrt()
 
 

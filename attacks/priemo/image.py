@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from priemo_bench.attacks.priemo.geometry import body, cut, rms
+from priemo_bench.attacks.priemo.input_transforms import alter, smooth
 from priemo_bench.attacks.priemo.objective import Objective
-from priemo_bench.attacks.priemo.views import alter, smooth
-from priemo_bench.budget import Budget, match_budget
+from priemo_bench.quality.budget import Budget, match_budget
 
 FIRST_STEP, LAST_STEP = 0.5, 0.05
 """Step lengths at the start and the end, in radii of the body."""

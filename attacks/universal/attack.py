@@ -10,19 +10,13 @@ import torch
 from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
-from priemo_bench.attacks.base import (
-    as_labels,
-    require,
-    require_eps,
-    require_truth,
-    require_whole,
-)
-from priemo_bench.attacks.shared_noise import SharedNoise
+from priemo_bench.attacks.base import as_labels, require, require_eps, require_truth, require_whole
 from priemo_bench.attacks.surrogate import Surrogate, reading
 from priemo_bench.attacks.universal import cos_uap, df_uap, fi_uap, gd_uap, opom, sga, sgd_uap
+from priemo_bench.attacks.universal.base import UniversalNoise
 from priemo_bench.attacks.universal.task import Task
+from priemo_bench.contracts.image import FloatImages, Labels, check_images
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, Labels, check_images
 from priemo_bench.registry import unknown
 
 Scope = Literal["universal", "class"]
@@ -41,7 +35,7 @@ AIMED = ("sgd-uap", "sga", "df-uap")
 """Methods that can go towards a chosen emotion."""
 
 
-class UniversalAttack(SharedNoise):
+class UniversalAttack(UniversalNoise):
     """A perturbation for all faces, or for those of each emotion, by the recipe of one paper.
 
     Args:
@@ -63,7 +57,7 @@ class UniversalAttack(SharedNoise):
         PriemoError: for parameters outside these.
     """
 
-    attack_params = [  # noqa: RUF012 (ART's own declaration)
+    attack_params = [
         *EvasionAttack.attack_params,
         "method", "scope", "eps", "targeted", "goal", "surrogates", "layer", "passes",
         "batch_size", "delta", "random_state",
@@ -122,7 +116,7 @@ class UniversalAttack(SharedNoise):
         self.fooling_rate = float((now == goals if aimed else now != read).mean())
         return self
 
-    def _learn(self, x: Floats, goals: Labels, generator: torch.Generator) -> Floats:
+    def _learn(self, x: FloatImages, goals: Labels, generator: torch.Generator) -> FloatImages:
         surrogates = self._open()
         device = surrogates[0].device
         task = Task(
@@ -135,7 +129,7 @@ class UniversalAttack(SharedNoise):
             self.batch_size,
             generator,
         )
-        found: Floats = METHODS[self.method](task)[0].cpu().numpy()
+        found: FloatImages = METHODS[self.method](task)[0].cpu().numpy()
         return found
 
     def _open(self) -> list[Surrogate]:
@@ -143,7 +137,7 @@ class UniversalAttack(SharedNoise):
             raise PriemoError("this needs a classifier: load(path, classifier)")
         return [Surrogate(c, self.layer) for c in (self.estimator, *self.surrogates)]
 
-    def _read(self, x: Floats) -> Labels:
+    def _read(self, x: FloatImages) -> Labels:
         """(n,) what the surrogates together read."""
         surrogates = self._open()
         images = torch.from_numpy(x).to(surrogates[0].device)
@@ -170,7 +164,7 @@ class UniversalAttack(SharedNoise):
             return np.zeros_like(labels)
         return read if self.targeted else labels
 
-    def _groups(self, x: Floats, y: np.ndarray | None) -> Labels:
+    def _groups(self, x: FloatImages, y: np.ndarray | None) -> Labels:
         """Scope class: by the label given or, without one or targeted, by what is read."""
         if self.scope == "universal":
             return super()._groups(x, y)

@@ -18,13 +18,14 @@ from art.attacks.attack import EvasionAttack
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from priemo_bench.attack import EPS_GRID, Traits
-from priemo_bench.attacks import noise_file, unet
+from priemo_bench.attacks import unet
 from priemo_bench.attacks.base import FittedAttack, require_eps, require_truth, require_whole
 from priemo_bench.attacks.losses import clip
 from priemo_bench.attacks.surrogate import Surrogate, reading
+from priemo_bench.attacks.universal import serialization as noise_file
+from priemo_bench.contracts.attack import EPS_GRID, Traits
+from priemo_bench.contracts.image import FloatImages, check_images
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, check_images
 
 RATE = 2e-4
 """Of the paper, for Adam; here kernels learn by Muon, at a multiple of it (`unet.learn`)."""
@@ -59,7 +60,7 @@ class GAP(FittedAttack):
     """
 
     traits = Traits("universal", "generator", "many", True, "eps", EPS_GRID, random=True)
-    attack_params = [  # noqa: RUF012 (ART's own declaration)
+    attack_params = [
         *EvasionAttack.attack_params,
         "eps", "targeted", "surrogates", "passes", "batch_size", "random_state",
     ]  # fmt: skip
@@ -117,7 +118,7 @@ class GAP(FittedAttack):
         self.fooling_rate = float(hit.float().mean())
         return self
 
-    def apply(self, x: np.ndarray, y: np.ndarray | None = None) -> Floats:
+    def apply(self, x: np.ndarray, y: np.ndarray | None = None) -> FloatImages:
         """Add what the network makes of each image (n, c, h, w) and clip to [0, 1]: no gradient."""
         x = check_images(x)
         if self._net is None:
@@ -125,10 +126,10 @@ class GAP(FittedAttack):
         if x.shape[1:2] != self._net.shape:
             raise PriemoError(f"x has {x.shape[1]} channels; the network is for {self._net.shape}")
         images = torch.from_numpy(x)
-        done: Floats = clip(images + scaled(self._net.run(images), self.eps)).numpy()
+        done: FloatImages = clip(images + scaled(self._net.run(images), self.eps)).numpy()
         return done
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> Floats:
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> FloatImages:
         """`apply` to `x`, after `fit` on it unless fitted before."""
         return (self if self._net is not None else self.fit(x, y)).apply(x, y)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from priemo_bench.store import write
+from priemo_bench.contracts.storage import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from priemo_bench.leaderboard import Tables
+    from priemo_bench.judge.leaderboard import Tables
 
 DPI = 110
 BUDGETS = ("equal", "equal-psnr", "conventional")
@@ -43,7 +43,7 @@ def save_figures(tables: Tables, folder: Path) -> list[str]:
 def _save(figure: Figure, path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    write(
+    write_file(
         path,
         lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"),
     )

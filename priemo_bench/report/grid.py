@@ -2,54 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from priemo_bench.images import EMOTIONS, Bytes
-from priemo_bench.lab import Lab
-from priemo_bench.plan import Cell
-from priemo_bench.store import Store, write
+from priemo_bench.contracts.image import EMOTIONS, ByteImages
+from priemo_bench.contracts.storage import write_file
 
-SHOWABLE = ("rendered",)
-"""Data sets without photographs of persons: only their faces are ever put on a page."""
 AMPLIFIED = 20
-ATTACKS, GAP = 4, 4
+GAP = 4
 LEFT, TOP = 110, 16
 """Pixels for the names of attacks and emotions."""
 COLOURS = 128
 
 
-def save_grid(cells: Sequence[Cell], lab: Lab, store: Store) -> None:
-    """Write figures/grid.png: a face per emotion in a column, two rows for each attack.
+def save_grid(examples: Mapping[str, tuple[ByteImages, ByteImages]], path: Path) -> None:
+    """Write a PNG: a face per emotion in a column, two rows for each attack below the originals.
 
-    The top row are the originals. Nothing is written where no showable cell is finished.
+    Nothing is written without examples.
+
+    Args:
+        examples: by attack, originals and published images (k, c, h, w), an emotion in each row.
     """
-    chosen: dict[str, Cell] = {}
-    for cell in cells:
-        showable = cell.dataset in SHOWABLE and cell.target < 0 and cell.budget == "equal"
-        if showable and cell.scale != "one" and cell.attack != "nothing" and store.done(cell.key):
-            chosen.setdefault(cell.attack, cell)
-    bands: dict[str, Bytes] = {}
-    for name, cell in list(chosen.items())[:ATTACKS]:
-        x, change, y = _faces(cell, lab, store)
-        bands |= {"original": x, f"{name}\nchange x{AMPLIFIED}": change, name: y}
+    bands: dict[str, ByteImages] = {}
+    for name, (x, y) in examples.items():
+        change = 127.5 + AMPLIFIED * (y.astype(np.float32) - x)
+        amplified = change.clip(0, 255).astype(np.uint8)
+        bands |= {"original": x, f"{name}\nchange x{AMPLIFIED}": amplified, name: y}
     if bands:
-        _save(_sheet(bands), store)
+        picture = _sheet(bands).quantize(COLOURS)
+        write_file(path, lambda file: picture.save(file, "PNG", optimize=True))
 
 
-def _faces(cell: Cell, lab: Lab, store: Store) -> tuple[Bytes, Bytes, Bytes]:
-    """Original, amplified change, protected: one face per emotion, (7, 3, h, w) each."""
-    faces = lab.test_faces(cell)
-    _, rows = np.unique(faces.labels, return_index=True)
-    x = faces.images[rows]
-    y = store.images(cell.key, faces.images)[rows]
-    change = 127.5 + AMPLIFIED * (y.astype(np.float32) - x)
-    return x, change.clip(0, 255).astype(np.uint8), y
-
-
-def _sheet(bands: dict[str, Bytes]) -> Image.Image:
+def _sheet(bands: dict[str, ByteImages]) -> Image.Image:
     n, _, height, width = next(iter(bands.values())).shape
     size = (LEFT + n * (width + GAP), TOP + len(bands) * (height + GAP))
     sheet = Image.new("RGB", size, "white")
@@ -65,9 +52,3 @@ def _sheet(bands: dict[str, Bytes]) -> Image.Image:
                 Image.fromarray(np.ascontiguousarray(pixels)), (LEFT + j * (width + GAP), top)
             )
     return sheet
-
-
-def _save(sheet: Image.Image, store: Store) -> None:
-    picture = sheet.quantize(COLOURS)
-    path = store.out / "figures" / "grid.png"
-    write(path, lambda file: picture.save(file, "PNG", optimize=True))

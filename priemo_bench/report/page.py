@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment
 
-from priemo_bench.kinship import COUNTED
-from priemo_bench.leaderboard import Tables
+from priemo_bench.contracts.rows import Rows
+from priemo_bench.contracts.storage import write_file, write_text
+from priemo_bench.judge.kinship import COUNTED_RELATIONS
+from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.report import tables as shown
 from priemo_bench.report.figures import save_figures
-from priemo_bench.rows import Rows
-from priemo_bench.store import write, write_text
 
 CAPTIONS = {
     "quality": "Protection against quality: each point is a method, pooled over surrogates.",
@@ -72,11 +72,11 @@ class Section:
         return "" if self.table is None else shown.markdown(self.table)
 
 
-def write_report(out: Path, kin: Iterable[str] = COUNTED) -> None:
+def write_report(out: Path, kin: Iterable[str] = COUNTED_RELATIONS) -> None:
     """Write tables (csv), figures, README.md, index.html and spec.toml from results.parquet.
 
     Args:
-        kin: kinds of `priemo_bench.kinship.KINDS` that the transfer rate without kin leaves out.
+        kin: `RELATIONS` of the victims that the transfer rate without kin leaves out.
 
     Raises:
         PriemoError: one that is unknown.
@@ -195,4 +195,4 @@ def _render(name: str, context: dict[str, Any], escape: bool) -> str:
 
 def _csv(table: pd.DataFrame, path: Path) -> None:
     text = table.to_csv(index=False, float_format="%.6g")
-    write(path, lambda file: file.write(text.encode()))
+    write_file(path, lambda file: file.write(text.encode()))

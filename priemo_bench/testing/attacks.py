@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from priemo_bench.attack import SHARED, AttackEntry
-from priemo_bench.budget import Budget
+from priemo_bench.contracts.attack import FITTED_SCOPES, AttackEntry
+from priemo_bench.contracts.image import FloatImages, Labels, publish
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import Floats, Labels, publish
-from priemo_bench.quality import ssim
+from priemo_bench.quality.budget import Budget
+from priemo_bench.quality.ssim import ssim
 from priemo_bench.testing.toys import require, toy_classifier, toy_faces
 
 BUDGETS = ((0.99, None, 4 / 255), (0.95, None, None), (None, 38.0, 4 / 255), (None, None, 2 / 255))
@@ -32,7 +32,7 @@ class AttackCase:
 
     entry: AttackEntry
     classifier: Any
-    x: Floats
+    x: FloatImages
     y: Labels
     params: Mapping[str, Any] = field(default_factory=dict)
 
@@ -46,12 +46,12 @@ class AttackCase:
         attack = self.entry(None if traits.surrogates == "none" else self.classifier, **given)
         return attack.fit(self.x, y) if hasattr(attack, "fit") else attack
 
-    def protect(self, **params: Any) -> Floats:
+    def protect(self, **params: Any) -> FloatImages:
         """Protected images of `x`."""
         return self.make(**params).generate(self.x, params.get("y", self.y))
 
 
-def protect(entry: AttackEntry, channels: int = 1, **params: Any) -> Floats:
+def protect(entry: AttackEntry, channels: int = 1, **params: Any) -> FloatImages:
     """Protected toy faces of `entry`, white-box on the toy victim."""
     return toy_case(entry, channels, **params).protect()
 
@@ -61,7 +61,7 @@ def toy_case(entry: AttackEntry, channels: int = 1, **params: Any) -> AttackCase
     return AttackCase(entry, toy_classifier(channels), *toy_faces(channels=channels), params)
 
 
-def _differing(a: Floats, b: Floats) -> float:
+def _differing(a: FloatImages, b: FloatImages) -> float:
     """Share of published pixels that differ."""
     return float((publish(a) != publish(b)).mean())
 
@@ -120,7 +120,7 @@ def treats_each_image_alone(case: AttackCase) -> None:
     """
     traits = case.entry.traits
     attack = case.make()
-    shared = traits.scope in SHARED
+    shared = traits.scope in FITTED_SCOPES
     if (shared and not hasattr(attack, "fit")) or (traits.random and not shared):
         return
     whole = attack.generate(case.x, case.y)
@@ -161,7 +161,7 @@ def aims_at_its_target(case: AttackCase) -> None:
         require(after.mean() > before.mean(), "a targeted attack moves faces off their target")
 
 
-def _log_share(classifier: Any, x: Floats) -> np.ndarray:
+def _log_share(classifier: Any, x: FloatImages) -> np.ndarray:
     logits = classifier.predict(x).astype(np.float64)
     return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 
@@ -201,7 +201,7 @@ ATTACK_RULES: tuple[Callable[[AttackCase], None], ...] = (
 def check_attack(
     entry: AttackEntry,
     classifier: Any = None,
-    x: Floats | None = None,
+    x: FloatImages | None = None,
     y: Labels | None = None,
     **params: Any,
 ) -> None:

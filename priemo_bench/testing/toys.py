@@ -10,8 +10,9 @@ import torch
 from scipy.ndimage import zoom
 from torch import Tensor, nn
 
-from priemo_bench.images import EMOTIONS, Floats, Labels
-from priemo_bench.victim import Card, Victim, as_art, freeze
+from priemo_bench.contracts.card import Card
+from priemo_bench.contracts.image import EMOTIONS, FloatImages, Labels
+from priemo_bench.contracts.victim import Victim, as_art, freeze
 
 if TYPE_CHECKING:
     from art.estimators.classification import PyTorchClassifier
@@ -38,7 +39,7 @@ def _patterns() -> npt.NDArray[np.float64]:
 
 def toy_faces(
     n: int = 14, channels: int = 1, size: int = 32, seed: int = 0
-) -> tuple[Floats, Labels]:
+) -> tuple[FloatImages, Labels]:
     """`n` images (n, channels, size, size) on the 8-bit grid in [0, 1], emotions in turn.
 
     Each shows the pattern of its emotion, at a contrast and on a brightness of its own, with noise.

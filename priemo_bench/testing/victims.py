@@ -11,12 +11,12 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from priemo_bench.datasets import FaceSet
+from priemo_bench.contracts.dataset import FaceSet
+from priemo_bench.contracts.image import EMOTIONS, to_float
+from priemo_bench.contracts.predict import predict
+from priemo_bench.contracts.victim import as_art
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import EMOTIONS
 from priemo_bench.testing.toys import require, toy_faces
-from priemo_bench.training.measure import predictions
-from priemo_bench.victim import as_art
 
 SIZES = (48, 64, 112)
 
@@ -171,7 +171,7 @@ def labels_are_in_order(victim: Any, faces: FaceSet) -> None:
     Judged where the victim reads half of the faces right under some order of its outputs.
     """
     confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)))
-    np.add.at(confusion, (faces.labels, predictions(victim, faces)), 1)
+    np.add.at(confusion, (faces.labels, predict(victim, to_float(faces.images))), 1)
     _, best = linear_sum_assignment(-confusion)
     if confusion[range(len(EMOTIONS)), best].sum() < len(faces) / 2:
         return
@@ -188,7 +188,7 @@ def is_as_accurate_as_its_card(victim: Any, faces: FaceSet) -> None:
     """The accuracy on `faces` lies in the card's interval, where the card tells it."""
     told = victim.card.accuracy.get(f"{faces.name} {faces.split}", {}).get("overall")
     if told:
-        found = float((predictions(victim, faces) == faces.labels).mean())
+        found = float((predict(victim, to_float(faces.images)) == faces.labels).mean())
         require(
             told["low"] <= found <= told["high"],
             f"it reads {found:.1%} of {faces.name} {faces.split} right, its card says "

@@ -9,8 +9,8 @@ from art.estimators.classification import PyTorchClassifier
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from priemo_bench.images import publish, to_float
-from priemo_bench.victim import Victim, as_art
+from priemo_bench.contracts.image import publish, to_float
+from priemo_bench.contracts.victim import Victim, as_art
 
 SIDE = 32
 

@@ -16,9 +16,9 @@ from torch import nn
 
 from priemo_bench.attacks.art_adapter import ArtAttack
 from priemo_bench.attacks.torchattacks_adapter import GRADIENT_ONLY, TorchAttack
+from priemo_bench.contracts.image import publish
+from priemo_bench.contracts.victim import as_art
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import publish
-from priemo_bench.victim import as_art
 
 EPS = 8 / 255  # its quarter is whole grey levels: no ties when published
 LOSSES = ["cross_entropy", "margin"]

@@ -14,7 +14,7 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench import registry
-from priemo_bench.attack import Traits
+from priemo_bench.contracts.attack import Traits
 from priemo_bench.errors import PriemoError
 
 MODEL_FREE = [

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 
 from priemo_bench import registry
-from priemo_bench.datasets import FaceSet
-from priemo_bench.images import publish, to_float
-from priemo_bench.lab import Lab, scores
-from priemo_bench.outcomes import hit, protected
-from priemo_bench.ranking import ALPHA
-from priemo_bench.spec import parse
-from priemo_bench.statistics import Share, difference, holm
+from priemo_bench.contracts.dataset import FaceSet
+from priemo_bench.contracts.image import publish, to_float
+from priemo_bench.contracts.outcomes import hit, protected
+from priemo_bench.contracts.predict import probabilities
+from priemo_bench.judge.ranking import ALPHA
+from priemo_bench.judge.statistics import Share, difference, holm
+from priemo_bench.run.context import RunContext
+from priemo_bench.run.spec import parse
 
 EMBEDDED = (
     "resnet", "vgg", "effnet-lite", "repvgg", "repvgg-twin", "repvgg-robust", "botnet", "pvt",
@@ -35,13 +36,13 @@ FLOORS = {0.997: 8 / 255, 0.98: 16 / 255}
 
 
 @pytest.fixture(scope="module")
-def lab() -> Lab:
+def lab() -> RunContext:
     spec = {"datasets": [{"name": "fer2013", "data": os.environ["FER2013"]}],
             "victims": EMBEDDED, "attacks": [{"name": "pgd"}]}  # fmt: skip
-    return Lab(parse(spec))
+    return RunContext(parse(spec))
 
 
-def halves(lab: Lab) -> tuple[FaceSet, FaceSet]:
+def halves(lab: RunContext) -> tuple[FaceSet, FaceSet]:
     """Faces to learn from and faces that judge, both of the fit split."""
     order = np.random.default_rng(0).permutation(len(lab.split("fer2013", "fit")))
     whole = lab.split("fer2013", "fit")
@@ -60,7 +61,7 @@ def turns(question: str, held: FaceSet) -> Iterator[tuple[FaceSet, tuple[str, ..
 
 
 def outcome(
-    lab: Lab, entry: str, question: str, floor: float, loss: str
+    lab: RunContext, entry: str, question: str, floor: float, loss: str
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(n,) outcomes on the faces of each turn, and their ids."""
     fit, held = halves(lab)
@@ -75,7 +76,9 @@ def outcome(
             models[0], surrogates=tuple(models[1:]), verbose=False, **params
         ).fit(to_float(fit.images), learned)
         use = attack.generate if attack.scope == "image" else attack.apply
-        now = scores(lab.victims[judge], publish_and_float(use(to_float(faces.images), told)))
+        now = probabilities(
+            lab.victims[judge], publish_and_float(use(to_float(faces.images), told))
+        )
         clean = lab.reading([judge], faces)
         if question == "targeted":
             yield hit(faces.labels, clean, now.argmax(1), told), faces.ids
@@ -102,7 +105,7 @@ def publish_and_float(x: np.ndarray) -> np.ndarray:
     ],
 )
 def test_no_loss_is_better_than_the_default(
-    lab: Lab, entry: str, question: str, floor: float
+    lab: RunContext, entry: str, question: str, floor: float
 ) -> None:
     default = registry.get("attacks", entry)(lab.classifiers(entry, ("vgg",), "fer2013")[0]).loss
     ids = {name: k for k, name in enumerate(halves(lab)[1].ids)}

@@ -23,10 +23,10 @@ from priemo_bench import registry
 from priemo_bench.attacks.priemo import PriEMO
 from priemo_bench.attacks.priemo.geometry import weights
 from priemo_bench.attacks.priemo.objective import margin
-from priemo_bench.budget import Budget
-from priemo_bench.datasets.draw import draw
-from priemo_bench.images import to_float
-from priemo_bench.victim import as_art
+from priemo_bench.contracts.image import to_float
+from priemo_bench.contracts.victim import as_art
+from priemo_bench.data.sampling import sample
+from priemo_bench.quality.budget import Budget
 
 FACES = 1000
 
@@ -69,7 +69,7 @@ def test_the_bound_is_reached_where_all_faces_want_the_same() -> None:
 def test_no_fit_beats_the_bound(name: str, floor: float, eps: float) -> None:
     victim = registry.get("victims", name)()
     classifier = as_art(victim, 1, 48)
-    faces = draw(
+    faces = sample(
         registry.get("datasets", "fer2013")(os.environ["FER2013"], None).split("fit"), FACES, 0
     )
     x, y = torch.from_numpy(to_float(faces.images)), torch.as_tensor(faces.labels).long()

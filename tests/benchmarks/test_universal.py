@@ -21,9 +21,9 @@ import torch
 
 from priemo_bench import registry
 from priemo_bench.attacks.priemo import PriEMO
-from priemo_bench.cost import Passes
-from priemo_bench.images import publish, to_float
-from priemo_bench.victim import as_art
+from priemo_bench.contracts.image import publish, to_float
+from priemo_bench.contracts.victim import as_art
+from priemo_bench.run.profiling import PassCounter
 
 EPS = 8 / 255
 
@@ -54,7 +54,7 @@ def arena() -> Arena:
 
 def measure(arena: Arena, name: str, run: Callable[[], np.ndarray]) -> float:
     """Held-out protection rate of `run`, with seconds and passes printed."""
-    with Passes([arena.victim]) as passes:
+    with PassCounter([arena.victim]) as passes:
         start = time.perf_counter()
         noise = run()
         seconds = time.perf_counter() - start

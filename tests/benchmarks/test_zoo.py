@@ -12,7 +12,7 @@ LIMIT = 3.0
 CODE = """
 import time
 start = time.perf_counter()
-import priemo_bench.victims.timm_victim, priemo_bench.training.spec
+import priemo_bench.victims.timm_victim, priemo_bench.contracts.training
 imported = time.perf_counter()
 from priemo_bench.victims.zoo import ZOO
 for entry in ZOO:

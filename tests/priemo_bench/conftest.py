@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from priemo_bench import registry
-from priemo_bench.attack import Traits
-from priemo_bench.datasets import FaceSet, Split
-from priemo_bench.images import Floats, Labels
+from priemo_bench.contracts.attack import Traits
+from priemo_bench.contracts.dataset import FaceSet, Split
+from priemo_bench.contracts.image import FloatImages, Labels
 from priemo_bench.testing import ToyVictim, toy_faces
 
 
@@ -37,12 +37,12 @@ class Shift:
     """Adds eps to every pixel, and remembers what it was told."""
 
     traits = Traits("control", knob="eps", strengths=(0.5,))
-    told: list[Any] = []  # noqa: RUF012
+    told: list[Any] = []
 
     def __init__(self, classifier: Any = None, eps: float = 0.01) -> None:
         self.eps = eps
 
-    def generate(self, x: Floats, y: Labels | None = None) -> Floats:
+    def generate(self, x: FloatImages, y: Labels | None = None) -> FloatImages:
         Shift.told.append(y)
         return np.clip(x + np.float32(self.eps), 0, 1)
 
@@ -57,7 +57,7 @@ class Gradient:
     ) -> None:
         self.classifier, self.eps, self.targeted = classifier, eps, targeted
 
-    def generate(self, x: Floats, y: Labels) -> Floats:
+    def generate(self, x: FloatImages, y: Labels) -> FloatImages:
         step = np.sign(self.classifier.loss_gradient(x, np.eye(7, dtype=np.float32)[y]))
         return np.clip(x + (-1 if self.targeted else 1) * self.eps * step, 0, 1).astype(np.float32)
 
@@ -67,19 +67,19 @@ class Shared(Gradient):
 
     traits = Traits("universal", "universal", "one", targeted=True, knob="eps", strengths=(0.1,))
 
-    def fit(self, x: Floats, y: Labels) -> Shared:
+    def fit(self, x: FloatImages, y: Labels) -> Shared:
         gradient = self.classifier.loss_gradient(x, np.eye(7, dtype=np.float32)[y])
         self.noise = self.eps * np.sign(gradient.mean(0)).astype(np.float32)
         return self
 
-    def apply(self, x: Floats, y: Labels | None = None) -> Floats:
+    def apply(self, x: FloatImages, y: Labels | None = None) -> FloatImages:
         return np.clip(x + self.noise, 0, 1)
 
 
 class Broken(Shift):
     """Always fails."""
 
-    def generate(self, x: Floats, y: Labels | None = None) -> Floats:
+    def generate(self, x: FloatImages, y: Labels | None = None) -> FloatImages:
         raise RuntimeError("out of\nluck")
 
 
@@ -97,7 +97,7 @@ class Point:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Point]]:
     """Registers the toys beside what is there; more may be added to what is returned."""
-    kinds = {kind: dict(registry._points(kind)) for kind in registry.KINDS}
+    kinds = {kind: dict(registry._points(kind)) for kind in registry.GROUPS}
 
     def add(kind: str, name: str, thing: Any) -> None:
         kinds[kind][name] = Point(name, thing)

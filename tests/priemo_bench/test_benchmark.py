@@ -16,16 +16,17 @@ import pytest
 import torch
 from PIL import Image
 
-from priemo_bench import lab as lab_module
 from priemo_bench.benchmark import Benchmark
-from priemo_bench.budget import Budget
+from priemo_bench.contracts import predict as predict_module
+from priemo_bench.contracts.image import EMOTIONS, to_float
+from priemo_bench.contracts.rows import Rows
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import EMOTIONS, to_float
-from priemo_bench.lab import Lab
-from priemo_bench.plan import cells
-from priemo_bench.rows import Rows
-from priemo_bench.spec import Spec, parse
-from priemo_bench.store import Store
+from priemo_bench.quality.budget import Budget
+from priemo_bench.run import context as context_module
+from priemo_bench.run.context import RunContext
+from priemo_bench.run.plan import cells
+from priemo_bench.run.spec import Spec, parse
+from priemo_bench.run.store import Store
 from priemo_bench.testing import ToyVictim
 
 Attacks = dict[str, Any] | str
@@ -42,7 +43,7 @@ def toy_spec(*attacks: Attacks, **more: Any) -> Spec:
 
 def images_of(spec: Spec, out: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Original and published images by attack and budget."""
-    lab, store = Lab(spec), Store(out)
+    lab, store = RunContext(spec), Store(out)
     found = {}
     for cell in (c.keyed(lab.fingerprints) for c in cells(spec)):
         x = lab.test_faces(cell).images
@@ -55,7 +56,7 @@ def test_an_attack_on_one_classifier_sees_several_as_their_mean_logits(tmp_path:
     together = ("toy-a", "toy-b")
     pgd = {"name": "pgd", "surrogates": [together], "budgets": ["equal"]}
     spec = toy_spec({**pgd, "params": {"loss": "margin"}}, eps_grid=[0.2], ssim_floor=0.3)
-    lab = Lab(spec)
+    lab = RunContext(spec)
     (classifier,) = lab.classifiers("pgd", together, "toys")
     x = to_float(lab.test_faces(cells(spec)[0]).images)
     logits = [victim(torch.from_numpy(x)).numpy() for victim in lab.victims.values()]
@@ -121,7 +122,7 @@ def test_rows_agree_with_a_victim_asked_directly(tmp_path: Path) -> None:
     direct = ToyVictim(1)(torch_floats(published)).argmax(1).numpy()
     own = rows[rows["victim"] == "toy-b"].sort_values("image")
     assert np.array_equal(own["prediction"].to_numpy(), direct)
-    truth = Lab(spec).split("toys", "test")
+    truth = RunContext(spec).split("toys", "test")
     assert np.array_equal(own["label"].to_numpy(), truth.labels)
     assert own["person"].tolist() == truth.persons.tolist()
 
@@ -221,7 +222,8 @@ def test_finished_cells_are_never_computed_again(
     Benchmark(spec, out=tmp_path).run()
     assert (tmp_path / "index.html").is_file()
     written = (tmp_path / "README.md").stat().st_mtime_ns
-    monkeypatch.setattr(lab_module, "scores", None)  # no victim may be asked
+    for module in (context_module, predict_module):  # no victim may be asked
+        monkeypatch.setattr(module, "probabilities", None)
     second = Benchmark(spec, out=tmp_path).run().leaderboard()
     assert len(calls) == 2
     assert (tmp_path / "README.md").stat().st_mtime_ns == written
@@ -361,7 +363,7 @@ def test_pictures_are_shown_of_made_up_persons_only(
 ) -> None:
     Benchmark(toy_spec("gradient"), out=tmp_path / "a").run()
     assert not (tmp_path / "a/figures/grid.png").exists()
-    monkeypatch.setattr("priemo_bench.report.grid.SHOWABLE", ("toys",))
+    monkeypatch.setattr("priemo_bench.run.examples.SHOWABLE", ("toys",))
     Benchmark(toy_spec("gradient"), out=tmp_path / "b").run()
     assert Image.open(tmp_path / "b/figures/grid.png").size == (110 + 7 * 36, 16 + 3 * 36)
     assert "grid.png" in (tmp_path / "b/README.md").read_text()

@@ -149,8 +149,8 @@ def test_fit_and_protect(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("attack", ["priemo-generator", "gap"])
 @pytest.mark.usefixtures("world")
 def test_a_generator_protects_photos_of_any_size(attack: str, tmp_path: Path) -> None:
-    from priemo_bench.files import FitRequest, fit_to_file, protect_photos
-    from priemo_bench.spec import DatasetSpec
+    from priemo_bench.run.deploy import FitRequest, fit_to_file, protect_photos
+    from priemo_bench.run.spec import DatasetSpec
 
     passes = {"steps": 2, "ssim_floor": 0.9} if attack == "priemo-generator" else {"passes": 2}
     out = tmp_path / "g.safetensors"
@@ -171,7 +171,7 @@ def test_a_generator_protects_photos_of_any_size(attack: str, tmp_path: Path) ->
 def test_a_perturbation_that_fit_did_not_write(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
-    from priemo_bench.files import protect_photos
+    from priemo_bench.run.deploy import protect_photos
 
     save_file({"u": np.zeros(3, np.float32)}, tmp_path / "f.safetensors")
     with pytest.raises(PriemoError, match="not written by priemo-bench fit"):

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from priemo_bench.curve import FLOORS, Curve, area, cap
+from priemo_bench.curve import FLOORS, Curve, cap
 from priemo_bench.errors import PriemoError
+from priemo_bench.judge.curves import area
 from priemo_bench.report.tables import between
 
 SPEC = """

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from priemo_bench.datasets.rendered import Rendered
+from priemo_bench.contracts.weights import load_weights
+from priemo_bench.data.rendered import Rendered
 from priemo_bench.errors import PriemoError
-from priemo_bench.training.measure import evaluate_victim
-from priemo_bench.victim import load_weights
+from priemo_bench.train.measure import evaluate_victim
 from priemo_bench.victims.timm_victim import TimmVictim
 from priemo_bench.victims.zoo import HERE, ZOO, Trained, repvgg, repvgg_twin
 

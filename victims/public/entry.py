@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from priemo_bench.images import EMOTIONS
-from priemo_bench.statistics import wilson
-from priemo_bench.victim import Card, Victim, freeze
-from priemo_bench.victims.public.archive import Archive
+from scipy.stats import binomtest
+
+from priemo_bench.contracts.card import Card
+from priemo_bench.contracts.image import EMOTIONS
+from priemo_bench.contracts.victim import Victim, freeze
+from priemo_bench.contracts.weights.archive import Archive
 
 PUBLIC_TEST = (467, 56, 496, 895, 653, 415, 607)
 """Faces of FER2013 PublicTest, in emotion order."""
@@ -58,11 +60,12 @@ class Public:
         return victim
 
     def _accuracy(self) -> dict[str, Any]:
-        """In the form of `priemo_bench.training.measure.accuracy`."""
+        """In the form of `priemo_bench.train.measure.accuracy`."""
 
         def rate(right: int, n: int) -> dict[str, float]:
-            values = zip(("value", "low", "high"), (right / n, *wilson(right / n, n)), strict=True)
-            return {**{name: round(v, 6) for name, v in values}, "n": n, "persons": n}
+            low, high = binomtest(right, n).proportion_ci(method="wilson")
+            values = {"value": right / n, "low": low, "high": high}
+            return {**{name: round(v, 6) for name, v in values.items()}, "n": n, "persons": n}
 
         recall = zip(EMOTIONS, self.read, PUBLIC_TEST, strict=True)
         return {

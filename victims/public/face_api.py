@@ -8,15 +8,14 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from priemo_bench.contracts.victim import Victim
+from priemo_bench.contracts.weights import tfjs
+from priemo_bench.contracts.weights.face_api import MEAN, package
 from priemo_bench.errors import PriemoError
-from priemo_bench.victim import Victim
-from priemo_bench.victims.public import tfjs
-from priemo_bench.victims.public.archive import NpmPackage
 from priemo_bench.victims.public.entry import Public
 
 MODEL = "face_expression_model"
 BINARY, MANIFEST = tfjs.files(MODEL)
-MEAN = (122.782 / 255, 117.001 / 255, 104.298 / 255)
 ORDER = (3, 5, 4, 1, 2, 6, 0)
 """Places of our emotions in neutral, happy, sad, angry, fearful, disgusted, surprised."""
 WIDTHS = (32, 64, 128, 256)
@@ -98,19 +97,6 @@ def load(folder: Path) -> FaceApi:
     except (KeyError, ValueError, RuntimeError) as error:
         raise PriemoError(f"{folder} holds no expression network of face-api: {error}") from None
     return net
-
-
-def package(name: str, files: dict[str, str]) -> NpmPackage:
-    """The pinned package, of which `name` keeps some `files` of its models (with SHA-256)."""
-    return NpmPackage(
-        victim=name,
-        project="@vladmandic/face-api",
-        version="1.7.15",
-        sha256="0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
-        files={f"package/model/{file}": digest for file, digest in files.items()},
-        licence="MIT, Copyright (c) Vladimir Mandic (package), Vincent Mühler (weights)",
-        licence_file="package/LICENSE",
-    )
 
 
 face_api = Public(

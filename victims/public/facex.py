@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from priemo_bench.contracts.victim import Victim
+from priemo_bench.contracts.weights.archive import Wheel
 from priemo_bench.errors import PriemoError
-from priemo_bench.victim import Victim
-from priemo_bench.victims.public.archive import Wheel
 from priemo_bench.victims.public.entry import Public
 
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),

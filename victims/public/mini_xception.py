@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from priemo_bench.contracts.victim import Victim
+from priemo_bench.contracts.weights.archive import Wheel
 from priemo_bench.errors import PriemoError
-from priemo_bench.victim import Victim
-from priemo_bench.victims.public.archive import Wheel
 from priemo_bench.victims.public.entry import Public
 
 WIDTHS = (16, 32, 64, 128)

@@ -9,9 +9,9 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
 from priemo_bench.attacks.cloaks import TIPIM, Fawkes
-from priemo_bench.budget import Budget
+from priemo_bench.contracts.image import publish
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import publish
+from priemo_bench.quality.budget import Budget
 
 SIDE, EPS = 12, 6 / 255
 

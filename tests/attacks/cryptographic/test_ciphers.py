@@ -11,10 +11,15 @@ from scipy.ndimage import gaussian_filter
 
 from priemo_bench.attacks.cryptographic import AESCTR, CatMapKey, CatMapLogistic, Cipher, EtC
 from priemo_bench.attacks.cryptographic.cat_map import cat_map, logistic_bytes
-from priemo_bench.attacks.statistics import entropy, neighbour_correlation, npcr, uaci
+from priemo_bench.attacks.cryptographic.cipher_statistics import (
+    entropy,
+    neighbour_correlation,
+    npcr,
+    uaci,
+)
 from priemo_bench.attacks.transform import JPEG
+from priemo_bench.contracts.image import publish, to_float
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import publish, to_float
 
 CIPHERS = [AESCTR, CatMapLogistic, EtC]
 FULL = [AESCTR, CatMapLogistic]

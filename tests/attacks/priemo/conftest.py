@@ -8,7 +8,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from priemo_bench.images import publish, to_float
+from priemo_bench.contracts.image import publish, to_float
 
 SIDE, CLASSES = 16, 3
 

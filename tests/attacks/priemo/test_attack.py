@@ -13,13 +13,13 @@ from torch import nn
 
 from priemo_bench.attacks.priemo import PriEMO, params
 from priemo_bench.attacks.surrogate import Surrogate
-from priemo_bench.budget import Budget
-from priemo_bench.cost import Passes
+from priemo_bench.contracts.image import publish
+from priemo_bench.contracts.victim import as_art, freeze
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import publish
-from priemo_bench.quality import Reference
+from priemo_bench.quality.budget import Budget
+from priemo_bench.quality.ssim import SSIMReference
+from priemo_bench.run.profiling import PassCounter
 from priemo_bench.testing import ToyVictim, toy_faces
-from priemo_bench.victim import as_art, freeze
 
 SIDE, CLASSES = 16, 3
 """Of the faces and classifiers in conftest.py."""
@@ -87,10 +87,10 @@ def test_a_fit_costs_the_passes_that_are_documented(
 ) -> None:
     """On 30 faces, fitted; on 2,000 in mini-batches of 32, counted."""
     assert params.mini_batches(scope, None, 2000, 32) == many
-    with Passes([classifier.model]) as cost:
+    with PassCounter([classifier.model]) as cost:
         attack = PriEMO(classifier, scope, verbose=False).fit(faces)
     assert cost.backwards == few * len(faces)
-    with Passes([classifier.model]) as cost:
+    with PassCounter([classifier.model]) as cost:
         attack.set_params(steps=2)
         attack.fit(faces)
     assert cost.backwards == 2 * len(faces)
@@ -101,13 +101,13 @@ def test_apply_computes_ssim_at_most_fifteen_times(
     classifier: Any, faces: np.ndarray, scope: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attack = make(classifier, scope=scope, steps=1).fit(faces)
-    calls, compute = [], Reference.ssim
+    calls, compute = [], SSIMReference.ssim
 
-    def counted(self: Reference, y: torch.Tensor) -> Any:
+    def counted(self: SSIMReference, y: torch.Tensor) -> Any:
         calls.append(len(y))
         return compute(self, y)
 
-    monkeypatch.setattr(Reference, "ssim", counted)
+    monkeypatch.setattr(SSIMReference, "ssim", counted)
     attack.apply(faces)
     assert 1 <= len(calls) <= 15
 

@@ -11,10 +11,10 @@ from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.priemo import PriEMO
 from priemo_bench.attacks.priemo.generator import Generator
-from priemo_bench.budget import Budget
-from priemo_bench.cost import Passes
+from priemo_bench.contracts.image import publish
 from priemo_bench.errors import PriemoError
-from priemo_bench.images import publish
+from priemo_bench.quality.budget import Budget
+from priemo_bench.run.profiling import PassCounter
 
 SIDE = 16
 
@@ -57,7 +57,7 @@ def test_faces_that_need_opposite_changes_get_them(
 
 
 def test_use_looks_into_no_victim(halves: PyTorchClassifier, fitted: PriEMO) -> None:
-    with Passes([halves.model]) as passes:
+    with PassCounter([halves.model]) as passes:
         fitted.apply(faces(8, 3))
     assert passes.forwards == passes.backwards == 0
 

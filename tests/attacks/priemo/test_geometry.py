@@ -7,7 +7,7 @@ import torch
 
 from priemo_bench.attacks.priemo import geometry
 from priemo_bench.attacks.priemo.geometry import Box, Ellipsoid, cut, dot, rms, weights
-from priemo_bench.budget import Budget
+from priemo_bench.quality.budget import Budget
 
 
 def smooth_faces(n: int = 4, side: int = 48) -> torch.Tensor:

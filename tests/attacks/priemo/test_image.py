@@ -12,9 +12,9 @@ from torch import nn
 
 from priemo_bench.attacks.priemo import PriEMO, geometry
 from priemo_bench.attacks.priemo.objective import margin
-from priemo_bench.budget import Budget, match_budget
-from priemo_bench.images import publish, to_float
-from priemo_bench.quality import Reference
+from priemo_bench.contracts.image import publish, to_float
+from priemo_bench.quality.budget import Budget, match_budget
+from priemo_bench.quality.ssim import SSIMReference
 
 SIDE, CLASSES = 16, 3
 """Of the faces and classifiers in conftest.py."""
@@ -59,7 +59,7 @@ def test_linear_model_ssim_optimum_is_nearly_reached() -> None:
     y = np.zeros(3, int)
     attack = make(classifier, scope="image", ssim_floor=0.997, eps=None, loss="logit")
     w = (linear[1].weight[0] - linear[1].weight[1]).detach().reshape(1, 1, 48, 48)
-    cost = 1 / (2 * Reference(torch.from_numpy(x)).variance + 0.03**2)
+    cost = 1 / (2 * SSIMReference(torch.from_numpy(x)).variance + 0.03**2)
     best = x - (w / cost).numpy() * 100
     scaled = x + (best - x) / np.abs(best - x).max() * 0.15
     landed = match_budget(publish(x), scaled.clip(0, 1).astype(np.float32), Budget(0.997, None))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from priemo_bench.attacks.priemo import shared
+from priemo_bench.attacks.priemo import universal as shared
 from priemo_bench.attacks.priemo.attack import _emphasis
-from priemo_bench.budget import Budget
+from priemo_bench.quality.budget import Budget
 
 
 class TwoWells:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage, signal
 
-from priemo_bench.attacks.priemo import views
+from priemo_bench.attacks.priemo import input_transforms as views
 
 
 def faces(n: int) -> torch.Tensor:

@@ -96,10 +96,10 @@ def test_surrogates_are_averaged(linear: PyTorchClassifier, linear_x: np.ndarray
 
 def test_passes_are_what_is_spent(classifier: PyTorchClassifier, x: np.ndarray) -> None:
     """20 passes backward over the fit faces, for every method that looks at faces."""
-    from priemo_bench.cost import Passes
+    from priemo_bench.run.profiling import PassCounter
 
     for method in set(METHODS) - {"gd-uap"}:
-        with Passes([classifier.model]) as passes:
+        with PassCounter([classifier.model]) as passes:
             UniversalAttack(classifier, method, passes=20, random_state=0).fit(x)
         assert passes.backwards == 20 * len(x), method
 

@@ -10,8 +10,8 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.universal.gap import GAP, fooling, scaled
-from priemo_bench.cost import Passes
 from priemo_bench.errors import PriemoError
+from priemo_bench.run.profiling import PassCounter
 
 SIDE, EPS = 16, 6 / 255
 
@@ -54,7 +54,7 @@ def test_use_looks_into_no_classifier_and_a_file_keeps_it(
     halves: PyTorchClassifier, fitted: GAP, tmp_path: Path
 ) -> None:
     x = faces(8, 3)
-    with Passes([halves.model]) as passes:
+    with PassCounter([halves.model]) as passes:
         y = fitted.apply(x)
     assert passes.forwards == passes.backwards == 0
     fitted.save(tmp_path / "gap.safetensors")

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from priemo_bench.datasets.rendered import Rendered
-from priemo_bench.victim import GREY
+from priemo_bench.contracts.victim import GREY
+from priemo_bench.data.rendered import Rendered
 
 FILE = Path(__file__).with_name("references.npz")
 NODE = """

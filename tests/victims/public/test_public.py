@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from priemo_bench import registry
-from priemo_bench.datasets.fer2013_csv import read_csv
+from priemo_bench.data.fer2013_csv import read_csv
 from priemo_bench.errors import PriemoError
 from priemo_bench.testing.victims import check_victim
 from priemo_bench.victims.public import face_api, facex, networkv2

@@ -1,0 +1,69 @@
+"""What the harness knows of an attack: its traits, and the few calls it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from priemo_bench.contracts.image import FloatImages, Labels
+
+Family = Literal["universal", "per-image", "cryptographic", "transform", "control"]
+Scope = Literal["image", "class", "universal", "generator", "-"]
+FITTED_SCOPES = ("class", "universal", "generator")
+"""Scopes that are fitted once and then applied without a gradient."""
+
+EPS_GRID = tuple(v / 255 for v in (0.5, 1, 1.5, 2, 3, 4, 6, 8))
+"""Strengths from which an attack with an eps gets it under the equal-quality budget."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What an attack is, said once beside its class.
+
+    Attributes:
+        family: which group of the leaderboard it belongs to.
+        scope: what shares one perturbation; "-" where the question makes no sense.
+        surrogates: how many classifiers it looks into: "none", "one" or "many" (one or more).
+        targeted: whether it accepts `targeted=True`.
+        knob: name of the constructor argument that sets its strength, if it has one.
+        strengths: values of the knob from weakest to strongest, tried under the budget.
+        random: whether `random_state` changes the result, so that seeds are worth averaging.
+        budgeted: whether it takes `ssim_floor`, `psnr_floor` (one of both) and `eps`, and lands
+            on them itself.
+    """
+
+    family: Family
+    scope: Scope = "-"
+    surrogates: Literal["none", "one", "many"] = "none"
+    targeted: bool = False
+    knob: str | None = None
+    strengths: tuple[float, ...] = ()
+    random: bool = False
+    budgeted: bool = False
+
+
+class Attack(Protocol):
+    """An ART `EvasionAttack`. Universal ones add `fit(x, y)` and `apply(x, y=None)`."""
+
+    def generate(self, x: FloatImages, y: Labels | None = None, **kwargs: Any) -> FloatImages:
+        """Protected images, floats in [0, 1], same shape as `x`; `x` is not modified."""
+        ...
+
+
+class AttackEntry(Protocol):
+    """What an entry point of group `priemo_bench.attacks` points at: a class, or a factory.
+
+    Called as `entry(classifier, **params)` with an ART `PyTorchClassifier` (None where
+    `traits.surrogates` is "none"); further surrogates come as `surrogates=(...)`, the seed as
+    `random_state=...` where `traits.random`, and `targeted=True` with targets as `y`.
+    """
+
+    traits: Traits
+
+    def __call__(self, classifier: Any, **params: Any) -> Attack: ...
+
+
+def quiet(attack: Attack) -> None:
+    """No progress bar of its own, where it has one: one display at a time."""
+    if "verbose" in getattr(attack, "attack_params", ()):
+        attack.set_params(verbose=False)  # type: ignore[attr-defined]

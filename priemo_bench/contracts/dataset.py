@@ -1,0 +1,101 @@
+"""A labelled set of faces, and what every data set offers: its four splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from priemo_bench.contracts.image import EMOTIONS, ByteImages, Labels, check_bytes
+from priemo_bench.errors import PriemoError
+
+Split = Literal["train", "choice", "fit", "test"]
+SPLITS: tuple[Split, ...] = ("train", "choice", "fit", "test")
+"""Victim training, epoch choice, attack fitting, and the held-out images all numbers come from."""
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """Labelled faces of one split.
+
+    Attributes:
+        name: data set name, e.g. "rendered".
+        split: which part this is.
+        images: (n, 1 or 3, h, w) uint8.
+        labels: (n,) int64 indices into EMOTIONS.
+        ids: (n,) unique strings, stable between runs and selections.
+        persons: (n,) strings; equal to `ids` where persons are not known.
+        notes: sentences a report must print (copies left out, missing persons ...).
+        columns: further per-image columns (identity and rendering parameters), index 0..n-1.
+    """
+
+    name: str
+    split: Split
+    images: ByteImages
+    labels: Labels
+    ids: np.ndarray
+    persons: np.ndarray
+    notes: tuple[str, ...] = ()
+    columns: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __post_init__(self) -> None:
+        if len(self.images) == 0:
+            raise PriemoError(f"the {self.split} split of data set {self.name!r} is empty")
+        check_bytes(self.images, f"{self.name}/{self.split} images")
+        for field_name in ("labels", "ids", "persons"):
+            if (n := len(getattr(self, field_name))) != len(self.images):
+                raise PriemoError(
+                    f"{self.name}/{self.split} has {len(self.images)} images but {n} {field_name}"
+                )
+        if not np.isin(self.labels, np.arange(len(EMOTIONS))).all():
+            raise PriemoError(f"{self.name}/{self.split} has labels outside 0..{len(EMOTIONS) - 1}")
+        if len(np.unique(self.ids)) < len(self.ids):
+            raise PriemoError(f"{self.name}/{self.split} has ids that are not unique")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images per emotion."""
+        return {name: int((self.labels == k).sum()) for k, name in enumerate(EMOTIONS)}
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over pixels, labels and ids: what a stored result depends on."""
+        digest = sha256(repr((self.images.shape, self.ids.tolist())).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+    def take(self, rows: np.ndarray) -> FaceSet:
+        """The images at `rows` (integer positions or a boolean mask), in that order."""
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        columns = (
+            self.columns.iloc[rows].reset_index(drop=True) if len(self.columns) else self.columns
+        )
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            ids=self.ids[rows],
+            persons=self.persons[rows],
+            columns=columns,
+        )
+
+
+class Dataset(Protocol):
+    """What an entry point of group `priemo_bench.datasets` returns when called.
+
+    The factory is called as `factory(data, size)`: `data` is the path given with `--data` (None
+    when there is none), `size` the side in pixels of `--size` (None for the native size).
+    """
+
+    name: str
+
+    def split(self, split: Split) -> FaceSet:
+        """One split; PriemoError when it is empty or the data set does not have it."""
+        ...

@@ -1,0 +1,26 @@
+"""What a defense is: a victim's own processing of a published image before it predicts.
+
+A defense is called with published images, uint8 (n, 1 or 3, h, w), and returns what the victim
+predicts on: floats in [0, 1] of the same shape, equal for equal input, each image by itself. It is
+found by an entry point of group `priemo_bench.defenses`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from priemo_bench.contracts.image import ByteImages, FloatImages
+from priemo_bench.errors import PriemoError
+
+
+class Defense(Protocol):
+    """What an entry point of group `priemo_bench.defenses` points at."""
+
+    def __call__(self, x: ByteImages, /) -> FloatImages:
+        """(n, 1 or 3, h, w) uint8 to float32 in [0, 1] of the same shape; `x` is not modified."""
+        ...
+
+
+def require(holds: bool, name: str, value: float, wanted: str) -> None:
+    if not holds:
+        raise PriemoError(f"{name} is {value}; it must be {wanted}")

@@ -1,0 +1,159 @@
+"""Any directory with one sub-folder of pictures per emotion (RAF-DB, AffectNet exports ...).
+
+Either ROOT/happy/a.jpg ..., cut here into fit and test, or ROOT/train/happy/a.jpg and
+ROOT/test/happy/b.jpg, where train is the fit split. ROOT/persons.csv (columns file, person) may say
+who is in a picture; `file` is the path below ROOT.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from priemo_bench.contracts.dataset import FaceSet, Split
+from priemo_bench.contracts.image import EMOTIONS, Labels
+from priemo_bench.data.near_copies import LIMIT, first_of_each, groups, nearest
+from priemo_bench.data.pictures import check_size, emotion_folders, read_pictures
+from priemo_bench.errors import PriemoError
+
+FIT_SHARE = 0.4
+SEED = 2013
+
+Strings = npt.NDArray[np.str_]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass
+class Folder:
+    """The pictures under `data`, brought to `size` x `size` (needed when their sizes differ).
+
+    Offers the splits fit and test, disjoint by person where persons are known. Test pictures with
+    a near copy in fit are left out, and where persons are not known, repetitions within test.
+    Grey only if every picture is.
+    """
+
+    data: Path | None = None
+    size: int | None = None
+    name: str = field(default="folder", init=False)
+
+    def split(self, split: Split) -> FaceSet:
+        """The split "fit" or "test"; the others, for training victims, are not offered.
+
+        Raises:
+            PriemoError: another split, a folder that is no emotion, an emotion without pictures,
+                an unreadable picture, mixed sizes without `size`, or a wrong persons.csv.
+        """
+        if split not in ("fit", "test"):
+            raise PriemoError(
+                f"data set 'folder' has no split {split!r}; it offers fit and test, and its "
+                "pictures train no victims"
+            )
+        faces, fit = self._read
+        test = ~fit
+        notes = list(faces.notes)
+        if split == "test":
+            test, left_out = _apart(faces, fit)
+            notes += left_out
+        chosen = replace(faces.take(fit if split == "fit" else test), split=split)
+        if missing := [name for name, n in chosen.counts.items() if n == 0]:
+            notes.append(f"the {split} split has no picture of {', '.join(missing)}")
+        return replace(chosen, notes=tuple(notes))
+
+    @cached_property
+    def _read(self) -> tuple[FaceSet, Mask]:
+        """All faces, and which of them belong to the fit split."""
+        check_size(self.size)
+        root = _root(self.data)
+        parts = [root / name for name in ("train", "test") if (root / name).is_dir()]
+        if len(parts) == 1:
+            raise PriemoError(f"{root} has {parts[0].name} only; it needs both train and test")
+        faces = _faces(root, parts or [root], self.size)
+        if parts:
+            return faces, np.array([name.startswith("train/") for name in faces.ids])
+        known = (faces.persons != faces.ids).any()
+        return faces, _cut(faces.labels, faces.persons if known else groups(faces.images))
+
+
+def _root(data: Path | None) -> Path:
+    if data is None:
+        raise PriemoError("folder is read from your own pictures; give their directory with --data")
+    if not Path(data).is_dir():
+        raise PriemoError(f"{data} is not a directory; it needs a sub-folder for each emotion")
+    return Path(data)
+
+
+def _faces(root: Path, parts: list[Path], size: int | None) -> FaceSet:
+    found = [emotion_folders(part) for part in parts]
+    paths = [path for part in found for name in EMOTIONS for path in part[name]]
+    labels = [k for part in found for k, name in enumerate(EMOTIONS) for _ in part[name]]
+    images, changes = read_pictures(paths, size)
+    ids = np.array([path.relative_to(root).as_posix() for path in paths])
+    persons, notes = _persons(root / "persons.csv", ids)
+    return FaceSet(
+        name="folder",
+        split="test",
+        images=images,
+        labels=np.array(labels, np.int64),
+        ids=ids,
+        persons=persons,
+        notes=(*notes, *changes),
+    )
+
+
+def _persons(path: Path, ids: Strings) -> tuple[Strings, list[str]]:
+    """Person of every picture: its own id where `path` is missing or does not name it."""
+    if not path.is_file():
+        return ids, []
+    try:
+        table = pd.read_csv(path, dtype=str, skipinitialspace=True)
+    except (ValueError, OSError) as error:
+        raise PriemoError(f"{path} is not a readable csv: {error}") from None
+    if not {"file", "person"} <= set(table.columns):
+        raise PriemoError(f"{path} has columns {', '.join(table.columns)}; it needs file, person")
+    table["file"] = table["file"].str.replace("\\", "/").str.removeprefix("./")
+    if (again := table["file"].duplicated()).any():
+        raise PriemoError(f"{path} names {table['file'][again].iloc[0]} twice")
+    persons = table.dropna().set_index("file")["person"].reindex(ids)
+    unknown = int(persons.isna().sum())
+    if unknown == len(ids):
+        raise PriemoError(f"{path} names none of the pictures; file is the path, such as {ids[0]}")
+    note = f"{unknown} pictures are not in persons.csv and count as a person each"
+    return persons.fillna(pd.Series(ids, index=ids)).to_numpy(str), [note] if unknown else []
+
+
+def _cut(labels: Labels, units: npt.NDArray[np.generic]) -> Mask:
+    """Which pictures are for fit: FIT_SHARE of each emotion, about, never part of a unit."""
+    _, unit = np.unique(units, return_inverse=True)
+    counts = np.zeros((unit.max() + 1, len(EMOTIONS)))
+    np.add.at(counts, (unit, labels), 1)
+    seen, taken = np.zeros(len(EMOTIONS)), np.zeros(len(EMOTIONS))
+    fit = np.zeros(len(counts), bool)
+    for u in np.random.default_rng(SEED).permutation(len(counts)):
+        seen += counts[u]
+        fit[u] = counts[u] @ (FIT_SHARE * seen - taken) > 0
+        taken += counts[u] * fit[u]
+    return fit[unit]
+
+
+def _apart(faces: FaceSet, fit: Mask) -> tuple[Mask, list[str]]:
+    """Test pictures whose person is not in fit and that have no near copy there, with notes."""
+    test = np.flatnonzero(~fit)
+    images, persons = faces.images[test], faces.persons[test]
+    reasons = {
+        "show a person of the fit split": np.isin(persons, faces.persons[fit]),
+        "have a near copy in the fit split": nearest(images, faces.images[fit]) > LIMIT,
+    }
+    if (faces.persons == faces.ids).all():  # elsewhere intervals count persons, not pictures
+        reasons["repeat another"] = ~first_of_each(images)
+    keep, notes = ~fit, []
+    for reason, wrong in reasons.items():
+        wrong &= keep[test]
+        keep[test[wrong]] = False
+        if wrong.any():
+            notes.append(f"{int(wrong.sum())} test pictures {reason}: left out")
+    return keep, notes

@@ -1,0 +1,105 @@
+"""The embedded data set: rendered faces of made-up persons, read from the package's parquet file.
+
+One row per picture: `image` (an encoded picture), `emotion`, `person`, `split`, `take` and the
+parameters of the rendering, which become `FaceSet.columns`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from priemo_bench.contracts.dataset import SPLITS, FaceSet, Split
+from priemo_bench.contracts.image import EMOTIONS
+from priemo_bench.data.pictures import check_size, resize, stack
+from priemo_bench.errors import PriemoError
+from priemo_bench.registry import unknown
+
+REQUIRED = ("image", "emotion", "person", "split", "take")
+
+
+@dataclass
+class Rendered:
+    """The embedded faces, or those of another parquet file `data` that the renderer wrote.
+
+    `size` is the side in pixels; None leaves the pictures as they were rendered.
+    """
+
+    data: Path | None = None
+    size: int | None = None
+    name: str = field(default="rendered", init=False)
+    terms: ClassVar[str] = "CC0 1.0, comes with this package"
+
+    def split(self, split: Split) -> FaceSet:
+        """One of the four splits, RGB, disjoint by person; only its pictures are decoded.
+
+        Raises:
+            PriemoError: the file is missing, damaged or not written by the renderer.
+        """
+        if split not in SPLITS:
+            raise unknown("splits", split, SPLITS)
+        check_size(self.size)
+        with _located(self.data) as path:
+            table = _read(path, split)
+            with ThreadPoolExecutor() as pool:
+                decode = partial(_decode, path=path)
+                pictures = list(pool.map(decode, table["image"].to_pylist()))
+        columns = table.drop_columns(["image", "split"]).to_pandas()
+        ids = columns["person"] + "-" + columns["emotion"] + "-" + columns["take"].astype(str)
+        return FaceSet(
+            name=self.name,
+            split=split,
+            images=resize(stack(pictures, ids), self.size),
+            labels=columns["emotion"].map(EMOTIONS.index).to_numpy(np.int64),
+            ids=ids.to_numpy(str),
+            persons=columns["person"].to_numpy(str),
+            columns=columns,
+        )
+
+
+@contextmanager
+def _located(data: Path | None) -> Iterator[Path]:
+    """The file on disk, also when the package is imported from an archive."""
+    if data is not None:
+        yield Path(data)
+        return
+    with as_file(files("priemo_bench.data") / "files" / "rendered.parquet") as path:
+        yield path
+
+
+def _read(path: Path, split: Split) -> pa.Table:
+    if not path.is_file():
+        raise PriemoError(f"{path} does not exist; rendered needs the parquet file of the renderer")
+    try:
+        missing = [name for name in REQUIRED if name not in pq.read_schema(path).names]
+        if missing:
+            raise PriemoError(f"{path} has no column {missing[0]!r}; the renderer writes it")
+        table = pq.read_table(path, filters=[("split", "=", split)])
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise PriemoError(f"{path} is not a readable parquet file: {reason}") from None
+    if len(table) == 0:
+        raise PriemoError(f"{path} has no picture in the split {split}")
+    if strange := set(table["emotion"].to_pylist()) - set(EMOTIONS):
+        raise PriemoError(f"{path} has the emotion {strange.pop()!r}; known: {', '.join(EMOTIONS)}")
+    return table
+
+
+def _decode(code: bytes, path: Path) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(code)) as picture:
+            return picture.convert("RGB")
+    except OSError as error:
+        raise PriemoError(f"{path} holds a picture that cannot be decoded: {error}") from None

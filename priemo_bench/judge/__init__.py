@@ -1,0 +1,1 @@
+"""From stored rows to tables: rates, intervals, ranks and checks; no torch, no victim."""

@@ -1,0 +1,92 @@
+"""What changed between two runs: ranks and rates of the rows that both have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from priemo_bench.contracts.rows import ROW, Rows
+from priemo_bench.errors import PriemoError
+from priemo_bench.judge.leaderboard import Tables
+from priemo_bench.judge.ranking import ALPHA, only_victims
+from priemo_bench.judge.rates import Rates, Space
+from priemo_bench.judge.statistics import Difference, difference, holm
+
+CHANGE = ["rate_old", "rate_new", "change", "change_low", "change_high", "p", "images"]
+
+
+def compared(old: Path, new: Path) -> pd.DataFrame:
+    """One line per row of both leaderboards, largest loss first.
+
+    Columns: ROW, rank_old, rank_new, rate_old, rate_new and their difference `change` with its
+    paired 95 % interval change_low .. change_high, all on the `images` and victims that both runs
+    have; `p` of that difference, with Holm's correction over the lines.
+
+    Raises:
+        PriemoError: a folder without results.parquet, or runs without a common row.
+    """
+    before, after = (Tables(Rows.load(folder / "results.parquet")) for folder in (old, new))
+    own = ["rank", "protection_rate"]
+    left = before.board[[*ROW, *own]].reset_index(names="row")
+    right = after.board[[*ROW, *own]].reset_index(names="row")
+    table = left.merge(right, on=ROW, suffixes=("_old", "_new"))
+    table = table.dropna(subset=["protection_rate_old", "protection_rate_new"], how="all")
+    if table.empty:
+        raise PriemoError(f"{old} and {new} have no row in common; compare runs of one spec")
+    changes = [
+        _change(before.rates, after.rates, int(a), int(b))
+        for a, b in zip(table["row_old"], table["row_new"], strict=True)
+    ]
+    table[CHANGE] = pd.DataFrame(changes, index=table.index, columns=CHANGE)
+    tested = table["p"].notna()
+    table.loc[tested, "p"] = holm(table.loc[tested, "p"].tolist())
+    kept = [*ROW, "rank_old", "rank_new", *CHANGE]
+    return table[kept].sort_values("change", kind="stable").reset_index(drop=True)
+
+
+def regressions(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows that got worse beyond chance, all of them tested, or failed where they had not."""
+    failed = table["rate_new"].isna() & table["rate_old"].notna()
+    return table[((table["change"] < 0) & (table["p"] < ALPHA)) | failed]
+
+
+def _change(before: Rates, after: Rates, old: int, new: int) -> list[float]:
+    sides = [(before, old), (after, new)]
+    if any(row not in rates.judges for rates, row in sides):
+        rate = [
+            rates.share(rates.judged([row])).value if row in rates.judges else np.nan
+            for rates, row in sides
+        ]
+        return [*rate, np.nan, np.nan, np.nan, np.nan, 0]
+    victims = set(before.judges[old][1]) & set(after.judges[new][1])
+    spaces, images = _common(before, after, old, new)
+    if not victims or not images:
+        return [np.nan] * 6 + [0]
+    then, now = (
+        rates.share(only_victims(rates.judged([row]), victims), space=space)
+        for (rates, row), space in zip(sides, spaces, strict=True)
+    )
+    found: Difference = difference(now, then, same_seeds=_seeds(before, old) == _seeds(after, new))
+    return [then.value, now.value, found.value, found.low, found.high, found.p, images]
+
+
+def _seeds(rates: Rates, row: int) -> list[int]:
+    return list(rates.columns[row, "none", rates.judges[row][1][0]].seeds)
+
+
+def _common(before: Rates, after: Rates, old: int, new: int) -> tuple[list[Space], int]:
+    """The images that both rows have, in persons numbered alike; how many they are."""
+    named = []
+    for rates, row in ((before, old), (after, new)):
+        numbers = rates.columns[row, "none", rates.victims[row][0]].images
+        named.append(rates.images.loc[numbers].reset_index(names="number").set_index("image"))
+    both = named[0].index.intersection(named[1].index)
+    codes, persons = pd.factorize(named[0].loc[both, "person"])
+    spaces = []
+    for rates, names in zip((before, after), named, strict=True):
+        cluster = np.full(len(rates.images), -1)
+        cluster[names.loc[both, "number"]] = codes
+        spaces.append(Space(cluster, len(persons)))
+    return spaces, len(both)

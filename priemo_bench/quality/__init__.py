@@ -1,0 +1,1 @@
+"""Image quality: SSIM, PSNR and linf; the budget, and how an image is brought to it."""

@@ -1,0 +1,1 @@
+"""From a spec to stored rows: cells planned, crafted, measured, predicted and collected."""

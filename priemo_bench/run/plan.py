@@ -1,0 +1,197 @@
+"""From a spec to its cells: one attack, surrogate, target, budget and seed on one data set each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from itertools import product
+from typing import Any, Literal
+
+from priemo_bench import __version__, registry
+from priemo_bench.contracts.attack import FITTED_SCOPES, Traits
+from priemo_bench.contracts.image import EMOTIONS
+from priemo_bench.errors import PriemoError
+from priemo_bench.run.spec import AttackSpec, BudgetName, Spec, as_tuple
+
+Threat = Literal["white-box", "transfer", "no-model"]
+Scale = Literal["-", "per image", "one"]
+"""How a shared perturbation is scaled: to each image, or at one strength for all."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Protected images that are made together, and what decides how.
+
+    Attributes:
+        attack: label in the tables; entry: name of the entry point.
+        surrogates: the classifiers the attack looks into, none for an attack without a model.
+        threat: what the row is judged by, and the strength of an attack with an eps chosen for.
+        target: index into EMOTIONS, or -1.
+        ssim_floor, psnr_floor: of the budget, one at most; both None at conventional settings.
+        first_seed: with which the strength is chosen, for all seeds of a row.
+        limit, fit_limit, select_limit: faces to protect, learn from, choose the strength on.
+        defended: whether the result is also read under the defenses.
+        key: digest of all that decides the result; names its files.
+    """
+
+    dataset: str
+    attack: str
+    entry: str
+    family: str
+    scope: str
+    scale: Scale
+    surrogates: tuple[str, ...]
+    threat: Threat
+    target: int
+    budget: BudgetName
+    seed: int
+    first_seed: int
+    params: dict[str, Any] = field(hash=False)
+    ssim_floor: float | None
+    psnr_floor: float | None
+    eps: float | None
+    eps_grid: tuple[float, ...]
+    draw_seed: int
+    limit: int | None
+    fit_limit: int | None
+    select_limit: int | None
+    defended: bool = field(compare=False)
+    key: str = field(default="", compare=False)
+
+    @property
+    def surrogate(self) -> str:
+        """The surrogates as one name; "-" without any."""
+        return "+".join(self.surrogates) or "-"
+
+    @property
+    def title(self) -> str:
+        """The cell in a few words, for progress bars and failures."""
+        words = [self.attack]
+        if self.surrogates:
+            words.append(f"on {self.surrogate}")
+        if self.target >= 0:
+            words.append(f"to {EMOTIONS[self.target]}")
+        return " ".join([*words, f"({self.dataset}, {self.budget}, seed {self.seed})"])
+
+    def keyed(self, fingerprints: Mapping[str, str]) -> Cell:
+        """The same with its key, from the fingerprints of its data set and surrogates."""
+        own = {k: v for k, v in asdict(self).items() if k not in ("attack", "defended", "key")}
+        weights = [fingerprints[f"victim {name}"] for name in self.surrogates]
+        data = [fingerprints[f"{part} {self.dataset}"] for part in ("fit", "test")]
+        text = json.dumps([__version__, own, weights, data], sort_keys=True)
+        return Cell(**{**vars(self), "key": sha256(text.encode()).hexdigest()[:20]})
+
+
+def made_as(cell: Cell) -> Cell:
+    """The same for cells that one attack makes, fitted once."""
+    return replace(cell, scale="-", limit=None)
+
+
+def chosen_as(cell: Cell) -> Cell:
+    """The same for cells whose strength is chosen once, with the first seed."""
+    return replace(made_as(cell), seed=cell.first_seed)
+
+
+def together(cell: Cell) -> Cell:
+    """The same for cells that one process makes: what is fitted or chosen for one serves all."""
+    return chosen_as(cell) if has_choice(cell) else made_as(cell)
+
+
+def has_choice(cell: Cell) -> bool:
+    """Whether the strength of the attack is chosen on the fit split."""
+    traits: Traits = registry.get("attacks", cell.entry).traits
+    free = cell.budget != "conventional" and traits.knob == "eps" and not traits.budgeted
+    return free and bool(cell.surrogates) and len(cell.eps_grid) > 1
+
+
+def cells(spec: Spec) -> list[Cell]:
+    """All cells of a spec, in its order, without keys.
+
+    Raises:
+        PriemoError: an attack that cannot be targeted has targets.
+    """
+    found = [
+        cell
+        for dataset in spec.datasets
+        for attack in spec.attacks
+        for cell in _of_attack(spec, dataset.name, dataset.limit, attack)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) -> Iterator[Cell]:
+    traits: Traits = registry.get("attacks", attack.name).traits
+    targets = [t for name in attack.targets for t in (EMOTIONS if name == "all" else (name,))]
+    if not traits.targeted and any(t != "none" for t in targets):
+        raise PriemoError(f"attack {attack.title!r} cannot be targeted; leave its targets out")
+    seeds = (attack.seeds or spec.seeds) if traits.random else (0,)
+    for surrogates in _surrogates(spec, attack, traits):
+        threat = _threat(spec, attack, surrogates)
+        for target, budget in product(targets, _budgets(spec, attack, traits)):
+            own = attack.conventional if budget == "conventional" else {}
+            for seed, scale in product(seeds, _scales(budget, attack, traits)):
+                yield Cell(
+                    dataset=dataset,
+                    attack=attack.title,
+                    entry=attack.name,
+                    family=traits.family,
+                    scope=traits.scope,
+                    scale=scale,
+                    surrogates=surrogates,
+                    threat=threat,
+                    target=-1 if target == "none" else EMOTIONS.index(target),
+                    budget=budget,
+                    seed=seed,
+                    first_seed=seeds[0],
+                    params={**attack.params, **own},
+                    ssim_floor=spec.ssim_floor if budget == "equal" else None,
+                    psnr_floor=spec.psnr_floor if budget == "equal-psnr" else None,
+                    eps=spec.eps,
+                    eps_grid=_grid(attack.eps_grid or spec.eps_grid, spec.eps),
+                    draw_seed=spec.draw_seed,
+                    limit=min((n for n in (attack.limit, limit) if n), default=None),
+                    fit_limit=attack.fit_limit or spec.fit_limit,
+                    select_limit=attack.select_limit or spec.select_limit,
+                    defended=attack.defenses and budget == "equal" and scale != "one",
+                )
+
+
+def _surrogates(spec: Spec, attack: AttackSpec, traits: Traits) -> list[tuple[str, ...]]:
+    if traits.surrogates == "none":
+        return [()]
+    return [as_tuple(item) for item in attack.surrogates or spec.surrogates or spec.victims]
+
+
+def _threat(spec: Spec, attack: AttackSpec, surrogates: tuple[str, ...]) -> Threat:
+    if not surrogates:
+        return "no-model"
+    given = attack.threat or spec.threat
+    return given or ("white-box" if set(surrogates) & set(spec.victims) else "transfer")
+
+
+def _grid(given: tuple[float, ...], cap: float | None) -> tuple[float, ...]:
+    """Strengths to choose from, weakest first, up to the cap and with it."""
+    top = cap or max(given)
+    return (*sorted(e for e in set(given) if e < top), top)
+
+
+def _budgets(spec: Spec, attack: AttackSpec, traits: Traits) -> list[BudgetName]:
+    """What rows an attack gets; one that keeps the budget by itself has no other settings."""
+    usual = bool(attack.conventional) or not (traits.budgeted or traits.knob is None)
+    default: tuple[BudgetName, ...] = ("equal", "equal-psnr", *(("conventional",) if usual else ()))
+    offered = {
+        "equal": spec.ssim_floor is not None or spec.psnr_floor is None,
+        "equal-psnr": spec.psnr_floor is not None and (traits.budgeted or traits.knob is not None),
+        "conventional": True,
+    }
+    return [budget for budget in attack.budgets or default if offered[budget]]
+
+
+def _scales(budget: BudgetName, attack: AttackSpec, traits: Traits) -> tuple[Scale, ...]:
+    if traits.scope not in FITTED_SCOPES:
+        return ("-",)
+    if budget == "conventional":
+        return ("-",) if traits.budgeted else ("one",)
+    return ("per image", "one") if traits.knob == "eps" and attack.one_strength else ("per image",)

@@ -1,0 +1,72 @@
+"""What an attack costs: passes through its surrogates, seconds and memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class PassCounter:
+    """Counts, while entered, the images that go forward and backward through some models.
+
+    A victim's `features` is watched where there is one (`forward` calls it too), and the module's
+    own output elsewhere. A backward pass is one gradient that reaches that output: DeepFool's
+    gradient of each class counts.
+
+    Attributes:
+        forwards, backwards: images so far; seconds: time entered, in all.
+    """
+
+    def __init__(self, models: Iterable[nn.Module]) -> None:
+        self.models = list(models)
+        self.forwards = self.backwards = 0
+        self.seconds = 0.0
+        self._undo: list[Any] = []
+
+    def __enter__(self) -> PassCounter:
+        for model in self.models:
+            if callable(getattr(model, "features", None)):
+                self._wrap(model)
+            else:
+                handle = model.register_forward_hook(lambda _m, _x, output: self._seen(output))
+                self._undo.append(handle.remove)
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds += time.perf_counter() - self._start
+        while self._undo:
+            self._undo.pop()()
+
+    def _wrap(self, model: Any) -> None:
+        original = model.features
+
+        def features(x: Tensor) -> Tensor:
+            output: Tensor = original(x)
+            self._seen(output)
+            return output
+
+        model.features = features
+        self._undo.append(lambda: delattr(model, "features"))
+
+    def _seen(self, output: Tensor) -> None:
+        self.forwards += len(output)
+        if output.requires_grad:
+            output.register_hook(self._came_back)
+
+    def _came_back(self, gradient: Tensor) -> None:
+        self.backwards += len(gradient)
+
+
+def peak_megabytes() -> float:
+    """Largest resident memory of this process so far, NaN where the system does not tell."""
+    try:
+        import resource
+        import sys
+    except ImportError:
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)

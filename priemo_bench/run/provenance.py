@@ -1,0 +1,88 @@
+"""What a report says of a run besides its rows: data, victims, machine, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from priemo_bench import __version__
+from priemo_bench.contracts.card import kinship
+from priemo_bench.run.context import RunContext
+from priemo_bench.run.spec import Spec
+
+PACKAGES = (
+    "torch", "adversarial-robustness-toolbox", "torchattacks", "timm", "numpy", "pandas", "Pillow",
+)  # fmt: skip
+"""Whose versions a report names."""
+
+
+def versions() -> dict[str, str]:
+    """Of the project, of Python, and of the packages that are installed."""
+    found = {"priemo-bench": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def run_facts(spec: Spec, lab: RunContext, command: str) -> dict[str, Any]:
+    """Everything beside the rows that the tables and the page need."""
+    import torch
+
+    from priemo_bench.contracts.card import Card
+
+    frozen = spec.model_copy(update={"versions": versions()})
+    found = {name: getattr(victim, "card", None) for name, victim in lab.victims.items()}
+    cards = {name: card for name, card in found.items() if isinstance(card, Card)}
+    return {
+        "name": spec.name,
+        "command": command,
+        "spec": frozen.to_toml(),
+        "ssim_floor": spec.ssim_floor,
+        "psnr_floor": spec.psnr_floor,
+        "eps": spec.eps,
+        "seeds": list(spec.seeds),
+        "select_limit": spec.select_limit,
+        "versions": frozen.versions,
+        "machine": {
+            "cpus": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "device": lab.device,
+        },
+        "data": {dataset.name: _data(lab, dataset.name) for dataset in spec.datasets},
+        "victims": {name: _card(lab.victims[name]) for name in spec.victims},
+        "kin": kinship(cards),
+    }
+
+
+def _data(lab: RunContext, dataset: str) -> dict[str, Any]:
+    limit = next(d.limit for d in lab.spec.datasets if d.name == dataset)
+    test = lab.faces(dataset, "test", limit, lab.spec.draw_seed)
+    fit = lab.split(dataset, "fit")
+    persons = len(set(test.persons)) if (test.persons != test.ids).any() else None
+    return {
+        "test": len(test),
+        "of": len(lab.split(dataset, "test")),
+        "fit": len(fit),
+        "persons": persons,
+        "counts": test.counts,
+        "shape": list(test.images.shape[1:]),
+        "notes": list(dict.fromkeys([*fit.notes, *test.notes])),
+    }
+
+
+def _card(victim: Any) -> dict[str, Any]:
+    card = getattr(victim, "card", None)
+    if card is None:
+        return {}
+    return {
+        "architecture": card.architecture,
+        "parameters": card.parameters,
+        "training_data": card.training_data,
+        "sha256": card.sha256,
+    }

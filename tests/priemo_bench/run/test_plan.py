@@ -1,0 +1,131 @@
+"""Which cells a spec has, and what changes their key."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.run.plan import cells, chosen_as, together
+from priemo_bench.run.spec import parse
+
+pytestmark = pytest.mark.usefixtures("world")
+PRINTS = {
+    "victim toy-a": "a", "victim toy-b": "b", "fit toys": "f", "test toys": "t",
+}  # fmt: skip
+
+
+def planned(*attacks: dict[str, Any], **more: Any) -> list[Any]:
+    base = {"datasets": [{"name": "toys"}], "victims": ["toy-a", "toy-b"], "seeds": [0, 1]}
+    return cells(parse({**base, "attacks": list(attacks), **more}))
+
+
+def test_each_victim_is_surrogate_in_turn_and_both_budgets_are_there() -> None:
+    found = planned({"name": "gradient"})
+    assert Counter((c.surrogate, c.budget) for c in found) == {
+        (s, b): 1 for s in ("toy-a", "toy-b") for b in ("equal", "conventional")
+    }
+
+
+def test_seeds_only_where_something_is_random() -> None:
+    assert [c.seed for c in planned({"name": "nothing"})] == [0]
+    assert [c.seed for c in planned({"name": "noise", "budgets": ["equal"]})] == [0, 1]
+    assert [c.seed for c in planned({"name": "noise", "budgets": ["equal"], "seeds": [7]})] == [7]
+
+
+@pytest.mark.parametrize(("own", "faces"), [(None, 5), (3, 3), (9, 5)])
+def test_an_attack_never_gets_more_faces_than_its_data_set(own: int | None, faces: int) -> None:
+    found = planned({"name": "fgsm", "limit": own}, datasets=[{"name": "toys", "limit": 5}])
+    assert {c.limit for c in found} == {faces}
+    assert {c.limit for c in planned({"name": "fgsm", "limit": own})} == {own}
+
+
+@pytest.mark.parametrize("name", ["priemo-image", "fgsm"])
+def test_several_surrogates_at_once(name: str) -> None:
+    found = planned({"name": name, "budgets": ["equal"]}, surrogates=("toy-a", ("toy-a", "toy-b")))
+    assert [c.surrogate for c in found] == ["toy-a", "toy-a+toy-b"]
+
+
+def test_a_shared_delta_stands_beside_itself_at_one_strength() -> None:
+    found = planned({"name": "uap-pgd"}, surrogates=("toy-a",), seeds=[0])
+    assert [(c.budget, c.scale) for c in found] == [
+        ("equal", "per image"),
+        ("equal", "one"),
+        ("conventional", "one"),
+    ]
+
+
+def test_targets() -> None:
+    found = planned({"name": "gradient", "targets": ["all"], "budgets": ["equal"], "limit": 9})
+    assert {c.target for c in found} == set(range(7))
+    assert {c.limit for c in found} == {9}
+    with pytest.raises(PriemoError, match="'noise' cannot be targeted"):
+        planned({"name": "noise", "targets": ["happy"]})
+
+
+def test_a_key_changes_with_whatever_decides_the_result() -> None:
+    cell = planned({"name": "noise"})[0]
+    seen = planned({"name": "gradient"})[0]
+    key = cell.keyed(PRINTS).key
+    assert key == planned({"name": "noise", "label": "N", "defenses": False})[0].keyed(PRINTS).key
+    changed = [
+        replace(cell, seed=1), replace(cell, params={"eps": 0.1}), replace(cell, limit=3),
+        replace(cell, ssim_floor=0.9), replace(cell, eps=None), replace(cell, target=2),
+        replace(cell, budget="conventional"), replace(cell, draw_seed=1),
+    ]  # fmt: skip
+    keys = [key, *(c.keyed(PRINTS).key for c in changed), seen.keyed(PRINTS).key]
+    keys += [cell.keyed({**PRINTS, "test toys": "u"}).key]
+    keys += [seen.keyed({**PRINTS, "victim toy-a": "c"}).key]
+    assert len(set(keys)) == len(keys)
+    assert key == cell.keyed({**PRINTS, "victim toy-a": "c"}).key  # it looks into no model
+
+
+@pytest.mark.parametrize(
+    ("given", "cap", "grid"),
+    [
+        ([0.01, 0.02, 0.5], 0.1, (0.01, 0.02, 0.1)),
+        ([0.1], 0.1, (0.1,)),
+        ([0.2, 0.1], "none", (0.1, 0.2)),
+    ],
+)
+def test_the_grid_of_strengths_reaches_the_cap(given: Any, cap: Any, grid: Any) -> None:
+    found = planned({"name": "gradient", "budgets": ["equal"]}, eps_grid=given, eps=cap)
+    assert {c.eps_grid for c in found} == {grid}
+
+
+def test_a_psnr_floor_is_a_second_equal_budget() -> None:
+    found = planned({"name": "gradient"}, {"name": "nothing"}, psnr_floor=40, surrogates=("toy-a",))
+    assert [(c.attack, c.budget, c.ssim_floor, c.psnr_floor) for c in found] == [
+        ("gradient", "equal", 0.997, None),
+        ("gradient", "equal-psnr", None, 40),
+        ("gradient", "conventional", None, None),
+        ("nothing", "equal", 0.997, None),
+    ]
+    alone = planned({"name": "gradient", "budgets": ["equal", "equal-psnr"]},
+                    psnr_floor=40, ssim_floor="none")  # fmt: skip
+    assert {c.budget for c in alone} == {"equal-psnr"}
+
+
+def test_a_row_asks_about_its_surrogates_or_about_others() -> None:
+    def threats(**more: Any) -> list[str]:
+        return [c.threat for c in planned({"name": "gradient", "budgets": ["equal"]}, **more)]
+
+    assert threats() == ["white-box", "white-box"]
+    assert threats(surrogates=("toy-c",)) == ["transfer"]
+    assert threats(surrogates=("toy-a",), threat="transfer") == ["transfer"]
+    assert [c.threat for c in planned({"name": "nothing"})] == ["no-model"]
+
+
+def test_seeds_of_one_row_share_a_strength_and_a_process() -> None:
+    found = planned({"name": "uap-pgd", "budgets": ["equal"]}, surrogates=("toy-a",), seeds=[3, 4],
+                    eps_grid=[0.01], eps=0.03)  # fmt: skip
+    assert [(c.seed, c.scale) for c in found] == [
+        (3, "per image"), (3, "one"), (4, "per image"), (4, "one")
+    ]  # fmt: skip
+    assert len({together(c) for c in found}) == 1
+    assert {chosen_as(c).seed for c in found} == {3}
+    fitted = planned({"name": "priemo-class", "budgets": ["equal"]}, surrogates=("toy-a",))
+    assert len({together(c) for c in fitted}) == 2  # lands on its budget itself: nothing is chosen
