@@ -17,13 +17,13 @@ from art.attacks.evasion import TargetedUniversalPerturbation, UniversalPerturba
 
 from priemo_bench.attacks.adapter import STEP
 from priemo_bench.attacks.art_adapter import accepted, art_class
-from priemo_bench.attacks.base import require, require_eps, require_truth, require_whole, seeded
+from priemo_bench.attacks.base import require_eps, require_truth, require_whole, seeded
 from priemo_bench.attacks.losses import LOSSES, Loss, sibling
 from priemo_bench.attacks.preset import Preset
 from priemo_bench.attacks.universal.base import UniversalNoise
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
-from priemo_bench.errors import PriemoError
+from priemo_bench.errors import PriemoError, require
 from priemo_bench.registry import unknown
 
 Goal = Literal["leave", "rarest"]

@@ -15,13 +15,7 @@ from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
 from priemo_bench.contracts.attack import Traits
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
-from priemo_bench.errors import PriemoError
-
-
-def require(holds: bool, name: str, value: object, wanted: str) -> None:
-    """PriemoError "`name` is `value`; it must be `wanted`" unless `holds`."""
-    if not holds:
-        raise PriemoError(f"{name} is {value!r}; it must be {wanted}")
+from priemo_bench.errors import PriemoError, require
 
 
 def require_whole(attack: object, *names: str, low: int = 1) -> None:

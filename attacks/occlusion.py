@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from priemo_bench.attacks.base import ModelFreeAttack, require
+from priemo_bench.attacks.base import ModelFreeAttack
 from priemo_bench.contracts.attack import Traits
 from priemo_bench.contracts.image import FloatImages
+from priemo_bench.errors import require
 
 Box = tuple[float, float, float, float]
 """Top, left, bottom, right, as shares of the image's height and width."""

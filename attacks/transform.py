@@ -14,9 +14,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import interpolate
 
-from priemo_bench.attacks.base import ModelFreeAttack, require
+from priemo_bench.attacks.base import ModelFreeAttack
 from priemo_bench.contracts.attack import Traits
 from priemo_bench.contracts.image import ByteImages, FloatImages, check_images, publish, to_float
+from priemo_bench.errors import require
 
 
 class GaussianBlur(ModelFreeAttack):

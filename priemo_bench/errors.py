@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this"."""
+"""The one exception that means "the user can mend this", and the check that raises it most."""
 
 from __future__ import annotations
 
@@ -8,3 +8,9 @@ class PriemoError(ValueError):
 
     The command line prints the sentence without a traceback and exits with code 2.
     """
+
+
+def require(holds: bool, name: str, value: object, wanted: str) -> None:
+    """PriemoError "`name` is `value`; it must be `wanted`" unless `holds`."""
+    if not holds:
+        raise PriemoError(f"{name} is {value!r}; it must be {wanted}")

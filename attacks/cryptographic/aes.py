@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher as Stream
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from priemo_bench.attacks.base import require
 from priemo_bench.attacks.cryptographic.cipher import Cipher, new_key
 from priemo_bench.contracts.image import ByteImages
+from priemo_bench.errors import require
 
 
 class AESCTR(Cipher):

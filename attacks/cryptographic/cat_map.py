@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from priemo_bench.attacks.base import require
 from priemo_bench.attacks.cryptographic.cipher import Cipher
 from priemo_bench.contracts.image import ByteImages
-from priemo_bench.errors import PriemoError
+from priemo_bench.errors import PriemoError, require
 
 TRANSIENT = 200
 """Steps of the logistic map thrown away before its values are used."""

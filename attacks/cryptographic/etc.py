@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from priemo_bench.attacks.base import require
 from priemo_bench.attacks.cryptographic.cipher import Cipher, new_key
 from priemo_bench.contracts.image import ByteImages
-from priemo_bench.errors import PriemoError
+from priemo_bench.errors import PriemoError, require
 
 
 class EtC(Cipher):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from priemo_bench.attacks.base import require, require_truth, require_whole
+from priemo_bench.attacks.base import require_truth, require_whole
 from priemo_bench.attacks.priemo.objective import Distance, Loss, Weighting
-from priemo_bench.errors import PriemoError
+from priemo_bench.errors import PriemoError, require
 from priemo_bench.registry import unknown
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import torch
 from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
-from priemo_bench.attacks.base import as_labels, require, require_eps, require_truth, require_whole
+from priemo_bench.attacks.base import as_labels, require_eps, require_truth, require_whole
 from priemo_bench.attacks.surrogate import Surrogate, reading
 from priemo_bench.attacks.universal import cos_uap, df_uap, fi_uap, gd_uap, opom, sga, sgd_uap
 from priemo_bench.attacks.universal.base import UniversalNoise
 from priemo_bench.attacks.universal.task import Task
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
-from priemo_bench.errors import PriemoError
+from priemo_bench.errors import PriemoError, require
 from priemo_bench.registry import unknown
 
 Scope = Literal["universal", "class"]

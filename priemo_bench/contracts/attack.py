@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from priemo_bench.contracts.image import FloatImages, Labels
+from priemo_bench.errors import PriemoError
+
+if TYPE_CHECKING:
+    from art.estimators.classification import PyTorchClassifier
 
 Family = Literal["universal", "per-image", "cryptographic", "transform", "control"]
 Scope = Literal["image", "class", "universal", "generator", "-"]
@@ -63,7 +68,33 @@ class AttackEntry(Protocol):
     def __call__(self, classifier: Any, **params: Any) -> Attack: ...
 
 
-def quiet(attack: Attack) -> None:
-    """No progress bar of its own, where it has one: one display at a time."""
+def make_attack(
+    entry: AttackEntry,
+    classifiers: Sequence[PyTorchClassifier],
+    params: Mapping[str, Any],
+    seed: int = 0,
+    targeted: bool = False,
+) -> Attack:
+    """An attack as its traits ask for it, without a progress bar of its own, not fitted.
+
+    Args:
+        classifiers: ART classifiers of the surrogates, the first as `classifier`, others as
+            `surrogates=(...)`; empty for an attack without a surrogate.
+        params: further constructor arguments, before which go the following.
+        seed: `random_state` where `traits.random`.
+
+    Raises:
+        PriemoError: the attack refuses an argument.
+    """
+    given: dict[str, Any] = {"random_state": seed} if entry.traits.random else {}
+    if targeted:
+        given["targeted"] = True
+    if len(classifiers) > 1:
+        given["surrogates"] = tuple(classifiers[1:])
+    try:
+        attack = entry(classifiers[0] if classifiers else None, **{**given, **params})
+    except TypeError as error:
+        raise PriemoError(f"the attack refuses its parameters: {error}") from error
     if "verbose" in getattr(attack, "attack_params", ()):
         attack.set_params(verbose=False)  # type: ignore[attr-defined]
+    return attack

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from priemo_bench.contracts.image import ByteImages, FloatImages
-from priemo_bench.errors import PriemoError
 
 
 class Defense(Protocol):
@@ -19,8 +18,3 @@ class Defense(Protocol):
     def __call__(self, x: ByteImages, /) -> FloatImages:
         """(n, 1 or 3, h, w) uint8 to float32 in [0, 1] of the same shape; `x` is not modified."""
         ...
-
-
-def require(holds: bool, name: str, value: float, wanted: str) -> None:
-    if not holds:
-        raise PriemoError(f"{name} is {value}; it must be {wanted}")

@@ -5,25 +5,60 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from priemo_bench.contracts.image import FloatImages
+from priemo_bench.contracts.image import ByteImages, FloatImages, Labels, to_float
 
 BATCH = 250
+"""Images that go through a model at once."""
 Probabilities = npt.NDArray[np.float32]
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's parameters are; the CPU for one without any."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
 @torch.inference_mode()
-def probabilities(victim: nn.Module, x: FloatImages) -> Probabilities:
-    """(n, 7) probabilities for (n, c, h, w) floats in [0, 1]."""
-    device = next((p.device for p in victim.parameters()), torch.device("cpu"))
-    parts = [
-        victim(torch.from_numpy(np.ascontiguousarray(x[i : i + BATCH])).to(device)).softmax(1).cpu()
-        for i in range(0, len(x), BATCH)
-    ]
-    return torch.cat(parts).numpy()
+def probabilities(model: nn.Module, x: FloatImages | ByteImages) -> Probabilities:
+    """Softmax of the logits of a model, in batches, on the model's own device.
+
+    Args:
+        model: images (n, c, h, w) in [0, 1] to logits (n, k), in evaluation mode.
+        x: (n, c, h, w), floats in [0, 1] or uint8.
+
+    Returns:
+        (n, k) float32.
+    """
+    device = device_of(model)
+    parts = []
+    for start in range(0, len(x), BATCH):
+        batch = x[start : start + BATCH]
+        floats = to_float(batch) if batch.dtype == np.uint8 else batch
+        tensor = torch.from_numpy(np.ascontiguousarray(floats)).to(device)
+        parts.append(model(tensor).softmax(1).cpu())
+    found: Probabilities = torch.cat(parts).numpy()
+    return found
 
 
-def predict(victim: nn.Module, x: FloatImages) -> npt.NDArray[np.int8]:
-    """(n,) what a victim reads in what it is shown, (n, c, h, w) floats in [0, 1]."""
-    return probabilities(victim, x).argmax(1).astype(np.int8)
+def predict(model: nn.Module, x: FloatImages | ByteImages) -> Labels:
+    """(n,) predicted classes; arguments as for `probabilities`."""
+    return probabilities(model, x).argmax(1)
+
+
+def margin(logits: Tensor, labels: Tensor, other: Tensor | None = None) -> Tensor:
+    """Logit margin: that of the label less the largest of the others; differentiable.
+
+    Carlini & Wagner 2017, f6 without its bound. Negative where another class is predicted.
+
+    Args:
+        logits: (n, k). labels: (n,) classes.
+        other: (n,) the one class to compare with, instead of the best of all others.
+
+    Returns:
+        (n,).
+    """
+    own = logits.gather(1, labels[:, None]).squeeze(1)
+    if other is not None:
+        return own - logits.gather(1, other[:, None]).squeeze(1)
+    return own - logits.scatter(1, labels[:, None], -torch.inf).amax(1)

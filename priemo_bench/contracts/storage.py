@@ -1,13 +1,18 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and tensors with metadata as safetensors."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from priemo_bench.errors import PriemoError
 
@@ -18,7 +23,7 @@ class StorageError(PriemoError):
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """A full disk, or one that refuses, becomes one sentence."""
+    """Re-raise OSError as StorageError, one sentence that names `path`."""
     try:
         yield
     except OSError as error:
@@ -31,7 +36,11 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def write_file(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Write a file aside with `fill` and move it into place, so that it is whole or not there."""
+    """Write atomically: `fill` writes a temporary file beside `path`, which then replaces it.
+
+    Raises:
+        StorageError: the disk is full or refuses.
+    """
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,5 +53,32 @@ def write_file(path: Path, fill: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """The same for text."""
+    """`write_file` for text, as UTF-8."""
     write_file(path, lambda file: file.write(text.encode()))
+
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+def save_tensors(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
+    """Write arrays and their metadata as safetensors, atomically.
+
+    Raises:
+        StorageError: the disk is full or refuses.
+    """
+    whole = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    write_file(path, lambda file: file.write(save(whole, dict(metadata))))
+
+
+def load_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
+    """The arrays of a safetensors file and its metadata.
+
+    Raises:
+        PriemoError: the file is missing or not safetensors.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise PriemoError(f"{path} cannot be read as safetensors: {error}") from None

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from priemo_bench.contracts.defense import require
 from priemo_bench.contracts.image import (
     ByteImages,
     FloatImages,
     check_bytes,
     to_float,
 )
+from priemo_bench.errors import require
 
 
 @dataclass(frozen=True)

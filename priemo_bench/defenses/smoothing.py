@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from priemo_bench.contracts.defense import require
 from priemo_bench.contracts.image import (
     ByteImages,
     FloatImages,
@@ -12,6 +11,7 @@ from priemo_bench.contracts.image import (
     check_images,
     to_float,
 )
+from priemo_bench.errors import require
 
 
 @dataclass(frozen=True)

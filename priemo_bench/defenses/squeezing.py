@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from priemo_bench.contracts.defense import require
 from priemo_bench.contracts.image import (
     ByteImages,
     FloatImages,
     check_images,
     to_float,
 )
+from priemo_bench.errors import require
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from torch import nn
 
 from priemo_bench import registry
-from priemo_bench.contracts.attack import FITTED_SCOPES, Traits, quiet
+from priemo_bench.contracts.attack import FITTED_SCOPES, Traits, make_attack
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.image import ByteImages, FloatImages, Labels, publish, to_float
 from priemo_bench.contracts.outcomes import hit, protected
@@ -94,14 +94,7 @@ class Bench:
         seed = self.cell.seed if seed is None else seed
         classifiers = self.lab.classifiers(self.cell.entry, names, self.cell.dataset)
         params = {**self.cell.params, **more}
-        if self.traits.random:
-            params["random_state"] = seed
-        if self.cell.target >= 0:
-            params["targeted"] = True
-        if len(classifiers) > 1:
-            params["surrogates"] = tuple(classifiers[1:])
-        attack = self.entry(classifiers[0] if classifiers else None, **params)
-        quiet(attack)
+        attack = make_attack(self.entry, classifiers, params, seed, self.cell.target >= 0)
         if hasattr(attack, "fit"):
             faces = self.lab.faces(self.cell.dataset, "fit", self.cell.fit_limit, seed)
             self.fitting = PassCounter(self.models)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from priemo_bench import registry
-from priemo_bench.contracts.attack import FITTED_SCOPES, Traits, quiet
+from priemo_bench.contracts.attack import FITTED_SCOPES, Traits, make_attack
 from priemo_bench.contracts.image import EMOTIONS, ByteImages, FloatImages, publish, to_float
 from priemo_bench.contracts.storage import storage_errors, write_file
 from priemo_bench.contracts.victim import as_art
@@ -69,23 +69,14 @@ def _fitted(entry: Any, traits: Traits, request: FitRequest, lab: RunContext) ->
     name = request.dataset.name
     faces = lab.faces(name, "fit", request.limit, request.seed)
     models = lab.classifiers(request.attack, request.surrogates, name)
-    params = dict(request.params)
-    if traits.random:
-        params["random_state"] = request.seed
-    if len(models) > 1:
-        params["surrogates"] = tuple(models[1:])
     labels = lab.reading(request.surrogates, faces)
     if request.target is not None:
         if request.target not in EMOTIONS:
             raise registry.unknown("emotions", request.target, EMOTIONS)
-        params["targeted"] = True
         labels = np.full(len(faces), EMOTIONS.index(request.target), np.int64)
-    try:
-        attack = entry(models[0], **params)
-        quiet(attack)
-        return attack.fit(to_float(faces.images), labels)
-    except TypeError as error:
-        raise PriemoError(f"attack {request.attack!r} refuses its parameters: {error}") from error
+    targeted = request.target is not None
+    attack: Any = make_attack(entry, models, request.params, request.seed, targeted)
+    return attack.fit(to_float(faces.images), labels)
 
 
 def _lab(request: FitRequest) -> RunContext:
