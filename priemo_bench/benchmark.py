@@ -113,19 +113,19 @@ class Benchmark:
 
         self.spec.check()
         _check_device(self.device)
-        lab, store = RunContext(self.spec, self.device), Store(self.out)
-        lab.check_metrics()
-        plan = [cell.keyed(lab.fingerprints) for cell in cells(self.spec)]
-        open_cells = [cell for cell in plan if not finished(cell, lab, store)]
+        context, store = RunContext(self.spec, self.device), Store(self.out)
+        context.check_metrics()
+        plan = [cell.keyed(context.fingerprints) for cell in cells(self.spec)]
+        open_cells = [cell for cell in plan if not finished(cell, context, store)]
         request = _digest(self.spec, [cell.key for cell in plan])
         results = self.out / "results.parquet"
         if open_cells or not is_written(self.out) or Rows.request(results) != request:
             with bar(len(open_cells), progress) as shown:
-                run_cells(open_cells, lab, store, self.jobs, shown)
-            rows = gather(plan, lab, store)
-            rows.facts.update(run_facts(self.spec, lab, self.command), request=request)
+                run_cells(open_cells, context, store, self.jobs, shown)
+            rows = gather(plan, context, store)
+            rows.facts.update(run_facts(self.spec, context, self.command), request=request)
             rows.save(results)
-            save_grid(examples(plan, lab, store), self.out / "figures" / "grid.png")
+            save_grid(examples(plan, context, store), self.out / "figures" / "grid.png")
             write_report(self.out)
         return Results(self.out)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from priemo_bench.contracts.image import FloatImages, Labels
@@ -46,12 +47,33 @@ class Traits:
     random: bool = False
     budgeted: bool = False
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether `fit` learns a perturbation that `apply` then adds without a gradient."""
+        return self.scope in FITTED_SCOPES
+
 
 class Attack(Protocol):
-    """An ART `EvasionAttack`. Universal ones add `fit(x, y)` and `apply(x, y=None)`."""
+    """An ART `EvasionAttack`."""
 
     def generate(self, x: FloatImages, y: Labels | None = None, **kwargs: Any) -> FloatImages:
         """Protected images, floats in [0, 1], same shape as `x`; `x` is not modified."""
+        ...
+
+
+class UniversalAttack(Attack, Protocol):
+    """An attack that is fitted once and then applied, without a gradient or a label."""
+
+    def fit(self, x: FloatImages, y: Labels | None = None) -> UniversalAttack:
+        """Learn from images (n, c, h, w) in [0, 1] with labels, or targets, (n,)."""
+        ...
+
+    def apply(self, x: FloatImages, y: Labels | None = None) -> FloatImages:
+        """Protected images, floats in [0, 1], same shape as `x`; `x` is not modified."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write what was fitted as safetensors."""
         ...
 
 

@@ -12,12 +12,12 @@ from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.metric import MEASURES
 from priemo_bench.contracts.rows import METHOD, NAMED, NUMBERS, Rows
 from priemo_bench.run.context import RunContext
-from priemo_bench.run.execute import clean_key, columns, read_missing
+from priemo_bench.run.execute import add_predictions, clean_key, columns
 from priemo_bench.run.plan import Cell
 from priemo_bench.run.store import Store
 
 
-def gather(cells: Iterable[Cell], lab: RunContext, store: Store) -> Rows:
+def gather(cells: Iterable[Cell], context: RunContext, store: Store) -> Rows:
     """The rows of all finished cells, and the facts of all."""
     frames, facts = [], []
     for cell in cells:
@@ -25,7 +25,7 @@ def gather(cells: Iterable[Cell], lab: RunContext, store: Store) -> Rows:
         own = {"seed": cell.seed, "threat": cell.threat, "key": cell.key}
         facts.append({**_names(cell), **own, **known})
         if known["status"] == "done":
-            frames.append(_of_cell(cell, lab, store))
+            frames.append(_of_cell(cell, context, store))
     return Rows(_joined(frames) if frames else _empty(), {"cells": facts})
 
 
@@ -45,17 +45,17 @@ def _names(cell: Cell) -> dict[str, str]:
     }
 
 
-def _of_cell(cell: Cell, lab: RunContext, store: Store) -> pd.DataFrame:
-    faces = lab.test_faces(cell)
-    clean_at = clean_key(lab, cell)
-    read_missing(clean_at, True, lab, store, lambda: faces.images)
-    clean, protected = store.readings(clean_at), store.readings(cell.key)
+def _of_cell(cell: Cell, context: RunContext, store: Store) -> pd.DataFrame:
+    faces = context.test_faces(cell)
+    clean_at = clean_key(context, cell)
+    add_predictions(clean_at, True, context, store, lambda: faces.images)
+    clean, protected = store.predictions(clean_at), store.predictions(cell.key)
     lost = store.quality(cell.key)
     per_image = {
         "image": faces.ids.astype(object),
         "person": faces.persons.astype(object),
         "label": faces.labels.astype(np.int8),
-        **{name: lost[name] for name in (*MEASURES, *lab.spec.metrics)},
+        **{name: lost[name] for name in (*MEASURES, *context.spec.metrics)},
     }
     parts = [
         pd.DataFrame(
@@ -67,7 +67,7 @@ def _of_cell(cell: Cell, lab: RunContext, store: Store) -> pd.DataFrame:
                 "prediction": protected[name].to_numpy(np.int8),
             }
         )
-        for (victim, defense), name in columns(lab, cell.defended).items()
+        for (victim, defense), name in columns(context, cell.defended).items()
     ]
     frame = pd.concat(parts, ignore_index=True).assign(**_names(cell))
     frame["seed"] = np.int16(cell.seed)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 import torch
+from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from priemo_bench import registry
@@ -24,11 +24,11 @@ from priemo_bench.run.plan import Cell
 from priemo_bench.run.spec import Spec
 
 PROBES = 16
-"""Faces on which a gradient is looked at."""
+"""Faces on which a gradient is checked."""
 
 
 def weights_fingerprint(victim: nn.Module) -> str:
-    """SHA-256 over the state dict, and over `identity` where a victim has more that decides."""
+    """SHA-256 of the class name, `victim.identity` where there is one, and the state dict."""
     digest = sha256(type(victim).__qualname__.encode())
     digest.update(str(getattr(victim, "identity", "")).encode())
     for name, value in sorted(victim.state_dict().items()):
@@ -38,7 +38,7 @@ def weights_fingerprint(victim: nn.Module) -> str:
 
 
 def defense_fingerprint(defense: Defense, name: str) -> str:
-    """The defense's own words for its settings, or its name where these tell an address."""
+    """SHA-256 of the defense's repr, or of its name where the repr is a memory address."""
     words = repr(defense)
     return sha256((name if " at 0x" in words else words).encode()).hexdigest()[:12]
 
@@ -48,18 +48,22 @@ class RunContext:
     """The data sets, victims and defenses of a spec.
 
     Attributes:
-        device: where victims predict.
-        strengths: what was chosen for cells that share it (`plan.chosen_as`).
-        last: the attack that was fitted last, for its row at one strength.
+        spec: of the run.
+        device: of the victims, "cpu" or "cuda".
     """
 
     spec: Spec
     device: str = "cpu"
-    strengths: dict[Cell, float] = field(default_factory=dict, repr=False)
-    last: tuple[Cell, Any, Any] | None = field(default=None, repr=False)
-    _faces: dict[tuple[Any, ...], FaceSet] = field(default_factory=dict, repr=False)
-    _scores: dict[tuple[Any, ...], Probabilities] = field(default_factory=dict, repr=False)
-    _blind: dict[tuple[Any, ...], bool] = field(default_factory=dict, repr=False)
+    _splits: dict[tuple[str, Split], FaceSet] = field(default_factory=dict, repr=False)
+    _samples: dict[tuple[str, Split, int | None, int], FaceSet] = field(
+        default_factory=dict, repr=False
+    )
+    _probabilities: dict[tuple[str, str, str, bytes], Probabilities] = field(
+        default_factory=dict, repr=False
+    )
+    _vanishing: dict[tuple[str, str, tuple[int, ...]], bool] = field(
+        default_factory=dict, repr=False
+    )
 
     @cached_property
     def victims(self) -> dict[str, nn.Module]:
@@ -82,7 +86,7 @@ class RunContext:
         return {name: registry.get("defenses", name) for name in wanted}
 
     def check_metrics(self) -> None:
-        """PriemoError when a metric of the spec wants weights that are not there."""
+        """PriemoError when a metric of the spec needs weights that are not installed."""
         for name in self.spec.metrics:
             check = getattr(registry.get("metrics", name), "check", None)
             if check is not None:
@@ -92,33 +96,35 @@ class RunContext:
     def fingerprints(self) -> dict[str, str]:
         """Of whole splits and of weights, by "test NAME", "fit NAME" and "victim NAME"."""
         found = {f"victim {n}": weights_fingerprint(v) for n, v in self.victims.items()}
+        splits: tuple[Split, ...] = ("fit", "test")
         for dataset in self.spec.datasets:
-            for split in ("fit", "test"):
+            for split in splits:
                 found[f"{split} {dataset.name}"] = self.split(dataset.name, split).fingerprint
         return found
 
     def split(self, dataset: str, split: Split) -> FaceSet:
         """A whole split."""
-        key = (dataset, split)
-        if key not in self._faces:
+        if (dataset, split) not in self._splits:
             wanted = next(d for d in self.spec.datasets if d.name == dataset)
             source = registry.get("datasets", dataset)(wanted.data, wanted.size)
-            self._faces |= {(dataset, part): source.split(part) for part in ("fit", "test")}
-        return self._faces[key]
+            self._splits |= {(dataset, part): source.split(part) for part in ("fit", "test")}
+        return self._splits[dataset, split]
 
     def faces(self, dataset: str, split: Split, limit: int | None, seed: int) -> FaceSet:
-        """`limit` faces of a split, drawn once."""
+        """A sample of `limit` faces of a split; the whole for None."""
         key = (dataset, split, limit, seed)
-        if key not in self._faces:
-            self._faces[key] = sample(self.split(dataset, split), limit, seed)
-        return self._faces[key]
+        if key not in self._samples:
+            self._samples[key] = sample(self.split(dataset, split), limit, seed)
+        return self._samples[key]
 
     def test_faces(self, cell: Cell) -> FaceSet:
-        """The faces a cell protects."""
+        """The faces that a cell protects."""
         return self.faces(cell.dataset, "test", cell.limit, cell.draw_seed)
 
-    def classifiers(self, attack: str, surrogates: Iterable[str], dataset: str) -> list[Any]:
-        """ART classifiers of surrogates for an attack: one of all, where it looks into one."""
+    def classifiers(
+        self, attack: str, surrogates: Iterable[str], dataset: str
+    ) -> list[PyTorchClassifier]:
+        """ART classifiers of an attack's surrogates; their `Ensemble` where it takes one only."""
         _, channels, height, _ = self.split(dataset, "fit").images.shape
         victims = [self.victims[name] for name in surrogates]
         if len(victims) > 1 and registry.get("attacks", attack).traits.surrogates == "one":
@@ -126,43 +132,41 @@ class RunContext:
         return [as_art(victim, channels, height) for victim in victims]
 
     def labels(
-        self, cell: Cell, faces: FaceSet, surrogates: tuple[str, ...] | None = None
+        self, cell: Cell, faces: FaceSet, surrogates: Iterable[str] | None = None
     ) -> Labels | None:
-        """What an attack is told: its target, or what its surrogates predict; never the truth.
+        """The `y` of an attack: its target, or its surrogates' clean predictions; never the truth.
+
+        None for an attack without surrogates.
 
         Args:
-            surrogates: those that the attack looks into, where not all of the cell's.
+            surrogates: those of the cell where None.
         """
-        names = cell.surrogates if surrogates is None else surrogates
+        names = list(cell.surrogates if surrogates is None else surrogates)
         if not names:
             return None
         if cell.target >= 0:
             return np.full(len(faces), cell.target, np.int64)
-        return self.reading(names, faces)
+        return self.predictions(names, faces)
 
-    def reading(self, names: Iterable[str], faces: FaceSet) -> Labels:
-        """(n,) emotion of highest mean probability over the named victims, on clean faces."""
-        return self.probabilities(names, faces).argmax(1)
+    def predictions(self, names: Iterable[str], faces: FaceSet) -> Labels:
+        """(n,) class of the highest mean probability of the named victims on clean faces."""
+        means: Probabilities = np.mean([self._clean(name, faces) for name in names], 0)
+        return means.argmax(1)
 
-    def probabilities(self, names: Iterable[str], faces: FaceSet) -> Probabilities:
-        """(n, 7) mean probabilities of the named victims on clean faces."""
-        found = []
-        for name in names:
-            key = (name, faces.name, faces.split, faces.ids.tobytes())
-            if key not in self._scores:
-                self._scores[key] = probabilities(self.victims[name], to_float(faces.images))
-            found.append(self._scores[key])
-        mean: Probabilities = np.mean(found, 0)
-        return mean
+    def _clean(self, name: str, faces: FaceSet) -> Probabilities:
+        key = (name, faces.name, faces.split, faces.ids.tobytes())
+        if key not in self._probabilities:
+            self._probabilities[key] = probabilities(self.victims[name], faces.images)
+        return self._probabilities[key]
 
     def gradient_vanishes(self, name: str, faces: FaceSet) -> bool:
-        """Whether a victim's cross-entropy has no gradient at most of some faces."""
+        """Whether a victim's cross-entropy has no gradient at most of PROBES faces."""
         key = (name, faces.name, faces.images.shape)
-        if key not in self._blind:
+        if key not in self._vanishing:
             x = torch.from_numpy(to_float(faces.images[:PROBES])).to(self.device)
             logits = self.victims[name](x.requires_grad_())
             loss = torch.nn.functional.cross_entropy(logits, logits.argmin(1), reduction="sum")
             (gradient,) = torch.autograd.grad(loss, x)
-            still = gradient.flatten(1).abs().amax(1) == 0
-            self._blind[key] = bool(still.float().mean() > 0.5)
-        return self._blind[key]
+            zero = gradient.flatten(1).abs().amax(1) == 0
+            self._vanishing[key] = bool(zero.float().mean() > 0.5)
+        return self._vanishing[key]

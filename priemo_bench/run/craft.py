@@ -1,217 +1,287 @@
-"""From an attack to published images: building it, fitting it, and how strong it may be.
+"""From a cell to published images: the attack made and fitted, and its strength chosen.
 
-Equal quality: every perturbation is scaled, down or up, until its image lands on the budget. The
-eps at which it is computed is chosen by the question that the row answers, on the fit split: as its
-surrogates read what is published or, where the row is about victims it does not look into, as each
-surrogate in turn reads what was made without it. Other knobs take, image by image, their strongest
-value that holds; an attack that keeps the budget by itself is told it.
+Equal quality: every perturbation is scaled, down or up, until its image just meets the budget. An
+attack with an eps gets it on the fit split, by its threat model: white-box, the eps that protects
+best on its surrogates; transfer, the one that protects best on each surrogate in turn when the
+attack is made without it. Other knobs take, image by image, their strongest value that keeps the
+budget; an attack that keeps a budget by itself is given it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from torch import nn
+import numpy.typing as npt
 
 from priemo_bench import registry
-from priemo_bench.contracts.attack import FITTED_SCOPES, Traits, make_attack
+from priemo_bench.contracts.attack import AttackEntry, UniversalAttack, make_attack
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.image import ByteImages, FloatImages, Labels, publish, to_float
 from priemo_bench.contracts.outcomes import hit, protected
 from priemo_bench.contracts.predict import probabilities
 from priemo_bench.quality.budget import Budget, match_budget, publish_scaled
 from priemo_bench.run.context import RunContext
-from priemo_bench.run.plan import Cell, chosen_as, has_choice, made_as
-from priemo_bench.run.profiling import PassCounter
+from priemo_bench.run.plan import Cell, fit_key, has_choice, strength_key
+from priemo_bench.run.profiling import Cost, PassCounter
+
+NAN = float("nan")
+Params = Mapping[str, object]
+Outcomes = npt.NDArray[np.float64]
 
 
-@dataclass
-class Made:
-    """An attack ready for use: built, and fitted where it learns."""
+@dataclass(frozen=True)
+class Crafted:
+    """Published images of a cell, and how they came about.
 
-    attack: Any
-    shared: bool
+    Attributes:
+        images: (n, c, h, w) uint8.
+        crafting: cost of perturbing the test faces; fitting: of the fit before, if any.
+        strength: value of the knob, or its mean over images; NaN without a knob.
+        scale: of a universal perturbation at one strength for all images; NaN otherwise.
+        unchanged: images for which no value of the knob keeps the budget.
+    """
+
+    images: ByteImages
+    crafting: Cost
+    fitting: Cost = field(default_factory=Cost)
+    strength: float = NAN
+    scale: float = NAN
+    unchanged: int = 0
+
+
+@dataclass(frozen=True)
+class ReadyAttack:
+    """An attack that is made, and fitted where it can be.
+
+    Attributes:
+        generate: images and labels (or targets) to protected images.
+        fitting: cost of the fit.
+    """
+
+    generate: Any
+    fitting: Cost
 
     def __call__(self, faces: FaceSet, y: Labels | None) -> FloatImages:
         """Protected faces, floats in [0, 1]."""
-        run = self.attack.apply if self.shared else self.attack.generate
-        result: FloatImages = run(to_float(faces.images), y)
+        result: FloatImages = self.generate(to_float(faces.images), y)
         return result
 
 
-class Bench:
-    """One cell at work.
+@dataclass
+class Memo:
+    """What cells of one batch have in common (see `plan.batch_key`).
 
     Attributes:
-        fitting, using: cost of the final fit, and of protecting the test faces.
-        strength: value of the knob, or its mean over images.
-        factor: by which a perturbation at one strength for all faces was scaled; NaN otherwise.
+        strengths: chosen eps by `plan.strength_key`.
+        fitted: attacks by `plan.fit_key`.
     """
 
-    def __init__(self, cell: Cell, lab: RunContext) -> None:
-        self.cell, self.lab = cell, lab
-        self.entry = registry.get("attacks", cell.entry)
-        self.traits: Traits = self.entry.traits
-        self.models: list[nn.Module] = [lab.victims[name] for name in cell.surrogates]
-        self.fitting, self.using = PassCounter(self.models), PassCounter(self.models)
-        self.budget = Budget.of(cell.ssim_floor, cell.eps, cell.psnr_floor)
-        self.strength = self.factor = float("nan")
-        self.unchanged = 0
+    strengths: dict[Cell, float] = field(default_factory=dict)
+    fitted: dict[Cell, ReadyAttack] = field(default_factory=dict)
 
-    def run(self, faces: FaceSet) -> ByteImages:
-        """The faces as published."""
-        if self.cell.budget == "conventional":
-            return publish(self._use(self._make({}), faces))
-        if self.traits.budgeted:
-            return publish(self._use(self._make(self._bounds()), faces))
-        if self.traits.knob == "eps":
-            return self._with_eps(faces)
-        if self.traits.knob is not None:
-            return self._with_knob(faces, self.traits.knob)
-        return publish(self._use(self._make({}), faces))
 
-    def _bounds(self) -> dict[str, Any]:
-        bounds = {"ssim_floor": self.cell.ssim_floor, "eps": self.cell.eps}
-        if self.cell.psnr_floor is not None:
-            bounds["psnr_floor"] = self.cell.psnr_floor
-        return bounds
+def craft(cell: Cell, context: RunContext, memo: Memo | None = None) -> Crafted:
+    """Protect the test faces of a cell.
 
-    def _make(
-        self,
-        more: dict[str, Any],
-        surrogates: tuple[str, ...] | None = None,
-        seed: int | None = None,
-    ) -> Made:
-        """The attack with the cell's and `more` parameters, fitted on the fit split.
+    Args:
+        memo: of earlier cells of the same batch.
 
-        Args:
-            surrogates, seed: those of the cell where None.
-        """
-        names = self.cell.surrogates if surrogates is None else surrogates
-        seed = self.cell.seed if seed is None else seed
-        classifiers = self.lab.classifiers(self.cell.entry, names, self.cell.dataset)
-        params = {**self.cell.params, **more}
-        attack = make_attack(self.entry, classifiers, params, seed, self.cell.target >= 0)
-        if hasattr(attack, "fit"):
-            faces = self.lab.faces(self.cell.dataset, "fit", self.cell.fit_limit, seed)
-            self.fitting = PassCounter(self.models)
-            with self.fitting:
-                attack.fit(to_float(faces.images), self.lab.labels(self.cell, faces, names))
-        return Made(attack, self.traits.scope in FITTED_SCOPES)
+    Raises:
+        PriemoError: the attack refuses its parameters, or whatever else the attack raises.
+    """
+    traits = _entry(cell).traits
+    if cell.budget == "conventional":
+        return _at_fixed_settings(cell, context, {})
+    if traits.budgeted:
+        return _at_fixed_settings(cell, context, _bounds(cell))
+    if traits.knob == "eps":
+        return _with_eps(cell, context, memo or Memo())
+    if traits.knob is not None:
+        return _with_knob(cell, context, traits.knob, traits.strengths)
+    return _at_fixed_settings(cell, context, {})
 
-    def _use(self, made: Made, faces: FaceSet) -> FloatImages:
-        y = self.lab.labels(self.cell, faces)
-        with self.using:
-            return made(faces, y)
 
-    def _with_eps(self, faces: FaceSet) -> ByteImages:
-        self.strength = self._chosen()
-        same = made_as(self.cell)
-        if self.lab.last is not None and self.lab.last[0] == same:
-            _, made, self.fitting = self.lab.last
-        else:
-            made = self._make({"eps": self.strength})
-            self.lab.last = (same, made, self.fitting)
-        changed = self._use(made, faces)
-        if self.cell.scale == "one":
-            return self._at_one_strength(made, faces, changed)
-        return match_budget(faces.images, changed, self.budget, dither=True)
+def budget_of(cell: Cell) -> Budget:
+    """What every published image of a cell keeps."""
+    return Budget.of(cell.ssim_floor, cell.eps, cell.psnr_floor)
 
-    def _chosen(self) -> float:
-        """The eps of the grid that answers the row's question best; the cap without a choice."""
-        grid = self.cell.eps_grid
-        if not has_choice(self.cell):
-            return grid[-1]
-        key = chosen_as(self.cell)
-        if key not in self.lab.strengths:
-            self.lab.strengths[key] = max(grid, key=self._answer)
-        return self.lab.strengths[key]
 
-    def _answer(self, eps: float) -> tuple[float, float]:
-        """Rate on the fit split when computed at `eps` and landed; and how far it is from more.
+def _entry(cell: Cell) -> AttackEntry:
+    entry: AttackEntry = registry.get("attacks", cell.entry)
+    return entry
 
-        The second number, the mean probability that is left of what should go (or won of what
-        should come), decides where rates are equal.
-        """
-        rates, sides = [], []
-        for faces, surrogates, judges in self._trials():
-            made = self._make({"eps": eps}, surrogates, self.cell.first_seed)
-            y = self.lab.labels(self.cell, faces, surrogates)
-            images = match_budget(faces.images, made(faces, y), self.budget, dither=True)
-            for judge in judges:
-                outcome, side = self._judged(judge, faces, images)
-                rates.append(outcome)
-                sides.append(side)
-        known = np.concatenate(rates)
-        rate = float(np.nanmean(known)) if not np.isnan(known).all() else 0.0
-        return rate, float(np.concatenate(sides).mean())
 
-    def _trials(self) -> Iterator[tuple[FaceSet, tuple[str, ...], tuple[str, ...]]]:
-        """Fit faces, the surrogates looked into, and those that judge.
+def _bounds(cell: Cell) -> Params:
+    bounds = {"ssim_floor": cell.ssim_floor, "eps": cell.eps}
+    return bounds if cell.psnr_floor is None else {**bounds, "psnr_floor": cell.psnr_floor}
 
-        For a transfer row each surrogate is left out in turn, for its share of the faces, and
-        judges what the others made; never a victim of the table.
-        """
-        names, faces = self.cell.surrogates, self._select_faces()
-        if self.cell.threat != "transfer" or len(names) == 1:
-            yield faces, names, names
-            return
-        for k, name in enumerate(names[: len(faces)]):
-            rest = tuple(other for other in names if other != name)
-            yield faces.take(np.arange(k, len(faces), len(names))), rest, (name,)
 
-    def _select_faces(self) -> FaceSet:
-        """Drawn with another seed than the faces that are fitted on."""
-        return self.lab.faces(self.cell.dataset, "fit", self.cell.select_limit, -1)
+def _ready(
+    cell: Cell,
+    context: RunContext,
+    params: Params,
+    surrogates: tuple[str, ...] | None = None,
+    seed: int | None = None,
+) -> ReadyAttack:
+    """The attack with the cell's parameters and `params`, fitted on the fit split.
 
-    def _judged(
-        self, judge: str, faces: FaceSet, images: ByteImages
-    ) -> tuple[FloatImages, FloatImages]:
-        """(n,) outcomes as `judge` reads them, NaN where not counted, and (n,) how far they are."""
-        now = probabilities(self.lab.victims[judge], to_float(images))
-        clean = self.lab.reading([judge], faces)
-        if self.cell.target >= 0:
-            target = np.full(len(faces), self.cell.target)
-            return hit(faces.labels, clean, now.argmax(1), target), now[:, self.cell.target]
-        own = now[np.arange(len(faces)), faces.labels]
-        return protected(faces.labels, clean, now.argmax(1)), -own
+    Args:
+        surrogates, seed: those of the cell where None.
+    """
+    names = cell.surrogates if surrogates is None else surrogates
+    seed = cell.seed if seed is None else seed
+    classifiers = context.classifiers(cell.entry, names, cell.dataset)
+    given = {**cell.params, **params}
+    attack = make_attack(_entry(cell), classifiers, given, seed, targeted=cell.target >= 0)
+    counter = PassCounter(context.victims[name] for name in cell.surrogates)
+    if not hasattr(attack, "fit"):
+        return ReadyAttack(attack.generate, counter.cost)
+    universal: UniversalAttack = attack
+    faces = context.faces(cell.dataset, "fit", cell.fit_limit, seed)
+    with counter:
+        universal.fit(to_float(faces.images), context.labels(cell, faces, names))
+    shared = _entry(cell).traits.is_fitted
+    return ReadyAttack(universal.apply if shared else universal.generate, counter.cost)
 
-    def _at_one_strength(self, made: Made, faces: FaceSet, changed: FloatImages) -> ByteImages:
-        """One factor for all faces: the largest at which every chosen fit face keeps the budget."""
-        chosen = self._select_faces()
-        own = made(chosen, self.lab.labels(self.cell, chosen))
 
-        def kept(factor: float) -> bool:
-            images = publish_scaled(chosen.images, own, factor, self.budget)
-            return bool(self.budget.holds(chosen.images, images).all())
+def _generate(
+    attack: ReadyAttack, cell: Cell, context: RunContext, faces: FaceSet
+) -> tuple[FloatImages, Cost]:
+    """Protected faces, and the cost of making them."""
+    y = context.labels(cell, faces)
+    with PassCounter(context.victims[name] for name in cell.surrogates) as counter:
+        changed = attack(faces, y)
+    return changed, counter.cost
 
-        low, high = 0.0, (self.cell.eps or 1.0) / self.strength
-        if kept(high):
-            low = high
-        for _ in range(10 if low < high else 0):
-            between = (low + high) / 2
-            low, high = (between, high) if kept(between) else (low, between)
-        self.factor = low
-        self.strength *= low
-        return publish_scaled(faces.images, changed, low, self.budget)
 
-    def _with_knob(self, faces: FaceSet, knob: str) -> ByteImages:
-        """Each face at the strongest value of the knob that holds; as it is where none does."""
-        published = faces.images.copy()
-        open_rows = np.arange(len(faces))
-        used: list[float] = []
-        for value in reversed(self.traits.strengths):
-            if len(open_rows) == 0:
-                break
-            part = faces.take(open_rows)
-            tried = publish(self._use(self._make({knob: value}), part))
-            kept = self.budget.holds(part.images, tried)
-            published[open_rows[kept]] = tried[kept]
-            used += [value] * int(kept.sum())
-            open_rows = open_rows[~kept]
-        self.unchanged = len(open_rows)
-        self.strength = float(np.mean(used)) if used else float("nan")
-        return published
+def _at_fixed_settings(cell: Cell, context: RunContext, params: Params) -> Crafted:
+    attack = _ready(cell, context, params)
+    changed, cost = _generate(attack, cell, context, context.test_faces(cell))
+    return Crafted(publish(changed), cost, attack.fitting)
+
+
+def _with_eps(cell: Cell, context: RunContext, memo: Memo) -> Crafted:
+    """At the eps of the grid that protects best, scaled to the budget afterwards."""
+    eps = _chosen_eps(cell, context, memo)
+    key = fit_key(cell)
+    if key not in memo.fitted:
+        memo.fitted[key] = _ready(cell, context, {"eps": eps})
+    attack, faces = memo.fitted[key], context.test_faces(cell)
+    changed, cost = _generate(attack, cell, context, faces)
+    if cell.scale == "one":
+        scale = _common_scale(attack, cell, context, eps)
+        images = publish_scaled(faces.images, changed, scale, budget_of(cell))
+        return Crafted(images, cost, attack.fitting, strength=eps * scale, scale=scale)
+    images = match_budget(faces.images, changed, budget_of(cell), dither=True)
+    return Crafted(images, cost, attack.fitting, strength=eps)
+
+
+def _chosen_eps(cell: Cell, context: RunContext, memo: Memo) -> float:
+    """The eps of the grid with the best `_selection_score`; the cap where there is no choice."""
+    if not has_choice(cell):
+        return cell.eps_grid[-1]
+    key = strength_key(cell)
+    if key not in memo.strengths:
+        scores = {eps: _selection_score(eps, cell, context) for eps in cell.eps_grid}
+        memo.strengths[key] = max(cell.eps_grid, key=scores.__getitem__)
+    return memo.strengths[key]
+
+
+def _selection_score(eps: float, cell: Cell, context: RunContext) -> tuple[float, float]:
+    """Success rate on the fit split of what is made at `eps` and meets the budget.
+
+    The second number decides where rates are equal: less the mean probability of the labels, or
+    the mean probability of the target.
+    """
+    outcomes, confidences = [], []
+    for faces, surrogates, judges in selection_folds(cell, context):
+        attack = _ready(cell, context, {"eps": eps}, surrogates, cell.first_seed)
+        changed = attack(faces, context.labels(cell, faces, surrogates))
+        images = match_budget(faces.images, changed, budget_of(cell), dither=True)
+        for judge in judges:
+            outcome, confidence = _success(judge, faces, images, cell, context)
+            outcomes.append(outcome)
+            confidences.append(confidence)
+    known = np.concatenate(outcomes)
+    rate = float(np.nanmean(known)) if not np.isnan(known).all() else 0.0
+    return rate, float(np.concatenate(confidences).mean())
+
+
+def selection_folds(
+    cell: Cell, context: RunContext
+) -> Iterator[tuple[FaceSet, Sequence[str], Sequence[str]]]:
+    """Fit faces, the surrogates that the attack has access to, and the judges of its strength.
+
+    For a transfer row each surrogate is left out in turn, on an equal part of the faces, and
+    judges what is made without it; a victim of the table never judges.
+    """
+    names, faces = cell.surrogates, _selection_faces(cell, context)
+    if cell.threat != "transfer" or len(names) == 1:
+        yield faces, names, names
+        return
+    for k, name in enumerate(names[: len(faces)]):
+        rest = tuple(other for other in names if other != name)
+        yield faces.take(np.arange(k, len(faces), len(names))), rest, (name,)
+
+
+def _selection_faces(cell: Cell, context: RunContext) -> FaceSet:
+    """Sampled with another seed than the faces of the fit."""
+    return context.faces(cell.dataset, "fit", cell.select_limit, -1)
+
+
+def _success(
+    judge: str, faces: FaceSet, images: ByteImages, cell: Cell, context: RunContext
+) -> tuple[Outcomes, FloatImages]:
+    """(n,) outcomes on a judge, NaN where not counted, and (n,) confidences of success."""
+    scores = probabilities(context.victims[judge], images)
+    clean = context.predictions([judge], faces)
+    if cell.target >= 0:
+        target = np.full(len(faces), cell.target)
+        outcome = hit(faces.labels, clean, scores.argmax(1), target)
+        return outcome, scores[:, cell.target]
+    own = scores[np.arange(len(faces)), faces.labels]
+    return protected(faces.labels, clean, scores.argmax(1)), -own
+
+
+def _common_scale(attack: ReadyAttack, cell: Cell, context: RunContext, eps: float) -> float:
+    """The largest scale, by bisection, at which every selection face keeps the budget."""
+    faces, budget = _selection_faces(cell, context), budget_of(cell)
+    changed = attack(faces, context.labels(cell, faces))
+
+    def kept(scale: float) -> bool:
+        images = publish_scaled(faces.images, changed, scale, budget)
+        return bool(budget.holds(faces.images, images).all())
+
+    low, high = 0.0, (cell.eps or 1.0) / eps
+    if kept(high):
+        return high
+    for _ in range(10):
+        between = (low + high) / 2
+        low, high = (between, high) if kept(between) else (low, between)
+    return low
+
+
+def _with_knob(cell: Cell, context: RunContext, knob: str, strengths: Sequence[float]) -> Crafted:
+    """Each face at the strongest value of the knob that keeps the budget; unchanged without one."""
+    faces, budget = context.test_faces(cell), budget_of(cell)
+    published = faces.images.copy()
+    rest = np.arange(len(faces))
+    crafting, fitting = Cost(), Cost()
+    used: list[float] = []
+    for value in reversed(strengths):
+        if len(rest) == 0:
+            break
+        part = faces.take(rest)
+        attack = _ready(cell, context, {knob: value})
+        changed, cost = _generate(attack, cell, context, part)
+        crafting, fitting = crafting + cost, attack.fitting
+        images = publish(changed)
+        kept = budget.holds(part.images, images)
+        published[rest[kept]] = images[kept]
+        used += [value] * int(kept.sum())
+        rest = rest[~kept]
+    strength = float(np.mean(used)) if used else NAN
+    return Crafted(published, crafting, fitting, strength, unchanged=len(rest))

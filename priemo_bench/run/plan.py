@@ -9,20 +9,22 @@ from hashlib import sha256
 from itertools import product
 from typing import Any, Literal
 
-from priemo_bench import __version__, registry
+from priemo_bench import registry
 from priemo_bench.contracts.attack import FITTED_SCOPES, Traits
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.errors import PriemoError
 from priemo_bench.run.spec import AttackSpec, BudgetName, Spec, as_tuple
 
+KEY_FORMAT = "0.2.0"
+"""Part of every key; to be changed when the code makes other images than before."""
 Threat = Literal["white-box", "transfer", "no-model"]
 Scale = Literal["-", "per image", "one"]
-"""How a shared perturbation is scaled: to each image, or at one strength for all."""
+"""How a universal perturbation is scaled: for each image, or at one strength for all."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Protected images that are made together, and what decides how.
+    """Protected images that are made batch_key, and what decides how.
 
     Attributes:
         attack: label in the tables; entry: name of the entry point.
@@ -62,7 +64,7 @@ class Cell:
 
     @property
     def surrogate(self) -> str:
-        """The surrogates as one name; "-" without any."""
+        """The surrogates as one name, joined by "+"; "-" without any."""
         return "+".join(self.surrogates) or "-"
 
     @property
@@ -76,27 +78,27 @@ class Cell:
         return " ".join([*words, f"({self.dataset}, {self.budget}, seed {self.seed})"])
 
     def keyed(self, fingerprints: Mapping[str, str]) -> Cell:
-        """The same with its key, from the fingerprints of its data set and surrogates."""
+        """A copy with its key, from the fingerprints of its data set and surrogates."""
         own = {k: v for k, v in asdict(self).items() if k not in ("attack", "defended", "key")}
         weights = [fingerprints[f"victim {name}"] for name in self.surrogates]
         data = [fingerprints[f"{part} {self.dataset}"] for part in ("fit", "test")]
-        text = json.dumps([__version__, own, weights, data], sort_keys=True)
+        text = json.dumps([KEY_FORMAT, own, weights, data], sort_keys=True)
         return Cell(**{**vars(self), "key": sha256(text.encode()).hexdigest()[:20]})
 
 
-def made_as(cell: Cell) -> Cell:
-    """The same for cells that one attack makes, fitted once."""
+def fit_key(cell: Cell) -> Cell:
+    """Equal for cells that one attack makes, fitted once."""
     return replace(cell, scale="-", limit=None)
 
 
-def chosen_as(cell: Cell) -> Cell:
-    """The same for cells whose strength is chosen once, with the first seed."""
-    return replace(made_as(cell), seed=cell.first_seed)
+def strength_key(cell: Cell) -> Cell:
+    """Equal for cells whose strength is chosen once, with the first seed."""
+    return replace(fit_key(cell), seed=cell.first_seed)
 
 
-def together(cell: Cell) -> Cell:
-    """The same for cells that one process makes: what is fitted or chosen for one serves all."""
-    return chosen_as(cell) if has_choice(cell) else made_as(cell)
+def batch_key(cell: Cell) -> Cell:
+    """Equal for cells that one process makes: what is fitted or chosen for one serves all."""
+    return strength_key(cell) if has_choice(cell) else fit_key(cell)
 
 
 def has_choice(cell: Cell) -> bool:

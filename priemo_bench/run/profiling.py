@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Images that went forward and backward through some models, and seconds."""
+
+    forwards: int = 0
+    backwards: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.forwards + other.forwards,
+            self.backwards + other.backwards,
+            self.seconds + other.seconds,
+        )
 
 
 class PassCounter:
@@ -24,7 +41,12 @@ class PassCounter:
         self.models = list(models)
         self.forwards = self.backwards = 0
         self.seconds = 0.0
-        self._undo: list[Any] = []
+        self._undo: list[Callable[[], object]] = []
+
+    @property
+    def cost(self) -> Cost:
+        """The counts so far."""
+        return Cost(self.forwards, self.backwards, self.seconds)
 
     def __enter__(self) -> PassCounter:
         for model in self.models:

@@ -29,14 +29,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def run_facts(spec: Spec, lab: RunContext, command: str) -> dict[str, Any]:
+def run_facts(spec: Spec, context: RunContext, command: str) -> dict[str, Any]:
     """Everything beside the rows that the tables and the page need."""
     import torch
 
     from priemo_bench.contracts.card import Card
 
     frozen = spec.model_copy(update={"versions": versions()})
-    found = {name: getattr(victim, "card", None) for name, victim in lab.victims.items()}
+    found = {name: getattr(victim, "card", None) for name, victim in context.victims.items()}
     cards = {name: card for name, card in found.items() if isinstance(card, Card)}
     return {
         "name": spec.name,
@@ -52,22 +52,22 @@ def run_facts(spec: Spec, lab: RunContext, command: str) -> dict[str, Any]:
             "cpus": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "system": f"{platform.system()} {platform.machine()}",
-            "device": lab.device,
+            "device": context.device,
         },
-        "data": {dataset.name: _data(lab, dataset.name) for dataset in spec.datasets},
-        "victims": {name: _card(lab.victims[name]) for name in spec.victims},
+        "data": {dataset.name: _data(context, dataset.name) for dataset in spec.datasets},
+        "victims": {name: _card(context.victims[name]) for name in spec.victims},
         "kin": kinship(cards),
     }
 
 
-def _data(lab: RunContext, dataset: str) -> dict[str, Any]:
-    limit = next(d.limit for d in lab.spec.datasets if d.name == dataset)
-    test = lab.faces(dataset, "test", limit, lab.spec.draw_seed)
-    fit = lab.split(dataset, "fit")
+def _data(context: RunContext, dataset: str) -> dict[str, Any]:
+    limit = next(d.limit for d in context.spec.datasets if d.name == dataset)
+    test = context.faces(dataset, "test", limit, context.spec.draw_seed)
+    fit = context.split(dataset, "fit")
     persons = len(set(test.persons)) if (test.persons != test.ids).any() else None
     return {
         "test": len(test),
-        "of": len(lab.split(dataset, "test")),
+        "of": len(context.split(dataset, "test")),
         "fit": len(fit),
         "persons": persons,
         "counts": test.counts,

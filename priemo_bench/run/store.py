@@ -2,7 +2,7 @@
 
     OUT/cells/KEY.json         the cell, its status, cost and strength, or the reason it failed
     OUT/cells/KEY.images.npz   its protected images (as differences from the originals) and quality
-    OUT/cells/KEY.read.parquet what each victim reads in them under each defense
+    OUT/cells/KEY.read.parquet predictions of each victim under each defense
 
 A new victim or defense therefore needs no new attack, and an interrupted run loses one cell.
 """
@@ -43,11 +43,11 @@ class Store:
         """Whether the cell is finished (a failed one is tried again)."""
         return (self.facts(key) or {}).get("status") == "done"
 
-    def keep(self, key: str, facts: dict[str, Any]) -> None:
+    def save_facts(self, key: str, facts: dict[str, Any]) -> None:
         """Write the facts of a cell; last, since they say that the rest is there."""
         write_text(self.cells / f"{key}.json", json.dumps(facts, indent=1, default=str))
 
-    def keep_images(self, key: str, x: ByteImages, y: ByteImages, quality: Arrays) -> None:
+    def save_images(self, key: str, x: ByteImages, y: ByteImages, quality: Arrays) -> None:
         """Write protected images `y` of originals `x` (uint8, same shape) with their quality."""
         change = y - x  # wraps modulo 256, and packs far better than the images
         arrays: dict[str, Any] = {"change": change, **quality}
@@ -63,13 +63,13 @@ class Store:
         with np.load(self.cells / f"{key}.images.npz", allow_pickle=False) as file:
             return {name: file[name] for name in file.files if name != "change"}
 
-    def readings(self, key: str) -> pd.DataFrame:
-        """What was read so far: a row per image, a column per victim and defense."""
+    def predictions(self, key: str) -> pd.DataFrame:
+        """Predictions so far: a row per image, a column per victim and defense."""
         path = self.cells / f"{key}.read.parquet"
         return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
 
-    def keep_readings(self, key: str, readings: pd.DataFrame) -> None:
-        """Write what was read."""
+    def save_predictions(self, key: str, predictions: pd.DataFrame) -> None:
+        """Write predictions."""
         write_file(
-            self.cells / f"{key}.read.parquet", lambda f: readings.to_parquet(f, index=False)
+            self.cells / f"{key}.read.parquet", lambda f: predictions.to_parquet(f, index=False)
         )

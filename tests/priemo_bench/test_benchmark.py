@@ -43,10 +43,10 @@ def toy_spec(*attacks: Attacks, **more: Any) -> Spec:
 
 def images_of(spec: Spec, out: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Original and published images by attack and budget."""
-    lab, store = RunContext(spec), Store(out)
+    context, store = RunContext(spec), Store(out)
     found = {}
-    for cell in (c.keyed(lab.fingerprints) for c in cells(spec)):
-        x = lab.test_faces(cell).images
+    for cell in (c.keyed(context.fingerprints) for c in cells(spec)):
+        x = context.test_faces(cell).images
         found[f"{cell.attack} {cell.budget} {cell.scale}"] = x, store.images(cell.key, x)
     return found
 
@@ -56,10 +56,10 @@ def test_an_attack_on_one_classifier_sees_several_as_their_mean_logits(tmp_path:
     together = ("toy-a", "toy-b")
     pgd = {"name": "pgd", "surrogates": [together], "budgets": ["equal"]}
     spec = toy_spec({**pgd, "params": {"loss": "margin"}}, eps_grid=[0.2], ssim_floor=0.3)
-    lab = RunContext(spec)
-    (classifier,) = lab.classifiers("pgd", together, "toys")
-    x = to_float(lab.test_faces(cells(spec)[0]).images)
-    logits = [victim(torch.from_numpy(x)).numpy() for victim in lab.victims.values()]
+    context = RunContext(spec)
+    (classifier,) = context.classifiers("pgd", together, "toys")
+    x = to_float(context.test_faces(cells(spec)[0]).images)
+    logits = [victim(torch.from_numpy(x)).numpy() for victim in context.victims.values()]
     assert np.allclose(classifier.predict(x), (logits[0] + logits[1]) / 2, atol=1e-5)
     board = Benchmark(spec, out=tmp_path).run().leaderboard()
     assert board["surrogate"].tolist() == ["toy-a+toy-b"]

@@ -11,8 +11,9 @@ import pytest
 from priemo_bench.benchmark import Benchmark
 from priemo_bench.contracts.attack import Traits
 from priemo_bench.contracts.image import FloatImages, Labels
+from priemo_bench.run import craft as module
 from priemo_bench.run.context import RunContext
-from priemo_bench.run.craft import Bench
+from priemo_bench.run.craft import Memo, craft, selection_folds
 from priemo_bench.run.plan import cells
 from priemo_bench.run.spec import Spec, parse
 
@@ -45,47 +46,47 @@ def spied(world: Any, **more: Any) -> tuple[Spec, RunContext]:
 
 
 def test_a_white_box_row_is_chosen_by_all_its_surrogates(world: Any) -> None:
-    _, lab = spied(world, surrogates=[["toy-a", "toy-b"]], select_limit=10)
-    bench = Bench(cells(lab.spec)[0], lab)
-    (faces, looked, judges) = next(iter(bench._trials()))
-    assert (len(faces), looked, judges) == (10, ("toy-a", "toy-b"), ("toy-a", "toy-b"))
+    _, context = spied(world, surrogates=[["toy-a", "toy-b"]], select_limit=10)
+    cell = cells(context.spec)[0]
+    (faces, surrogates, judges) = next(selection_folds(cell, context))
+    assert (len(faces), surrogates, judges) == (10, ("toy-a", "toy-b"), ("toy-a", "toy-b"))
     assert faces.split == "fit"
-    bench.run(lab.faces("toys", "test", None, 0))
+    crafted = craft(cell, context)
     assert [(n, eps) for _, n, eps in Spy.seen] == [
         (10, 0.02),
         (10, 0.05),
         (10, 0.1),
-        (28, bench.strength),
+        (28, crafted.strength),
     ]
 
 
 def test_a_transfer_row_is_chosen_by_surrogates_left_out_never_by_a_victim(world: Any) -> None:
     """Each face is attacked without one surrogate, which judges it; all are left out in turn."""
-    _, lab = spied(world, surrogates=[["toy-b", "toy-c"]], select_limit=11)
-    cell = cells(lab.spec)[0]
+    _, context = spied(world, surrogates=[["toy-b", "toy-c"]], select_limit=11)
+    cell = cells(context.spec)[0]
     assert cell.threat == "transfer"
-    bench = Bench(cell, lab)
-    trials = list(bench._trials())
-    assert [(looked, judges) for _, looked, judges in trials] == [
+    trials = list(selection_folds(cell, context))
+    assert [(surrogates, judges) for _, surrogates, judges in trials] == [
         (("toy-c",), ("toy-b",)), (("toy-b",), ("toy-c",))
     ]  # fmt: skip
     ids = np.concatenate([faces.ids for faces, _, _ in trials])
     assert len(ids) == len(set(ids)) == 11
-    bench.run(lab.faces("toys", "test", None, 0))
-    victim, own = id(lab.victims["toy-a"]), [id(lab.victims[n]) for n in ("toy-b", "toy-c")]
+    craft(cell, context)
+    victim, own = id(context.victims["toy-a"]), [id(context.victims[n]) for n in ("toy-b", "toy-c")]
     assert all(victim not in models for models, _, _ in Spy.seen)
     assert [models for models, _, _ in Spy.seen[:2]] == [(own[1],), (own[0],)]
     assert Spy.seen[-1][0] == tuple(own)
 
 
 def test_the_eps_that_protects_most_is_taken(world: Any, monkeypatch: Any) -> None:
-    _, lab = spied(world, surrogates=["toy-a"])
+    _, context = spied(world, surrogates=["toy-a"])
     rates = {0.02: (0.5, 0.1), 0.05: (0.5, 0.3), 0.1: (0.4, 0.9)}
-    monkeypatch.setattr(Bench, "_answer", lambda self, eps: rates[eps])
-    bench = Bench(cells(lab.spec)[0], lab)
-    assert bench._chosen() == 0.05  # of equal rates the one that is closer to more
-    monkeypatch.setattr(Bench, "_answer", lambda self, eps: (0, 0))
-    assert Bench(cells(lab.spec)[0], lab)._chosen() == 0.05  # chosen once
+    cell, memo = cells(context.spec)[0], Memo()
+    monkeypatch.setattr(module, "_selection_score", lambda eps, *_: rates[eps])
+    assert craft(cell, context, memo).strength == 0.05  # at equal rates the higher confidence
+    monkeypatch.setattr(module, "_selection_score", lambda eps, *_: (0, 0))
+    assert craft(cell, context, memo).strength == 0.05  # chosen once
+    assert craft(cell, context, Memo()).strength == 0.02
 
 
 @pytest.mark.usefixtures("world")

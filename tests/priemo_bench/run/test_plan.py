@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from priemo_bench.errors import PriemoError
-from priemo_bench.run.plan import cells, chosen_as, together
+from priemo_bench.run.plan import batch_key, cells, strength_key
 from priemo_bench.run.spec import parse
 
 pytestmark = pytest.mark.usefixtures("world")
@@ -125,7 +125,7 @@ def test_seeds_of_one_row_share_a_strength_and_a_process() -> None:
     assert [(c.seed, c.scale) for c in found] == [
         (3, "per image"), (3, "one"), (4, "per image"), (4, "one")
     ]  # fmt: skip
-    assert len({together(c) for c in found}) == 1
-    assert {chosen_as(c).seed for c in found} == {3}
+    assert len({batch_key(c) for c in found}) == 1
+    assert {strength_key(c).seed for c in found} == {3}
     fitted = planned({"name": "priemo-class", "budgets": ["equal"]}, surrogates=("toy-a",))
-    assert len({together(c) for c in fitted}) == 2  # lands on its budget itself: nothing is chosen
+    assert len({batch_key(c) for c in fitted}) == 2  # lands on its budget itself: nothing is chosen

@@ -46,7 +46,7 @@ def test_images_come_back_bit_by_bit(tmp_path: Path) -> None:
     x, y = rng.integers(0, 256, (2, 4, 3, 11, 12), dtype=np.uint8)
     quality = {"ssim": rng.random(4)}
     store = Store(tmp_path)
-    store.keep_images("k", x, y, quality)
+    store.save_images("k", x, y, quality)
     assert np.array_equal(store.images("k", x), y)
     assert np.array_equal(store.quality("k")["ssim"], quality["ssim"])
 
@@ -54,9 +54,9 @@ def test_images_come_back_bit_by_bit(tmp_path: Path) -> None:
 def test_a_cell_is_done_when_its_facts_say_so(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.facts("k") is None
-    store.keep("k", {"status": "failed", "reason": "luck"})
+    store.save_facts("k", {"status": "failed", "reason": "luck"})
     assert not store.done("k")
-    store.keep("k", {"status": "done"})
+    store.save_facts("k", {"status": "done"})
     assert store.done("k")
     (store.cells / "k.json").write_text('{"status": "do')
     assert not store.done("k")
@@ -64,7 +64,7 @@ def test_a_cell_is_done_when_its_facts_say_so(tmp_path: Path) -> None:
 
 def test_readings(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert store.readings("k").empty
+    assert store.predictions("k").empty
     table = pd.DataFrame({"a": np.array([1, 2], np.int8)})
-    store.keep_readings("k", table)
-    pd.testing.assert_frame_equal(store.readings("k"), table)
+    store.save_predictions("k", table)
+    pd.testing.assert_frame_equal(store.predictions("k"), table)
