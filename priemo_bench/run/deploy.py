@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import cast
 
 import numpy as np
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
 
 from priemo_bench import registry
-from priemo_bench.contracts.attack import FITTED_SCOPES, Traits, make_attack
-from priemo_bench.contracts.image import EMOTIONS, ByteImages, FloatImages, publish, to_float
-from priemo_bench.contracts.storage import storage_errors, write_file
+from priemo_bench.contracts.attack import AttackEntry, UniversalAttack, make_attack
+from priemo_bench.contracts.image import EMOTIONS, ByteImages, publish, to_float
+from priemo_bench.contracts.storage import load_tensors, save_tensors, write_file
 from priemo_bench.contracts.victim import as_art
 from priemo_bench.data.pictures import fit, grey, read_picture, stack
 from priemo_bench.errors import PriemoError
@@ -28,12 +27,20 @@ ENTRY, SURROGATES = "bench_attack", "bench_surrogates"
 
 @dataclass(frozen=True)
 class FitRequest:
-    """What to fit: an attack, on the fit split of a data set, looking into some classifiers."""
+    """A universal attack to fit on the fit split of a data set.
+
+    Attributes:
+        attack: name of its entry point; params: constructor arguments.
+        surrogates: classifiers that it has white-box access to.
+        limit: faces to fit on; None is all.
+        target: emotion to be predicted; None is untargeted.
+        seed: of the sample of faces, and of the attack.
+    """
 
     attack: str
     surrogates: tuple[str, ...]
     dataset: DatasetSpec
-    params: dict[str, Any]
+    params: dict[str, object]
     limit: int | None = None
     target: str | None = None
     seed: int = 0
@@ -43,43 +50,40 @@ def fit_to_file(request: FitRequest, out: Path) -> None:
     """Fit and write a safetensors file that `protect_photos` reads.
 
     Raises:
-        PriemoError: an attack that learns nothing to be saved, or anything unknown or unwritable.
+        PriemoError: an attack that has no fit to save, or anything unknown or unwritable.
     """
-    entry = registry.get("attacks", request.attack)
-    traits: Traits = entry.traits
-    if traits.scope not in FITTED_SCOPES:
+    entry: AttackEntry = registry.get("attacks", request.attack)
+    if not entry.traits.is_fitted:
         raise PriemoError(
             f"attack {request.attack!r} has nothing to save: it is computed for each image; fit "
-            f"one of {', '.join(_shared())}"
+            f"one of {', '.join(_fitted_attacks())}"
         )
     if out.suffix != ".safetensors":
         raise PriemoError(f"{out} must end in .safetensors")
-    lab = _lab(request)
-    attack = _fitted(entry, traits, request, lab)
-    with storage_errors(out):
-        attack.save(out)
-        tensors = load_file(out)
-        with safe_open(out, "numpy") as file:
-            metadata = dict(file.metadata() or {})
-        names = "+".join(request.surrogates)
-        save_file(tensors, out, {**metadata, ENTRY: request.attack, SURROGATES: names})
+    attack = _fitted(entry, request)
+    with TemporaryDirectory() as folder:
+        own = Path(folder) / out.name
+        attack.save(own)
+        tensors, metadata = load_tensors(own)
+    surrogates = "+".join(request.surrogates)
+    save_tensors(out, tensors, {**metadata, ENTRY: request.attack, SURROGATES: surrogates})
 
 
-def _fitted(entry: Any, traits: Traits, request: FitRequest, lab: RunContext) -> Any:
-    name = request.dataset.name
-    faces = lab.faces(name, "fit", request.limit, request.seed)
-    models = lab.classifiers(request.attack, request.surrogates, name)
-    labels = lab.reading(request.surrogates, faces)
+def _fitted(entry: AttackEntry, request: FitRequest) -> UniversalAttack:
+    context, name = _context(request), request.dataset.name
+    faces = context.faces(name, "fit", request.limit, request.seed)
+    classifiers = context.classifiers(request.attack, request.surrogates, name)
+    labels = context.predictions(request.surrogates, faces)
+    targeted = request.target is not None
     if request.target is not None:
         if request.target not in EMOTIONS:
             raise registry.unknown("emotions", request.target, EMOTIONS)
         labels = np.full(len(faces), EMOTIONS.index(request.target), np.int64)
-    targeted = request.target is not None
-    attack: Any = make_attack(entry, models, request.params, request.seed, targeted)
-    return attack.fit(to_float(faces.images), labels)
+    attack = make_attack(entry, classifiers, request.params, request.seed, targeted)
+    return cast(UniversalAttack, attack).fit(to_float(faces.images), labels)
 
 
-def _lab(request: FitRequest) -> RunContext:
+def _context(request: FitRequest) -> RunContext:
     if not request.surrogates:
         raise PriemoError("a universal perturbation needs --surrogates")
     attacks = (AttackSpec(name=request.attack),)
@@ -87,13 +91,10 @@ def _lab(request: FitRequest) -> RunContext:
     return RunContext(spec)
 
 
-def _shared() -> list[str]:
+def _fitted_attacks() -> list[str]:
     """Attacks whose perturbation can be saved."""
-    kept = []
-    for name in registry.names("attacks"):
-        if registry.get("attacks", name).traits.scope in FITTED_SCOPES:
-            kept.append(name)
-    return kept
+    names = registry.names("attacks")
+    return [name for name in names if registry.get("attacks", name).traits.is_fitted]
 
 
 def protect_photos(
@@ -117,8 +118,7 @@ def protect_photos(
     any_size = registry.get("attacks", metadata[ENTRY]).traits.scope == "generator"
     for photo in photos:
         x = _photo(photo, (channels, height, width), resize, any_size)
-        protected: FloatImages = attack.apply(to_float(x))
-        image = publish(protected)[0]
+        image = publish(attack.apply(to_float(x)))[0]
         picture = Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0))
         path = out / f"{photo.stem}.png"
         write_file(path, lambda file, picture=picture: picture.save(file, "PNG"))  # type: ignore[misc]
@@ -126,25 +126,21 @@ def protect_photos(
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    try:
-        with safe_open(path, "numpy") as file:
-            metadata = dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        raise PriemoError(f"{path} cannot be read as a perturbation: {error}") from None
+    _, metadata = load_tensors(path)
     if ENTRY not in metadata or metadata.get("image", "any") == "any":
         raise PriemoError(f"{path} was not written by priemo-bench fit")
     return metadata
 
 
-def _loaded(metadata: dict[str, str], path: Path, channels: int, side: int) -> Any:
-    """The attack; its surrogates are loaded only where it has to read the photo first."""
+def _loaded(metadata: dict[str, str], path: Path, channels: int, side: int) -> UniversalAttack:
+    """The attack; with its surrogates only where it predicts the emotion of a photo first."""
     entry = registry.get("attacks", metadata[ENTRY])
     if entry.traits.scope != "class":
-        return entry.load(path)
+        return cast(UniversalAttack, entry.load(path))
     names = metadata[SURROGATES].split("+")
     models = [as_art(registry.get("victims", name)(), channels, side) for name in names]
     more = {"surrogates": tuple(models[1:])} if len(models) > 1 else {}
-    return entry.load(path, models[0], **more)
+    return cast(UniversalAttack, entry.load(path, models[0], **more))
 
 
 def _photo(path: Path, shape: tuple[int, int, int], resize: bool, any_size: bool) -> ByteImages:
