@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from priemo_bench import deprecated
 
 if TYPE_CHECKING:
+    from priemo_bench.attacks import PriEMO as PriEMO
     from priemo_bench.benchmark import Benchmark as Benchmark
+    from priemo_bench.benchmark import Results as Results
     from priemo_bench.errors import PriemoError as PriemoError
+    from priemo_bench.quality.budget import Budget as Budget
+    from priemo_bench.registry import load_dataset as load_dataset
+    from priemo_bench.registry import load_victim as load_victim
 
-__version__ = "0.2.0"
-__all__ = ["Benchmark", "PriemoError", "__version__"]
+__version__ = "0.3.0"
+__all__ = [
+    "Benchmark",
+    "Budget",
+    "PriEMO",
+    "PriemoError",
+    "Results",
+    "__version__",
+    "load_dataset",
+    "load_victim",
+]
 
-_HOME = {"Benchmark": "priemo_bench.benchmark", "PriemoError": "priemo_bench.errors"}
+_HOME = {
+    "Benchmark": "priemo_bench.benchmark",
+    "Budget": "priemo_bench.quality.budget",
+    "PriEMO": "priemo_bench.attacks",
+    "PriemoError": "priemo_bench.errors",
+    "Results": "priemo_bench.benchmark",
+    "load_dataset": "priemo_bench.registry",
+    "load_victim": "priemo_bench.registry",
+}
 
 
-def __getattr__(name: str) -> Any:
-    """Import on first use: torch and ART take seconds that `priemo-bench list` need not pay."""
+def __getattr__(name: str) -> object:
+    """Import on first use: torch and ART take seconds that `priemo-bench --help` need not pay."""
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+deprecated.install()

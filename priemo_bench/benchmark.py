@@ -6,58 +6,67 @@ import json
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from priemo_bench import __version__
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 from priemo_bench.run.spec import Spec, load
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from priemo_bench.judge.leaderboard import Tables
+
 
 class Results:
-    """A finished run: its rows and tables.
+    """A finished run: its rows and its tables as pandas DataFrames.
 
     Attributes:
         out: the folder it was written to.
+
+    Example:
+        >>> from priemo_bench import Results
+        >>> Results("reports/default").methods()  # doctest: +SKIP
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path | str) -> None:
         self.out = Path(out)
 
+    def __repr__(self) -> str:
+        return f"Results({str(self.out)!r})"
+
     @cached_property
-    def tables(self) -> Any:
-        """All tables (`priemo_bench.judge.leaderboard.Tables`)."""
+    def tables(self) -> Tables:
+        """All tables, from `results.parquet`."""
         from priemo_bench.contracts.rows import Rows
         from priemo_bench.judge.leaderboard import Tables
 
         return Tables(Rows.load(self.out / "results.parquet"))
 
     def rows(self) -> pd.DataFrame:
-        """One line per protected image, defense and victim."""
-        frame: pd.DataFrame = self.tables.rows.frame
-        return frame
+        """One line per published image, defense, victim and seed."""
+        return self.tables.rows.frame
+
+    def methods(self) -> pd.DataFrame:
+        """As methods.csv: attacks pooled over surrogates and targets, the table to begin with."""
+        return self.tables.methods()
 
     def leaderboard(self) -> pd.DataFrame:
-        """As leaderboard.csv."""
-        table: pd.DataFrame = self.tables.leaderboard()
-        return table
+        """As leaderboard.csv: one line per attack, budget, surrogate and target."""
+        return self.tables.leaderboard()
 
     def transfer(self) -> pd.DataFrame:
-        """As transfer.csv."""
-        table: pd.DataFrame = self.tables.transfer()
-        return table
+        """As transfer.csv: one line per line of the leaderboard and victim."""
+        return self.tables.transfer()
 
     def defenses(self) -> pd.DataFrame:
-        """As defenses.csv."""
-        table: pd.DataFrame = self.tables.defenses()
-        return table
+        """As defenses.csv: one line per line of the leaderboard and defense."""
+        return self.tables.defenses()
 
     def failures(self) -> pd.DataFrame:
-        """As failures.csv."""
-        table: pd.DataFrame = self.tables.failures()
-        return table
+        """As failures.csv: every cell that failed, with its reason."""
+        return self.tables.failures()
 
 
 class Benchmark:
@@ -65,12 +74,21 @@ class Benchmark:
 
     Args:
         spec: a `Spec`, the name of a bundled one, or a TOML file.
-        out: folder for rows, tables, figures and page; `runs/NAME` when None.
-        jobs: processes; device: "cpu" or "cuda".
+        out: folder of rows, tables, figures and page; `runs/NAME` when None.
+        jobs: processes.
+        device: of the victims, "cpu" or "cuda".
+        command: that the page names; None is this call.
         overrides: values of the spec to replace (`attacks=("pgd",)`, `limit=100` ...).
 
     Raises:
         PriemoError: anything in the spec that is wrong.
+
+    Example:
+        >>> from priemo_bench import Benchmark
+        >>> benchmark = Benchmark("default", attacks=("noise",), victims=("resnet",), limit=10)
+        >>> benchmark
+        Benchmark('default', attacks=1, victims=1, datasets=1, out='runs/default')
+        >>> benchmark.run().methods()  # doctest: +SKIP
     """
 
     def __init__(
@@ -93,6 +111,13 @@ class Benchmark:
         self.out = Path(out) if out is not None else Path("runs") / self.spec.name
         self.jobs, self.device = jobs, device
         self.command = command or f"Benchmark({self.spec.name!r}).run()"
+
+    def __repr__(self) -> str:
+        spec = self.spec
+        return (
+            f"Benchmark({spec.name!r}, attacks={len(spec.attacks)}, victims={len(spec.victims)}, "
+            f"datasets={len(spec.datasets)}, out={str(self.out)!r})"
+        )
 
     def run(self, progress: bool = False) -> Results:
         """Do what is not done yet, then write rows, tables, figures and page.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -22,26 +24,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-Names = Annotated[str | None, typer.Option(metavar="A,B")]
-Folder = Annotated[Path, typer.Argument(metavar="DIR")]
-
-# what `run` and `curve` both take
-Named = Annotated[str | None, typer.Option(help="instead of the spec's")]
-Copy = Annotated[Path | None, typer.Option(help="your copy of the data set")]
-Side = Annotated[int | None, typer.Option(help="side of the images in pixels")]
-Groups = Annotated[str | None, typer.Option(metavar="A,B+C")]
-Limit = Annotated[int | None, typer.Option(help="test faces, drawn once")]
-Jobs = Annotated[int, typer.Option(help="processes")]
-Device = Annotated[str, typer.Option(help="cpu or cuda")]
+T = TypeVar("T")
+USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
+"""Of click, or of the one that newer versions of typer bring along."""
 
 
 def main() -> None:
     """Run the command line: a user's mistake is one sentence and exit code 2, Ctrl-C 130."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except PriemoError as error:
         _say(str(error))
-        sys.exit(2)
+    except USAGE_ERROR as error:
+        if sys.argv[1:]:
+            _say(error.format_message())
+        else:
+            error.show()
+    except typer.Abort:
+        sys.exit(130)
+    sys.exit(2)
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _busy(what: str) -> Status:
-    """A moving sign on standard error while something takes its time."""
+    """A spinner on standard error."""
     from rich.console import Console
 
     return Console(stderr=True).status(what)
@@ -66,79 +67,117 @@ def _say(sentence: str) -> None:
     Console(stderr=True).print(sentence, style="red", markup=False, highlight=False)
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(n.strip() for n in text.split(",") if n.strip())
+class Items(tuple[T, ...]):
+    """What a comma-separated option holds."""
 
 
-def _surrogates(text: str | None) -> tuple[str | tuple[str, ...], ...] | None:
-    """ "a,b+c" is a alone, and b and c together."""
-    if text is None:
-        return None
-    groups = [tuple(name.split("+")) for name in _names(text) or ()]
-    return tuple(g[0] if len(g) == 1 else g for g in groups)
+def _items(convert: Callable[[str], T], example: str) -> Callable[[str], Items[T]]:
+    """A parser of comma-separated values, `example` of which are right."""
+
+    def parse(text: str) -> Items[T]:
+        try:
+            return Items(convert(item.strip()) for item in text.split(",") if item.strip())
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} must be such as {example}") from None
+
+    return parse
 
 
-def _bound(text: str, flag: str) -> float | None:
-    """ "8/255", "0.997", or "none" for no bound."""
+def _bound(text: str) -> str:
+    """ "8/255", "0.997", or "none" for no bound, as the spec takes it."""
     from priemo_bench.run.spec import number
 
-    value = number(text)
-    if isinstance(value, str):
-        raise PriemoError(f"{flag} is {text!r}; it must be a number such as 0.997 or 8/255")
-    return value  # type: ignore[return-value]
-
-
-def _checked(text: str | None, flag: str) -> str | None:
-    """A bound as the spec takes it, after a look whether it is a number."""
-    if text is not None:
-        _bound(text, flag)
+    if isinstance(number(text), str):
+        raise typer.BadParameter(f"{text!r} must be a number such as 0.997 or 8/255")
     return text
 
 
-@app.command()
-def run(
-    spec: Annotated[
-        str,
-        typer.Argument(help="default, full, fer2013, public, usability, ablation, or a TOML file"),
-    ] = "default",
-    dataset: Named = None,
-    data: Copy = None,
-    size: Side = None,
+def _group(text: str) -> str | tuple[str, ...]:
+    """ "a" is a alone, "b+c" are b and c together."""
+    names = tuple(text.split("+"))
+    return names[0] if len(names) == 1 else names
+
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR")]
+Names = Annotated[Items[str] | None, typer.Option(parser=_items(str, "a,b"), metavar="A,B")]
+Groups = Annotated[Items[str] | None, typer.Option(parser=_items(_group, "a,b+c"), metavar="A,B+C")]
+Seeds = Annotated[Items[int] | None, typer.Option(parser=_items(int, "0,1,2"), metavar="0,1,2")]
+Floors = Annotated[
+    Items[float] | None,
+    typer.Option(parser=_items(float, "0.999,0.99"), metavar="0.999,0.99", help="SSIM floors"),
+]
+Bound = Annotated[str | None, typer.Option(parser=_bound, metavar="NUMBER|none")]
+Jobs = Annotated[int, typer.Option(help="processes")]
+Device = Annotated[str, typer.Option(help="cpu or cuda")]
+
+
+def _overrides(
+    dataset: Annotated[str | None, typer.Option(help="instead of the spec's")] = None,
+    data: Annotated[Path | None, typer.Option(help="your copy of the data set")] = None,
+    size: Annotated[int | None, typer.Option(help="side of the images in pixels")] = None,
+    limit: Annotated[int | None, typer.Option(help="test faces, sampled once")] = None,
     attacks: Names = None,
     victims: Names = None,
     surrogates: Groups = None,
+    seeds: Seeds = None,
+) -> dict[str, object]:
+    """Values of a spec that `run` and `curve` replace."""
+    return dict(locals())
+
+
+def _with_overrides(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `_overrides`, as its argument `overrides`."""
+    added = inspect.signature(_overrides, eval_str=True).parameters
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.name != "overrides"]
+
+    @wraps(command)
+    def run(**options: object) -> None:
+        overrides = {name: options.pop(name) for name in added}
+        command(**options, overrides=overrides)
+
+    run.__signature__ = signature.replace(parameters=[*own, *added.values()])  # type: ignore[attr-defined]
+    del run.__annotations__
+    return run
+
+
+SPECS = sorted(path.stem for path in Path(__file__).parent.glob("specs/*.toml"))
+
+
+@app.command()
+@_with_overrides
+def run(
+    overrides: dict[str, object],
+    spec: Annotated[str, typer.Argument(help=f"{', '.join(SPECS)}, or a TOML file")] = "default",
     defenses: Names = None,
     metrics: Annotated[
-        str | None, typer.Option(metavar="A,B", help="of quality, beyond SSIM, PSNR and linf")
+        Items[str] | None,
+        typer.Option(
+            parser=_items(str, "a,b"), metavar="A,B", help="of quality, beyond SSIM, PSNR and linf"
+        ),
     ] = None,
-    ssim_floor: Annotated[str | None, typer.Option(help="SSIM every image keeps, or none")] = None,
-    psnr_floor: Annotated[
-        str | None, typer.Option(help="PSNR in dB of a second equal budget, or none")
-    ] = None,
-    eps: Annotated[
-        str | None, typer.Option(help="largest change of a pixel, 8/255, or none")
-    ] = None,
-    seeds: Names = None,
-    limit: Limit = None,
+    ssim_floor: Bound = None,
+    psnr_floor: Bound = None,
+    eps: Bound = None,
     jobs: Jobs = 1,
     device: Device = "cpu",
     out: Annotated[Path | None, typer.Option(help="folder; runs/NAME by default")] = None,
 ) -> None:
-    """Attack, judge, and write leaderboards; finished work is never done again."""
+    """Run attacks against victims, and write leaderboards; finished work is never done again.
+
+    The equal budget is an SSIM floor and a cap (--eps) on the change of each pixel; a PSNR floor
+    is a second one.
+    """
     from priemo_bench.benchmark import Benchmark
     from priemo_bench.report.terminal import summary
 
     benchmark = Benchmark(
         spec, out=out, jobs=jobs, device=device, command=_command(),
-        dataset=dataset, data=data, size=size, limit=limit, attacks=_names(attacks),
-        victims=_names(victims), surrogates=_surrogates(surrogates), defenses=_names(defenses),
-        metrics=_names(metrics),
-        ssim_floor=_checked(ssim_floor, "--ssim-floor"),
-        psnr_floor=_checked(psnr_floor, "--psnr-floor"), eps=_checked(eps, "--eps"),
-        seeds=_seeds(seeds),
+        defenses=defenses, metrics=metrics, ssim_floor=ssim_floor, psnr_floor=psnr_floor, eps=eps,
+        **overrides,
     )  # fmt: skip
     with _interruptible():
-        summary(benchmark.run(progress=True))
+        summary(benchmark.run(progress=True).out)
 
 
 def _command() -> str:
@@ -147,25 +186,12 @@ def _command() -> str:
     return shlex.join(["priemo-bench", *sys.argv[1:]])
 
 
-def _seeds(text: str | None) -> tuple[int, ...] | None:
-    try:
-        return None if text is None else tuple(int(seed) for seed in _names(text) or ())
-    except ValueError:
-        raise PriemoError(f"--seeds is {text!r}; it must be whole numbers such as 0,1,2") from None
-
-
 @app.command()
+@_with_overrides
 def curve(
+    overrides: dict[str, object],
     spec: Annotated[str, typer.Argument(help="curve, or as for run")] = "curve",
-    floors: Annotated[str | None, typer.Option(metavar="0.999,0.99", help="SSIM floors")] = None,
-    dataset: Named = None,
-    data: Copy = None,
-    size: Side = None,
-    attacks: Names = None,
-    victims: Names = None,
-    surrogates: Groups = None,
-    seeds: Names = None,
-    limit: Limit = None,
+    floors: Floors = None,
     jobs: Jobs = 1,
     device: Device = "cpu",
     out: Annotated[Path | None, typer.Option(help="folder; runs/curve-NAME by default")] = None,
@@ -173,21 +199,10 @@ def curve(
     """Protection against the SSIM floor: a run for each floor, and the area under the curve."""
     from priemo_bench.curve import FLOORS, Curve
 
-    curves = Curve(
-        spec, _floors(floors) or FLOORS, out, jobs, device, _command(),
-        dataset=dataset, data=data, size=size, limit=limit, attacks=_names(attacks),
-        victims=_names(victims), surrogates=_surrogates(surrogates), seeds=_seeds(seeds),
-    )  # fmt: skip
+    curves = Curve(spec, floors or FLOORS, out, jobs, device, _command(), **overrides)
     with _interruptible():
         curves.run(progress=True)
     print(curves.out / "README.md")
-
-
-def _floors(text: str | None) -> tuple[float, ...] | None:
-    try:
-        return None if text is None else tuple(float(floor) for floor in _names(text) or ())
-    except ValueError:
-        raise PriemoError(f"--floors is {text!r}; it must be numbers such as 0.999,0.99") from None
 
 
 @app.command(name="list")
@@ -205,7 +220,10 @@ def list_(kind: Annotated[str, typer.Argument(metavar="KIND")]) -> None:
 def report(
     folder: Folder,
     kin: Annotated[
-        str | None, typer.Option(metavar="A,B", help="who counts as kin: weights, authors ...")
+        Items[str] | None,
+        typer.Option(
+            parser=_items(str, "a,b"), metavar="A,B", help="who counts as kin: weights, authors ..."
+        ),
     ] = None,
 ) -> None:
     """Tables, figures and page again, from the stored rows of a run or of curves."""
@@ -213,8 +231,7 @@ def report(
     from priemo_bench.judge.kinship import COUNTED_RELATIONS
     from priemo_bench.report import write_report
 
-    kinds = _names(kin)
-    counted = COUNTED_RELATIONS if kinds is None else kinds
+    counted = COUNTED_RELATIONS if kin is None else kin
     if not rewrite(folder, counted):
         write_report(folder, counted)
     print(folder / "README.md")
@@ -242,31 +259,29 @@ def compare(
 @app.command()
 def fit(
     attack: Annotated[str, typer.Argument(metavar="ATTACK")],
-    surrogates: Annotated[str, typer.Option(metavar="A,B")],
+    surrogates: Annotated[Items[str], typer.Option(parser=_items(str, "a,b"), metavar="A,B")],
     out: Annotated[Path, typer.Option(metavar="F.safetensors")],
     dataset: str = "rendered",
     data: Path | None = None,
     size: int | None = None,
-    limit: Annotated[int | None, typer.Option(help="faces to learn from")] = None,
-    target: Annotated[str | None, typer.Option(help="emotion to be read")] = None,
-    ssim_floor: str | None = None,
-    psnr_floor: Annotated[str | None, typer.Option(help="instead of an SSIM floor")] = None,
-    eps: str | None = None,
+    limit: Annotated[int | None, typer.Option(help="faces to fit on")] = None,
+    target: Annotated[str | None, typer.Option(help="emotion to be predicted")] = None,
+    ssim_floor: Bound = None,
+    psnr_floor: Bound = None,
+    eps: Bound = None,
     seed: int = 0,
 ) -> None:
-    """Learn a universal perturbation and write it to a file."""
+    """Fit a universal perturbation and write it to a file; a PSNR floor replaces the SSIM floor."""
     from priemo_bench.run.deploy import FitRequest, fit_to_file
-    from priemo_bench.run.spec import DatasetSpec
+    from priemo_bench.run.spec import DatasetSpec, number
 
-    bounds = {
-        "ssim_floor": ("none" if psnr_floor and not ssim_floor else ssim_floor, "--ssim-floor"),
-        "psnr_floor": (psnr_floor, "--psnr-floor"),
-        "eps": (eps, "--eps"),
-    }
-    params = {k: _bound(v, flag) for k, (v, flag) in bounds.items() if v is not None}
+    bounds = {"ssim_floor": ssim_floor, "psnr_floor": psnr_floor, "eps": eps}
+    if psnr_floor and not ssim_floor:
+        bounds["ssim_floor"] = "none"
+    params = {name: number(text) for name, text in bounds.items() if text is not None}
     source = DatasetSpec(name=dataset, data=data, size=size)
     request = FitRequest(
-        attack, _names(surrogates) or (), source, params, limit=limit, target=target, seed=seed
+        attack, tuple(surrogates), source, params, limit=limit, target=target, seed=seed
     )
     with _interruptible(), _busy(f"fitting {attack}"):
         fit_to_file(request, out)
