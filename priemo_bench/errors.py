@@ -7,6 +7,14 @@ class PriemoError(ValueError):
     """A user's mistake, told in one sentence: what was wrong and what would be right.
 
     The command line prints the sentence without a traceback and exits with code 2.
+
+    Example:
+        >>> from priemo_bench import PriemoError, load_victim
+        >>> try:
+        ...     load_victim("resnt")
+        ... except PriemoError as error:
+        ...     print(error)
+        no victim is called 'resnt'; did you mean resnet?
     """
 
 
