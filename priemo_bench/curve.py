@@ -1,8 +1,8 @@
-"""Protection against quality: a run for each SSIM floor, and the area under what they show."""
+"""Protection against quality: a benchmark for each SSIM floor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,25 +12,34 @@ from priemo_bench.errors import PriemoError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from priemo_bench.judge.leaderboard import Tables
+    from priemo_bench.run.spec import AttackSpec
+
 FLOORS = (0.999, 0.997, 0.99, 0.98, 0.95, 0.90)
 CAPS = ((0.999, 4 / 255), (0.997, 8 / 255), (0.98, 16 / 255), (0.0, 32 / 255))
-"""From each floor up, the largest change of a pixel that goes with it."""
+"""SSIM floors, from each of which up the linf cap beside it holds."""
 EPS_GRID = tuple(v / 255 for v in (1, 2, 4, 8, 16, 32))
-"""Strengths from which an attack with an eps gets it, up to the cap, unless it has its own."""
-HOME = 0.997
-"""The SSIM floor that a spec's PSNR floor stands beside."""
+"""From which an attack with an eps gets it, up to the cap, unless the spec gives it its own."""
+SPEC_FLOOR = 0.997
+"""The SSIM floor that a spec's PSNR floor belongs to."""
 
 
 def cap(floor: float) -> float:
-    """The linf bound of a floor, by CAPS."""
+    """The linf cap that belongs to an SSIM floor, by CAPS.
+
+    Example:
+        >>> from priemo_bench.curve import cap
+        >>> round(cap(0.98) * 255)
+        16
+    """
     return next(eps for least, eps in CAPS if floor >= least)
 
 
-def psnr_floor(at_home: float | None, floor: float) -> float | None:
-    """The PSNR floor beside an SSIM floor, from that at HOME: energy grows as the allowed drop."""
-    if at_home is None:
+def psnr_floor(at_spec_floor: float | None, floor: float) -> float | None:
+    """The PSNR floor beside an SSIM floor: the energy grows as the allowed SSIM drop."""
+    if at_spec_floor is None:
         return None
-    return round(at_home - 10 * log10((1 - floor) / (1 - HOME)), 1)
+    return round(at_spec_floor - 10 * log10((1 - floor) / (1 - SPEC_FLOOR)), 1)
 
 
 class Curve:
@@ -48,6 +57,13 @@ class Curve:
 
     Raises:
         PriemoError: anything in the spec that is wrong, fewer than two floors, one outside (0, 1).
+
+    Example:
+        >>> from priemo_bench.curve import Curve
+        >>> curve = Curve("curve", floors=(0.997, 0.98), dataset="rendered")
+        >>> curve.benchmarks[0.98].spec.eps * 255
+        16.0
+        >>> curve.run()  # doctest: +SKIP
     """
 
     def __init__(
@@ -92,7 +108,7 @@ class Curve:
         return write_curves(self.out, {f: r.tables for f, r in results.items()}, self.command)
 
 
-def write_curves(out: Path, tables: dict[float, Any], command: str) -> pd.DataFrame:
+def write_curves(out: Path, tables: Mapping[float, Tables], command: str) -> pd.DataFrame:
     """Write curves.csv, figures and README.md from the `Tables` of each floor."""
     from priemo_bench.judge.curves import curves
     from priemo_bench.report.curves import write_curve
@@ -111,7 +127,7 @@ def _has_strength(name: str) -> bool:
     return bool(traits.budgeted or traits.knob)
 
 
-def _equal(attack: Any) -> Any:
+def _equal(attack: AttackSpec) -> AttackSpec:
     budgets = [b for b in attack.budgets or ("equal", "equal-psnr") if b != "conventional"]
     return attack.model_copy(update={"budgets": tuple(budgets)})
 

@@ -11,10 +11,7 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """Told which cell begins and which is done; shows it, or with None keeps silent.
-
-    Where nobody watches (a log file), each finished cell becomes a line.
-    """
+    """Shows cells on a rich progress bar, or as lines without a terminal; None is silent."""
 
     def __init__(self, progress: Progress | None, total: int = 0) -> None:
         self.progress, self.total, self.count = progress, total, 0

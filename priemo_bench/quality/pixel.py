@@ -27,12 +27,14 @@ def check_pair(x: ByteImages, y: ByteImages) -> tuple[ByteImages, ByteImages]:
 def psnr(x: ByteImages, y: ByteImages) -> MetricValues:
     """(n,) peak signal-to-noise ratio in dB at peak 255; infinite where nothing changed."""
     x, y = check_pair(x, y)
-    squares = ((x.astype(np.float64) - y) ** 2).mean((1, 2, 3))
+    squares: MetricValues = ((x.astype(np.float64) - y) ** 2).mean((1, 2, 3))
     with np.errstate(divide="ignore"):
-        return 10 * np.log10(255**2 / squares)
+        decibels: MetricValues = 10 * np.log10(255**2 / squares)
+    return decibels
 
 
 def linf(x: ByteImages, y: ByteImages) -> MetricValues:
     """(n,) largest change of a pixel, in [0, 1] (1/255 is one grey level)."""
     x, y = check_pair(x, y)
-    return np.abs(x.astype(np.int16) - y).max((1, 2, 3)) / 255
+    largest: MetricValues = np.abs(x.astype(np.int16) - y).max((1, 2, 3)) / 255
+    return largest

@@ -151,7 +151,8 @@ class RunContext:
     def predictions(self, names: Iterable[str], faces: FaceSet) -> Labels:
         """(n,) class of the highest mean probability of the named victims on clean faces."""
         means: Probabilities = np.mean([self._clean(name, faces) for name in names], 0)
-        return means.argmax(1)
+        classes: Labels = means.argmax(1)
+        return classes
 
     def _clean(self, name: str, faces: FaceSet) -> Probabilities:
         key = (name, faces.name, faces.split, faces.ids.tobytes())

@@ -9,9 +9,9 @@ budget; an attack that keeps a budget by itself is given it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -61,13 +61,12 @@ class ReadyAttack:
         fitting: cost of the fit.
     """
 
-    generate: Any
+    generate: Callable[[FloatImages, Labels | None], FloatImages]
     fitting: Cost
 
     def __call__(self, faces: FaceSet, y: Labels | None) -> FloatImages:
         """Protected faces, floats in [0, 1]."""
-        result: FloatImages = self.generate(to_float(faces.images), y)
-        return result
+        return self.generate(to_float(faces.images), y)
 
 
 @dataclass
@@ -139,7 +138,7 @@ def _ready(
     counter = PassCounter(context.victims[name] for name in cell.surrogates)
     if not hasattr(attack, "fit"):
         return ReadyAttack(attack.generate, counter.cost)
-    universal: UniversalAttack = attack
+    universal = cast(UniversalAttack, attack)
     faces = context.faces(cell.dataset, "fit", cell.fit_limit, seed)
     with counter:
         universal.fit(to_float(faces.images), context.labels(cell, faces, names))
@@ -212,7 +211,7 @@ def _selection_score(eps: float, cell: Cell, context: RunContext) -> tuple[float
 
 def selection_folds(
     cell: Cell, context: RunContext
-) -> Iterator[tuple[FaceSet, Sequence[str], Sequence[str]]]:
+) -> Iterator[tuple[FaceSet, tuple[str, ...], tuple[str, ...]]]:
     """Fit faces, the surrogates that the attack has access to, and the judges of its strength.
 
     For a transfer row each surrogate is left out in turn, on an equal part of the faces, and

@@ -77,7 +77,7 @@ class PassCounter:
     def _seen(self, output: Tensor) -> None:
         self.forwards += len(output)
         if output.requires_grad:
-            output.register_hook(self._came_back)
+            output.register_hook(self._came_back)  # type: ignore[no-untyped-call]
 
     def _came_back(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)

@@ -1,25 +1,24 @@
-"""What a report says of a run besides its rows: data, victims, machine, versions."""
+"""Facts of a run beside its rows, for its page: data, victims, machine, versions."""
 
 from __future__ import annotations
 
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from priemo_bench import __version__
-from priemo_bench.contracts.card import kinship
+from priemo_bench.contracts.card import Card, kinship
 from priemo_bench.run.context import RunContext
 from priemo_bench.run.spec import Spec
 
 PACKAGES = (
     "torch", "adversarial-robustness-toolbox", "torchattacks", "timm", "numpy", "pandas", "Pillow",
 )  # fmt: skip
-"""Whose versions a report names."""
+"""Packages whose versions are recorded."""
 
 
 def versions() -> dict[str, str]:
-    """Of the project, of Python, and of the packages that are installed."""
+    """Versions of the project, of Python and of PACKAGES."""
     found = {"priemo-bench": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -29,11 +28,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def run_facts(spec: Spec, context: RunContext, command: str) -> dict[str, Any]:
-    """Everything beside the rows that the tables and the page need."""
+def run_facts(spec: Spec, context: RunContext, command: str) -> dict[str, object]:
+    """All facts of a run that tables and page need beside the rows."""
     import torch
-
-    from priemo_bench.contracts.card import Card
 
     frozen = spec.model_copy(update={"versions": versions()})
     found = {name: getattr(victim, "card", None) for name, victim in context.victims.items()}
@@ -55,12 +52,12 @@ def run_facts(spec: Spec, context: RunContext, command: str) -> dict[str, Any]:
             "device": context.device,
         },
         "data": {dataset.name: _data(context, dataset.name) for dataset in spec.datasets},
-        "victims": {name: _card(context.victims[name]) for name in spec.victims},
+        "victims": {n: _card_facts(cards[n]) if n in cards else {} for n in spec.victims},
         "kin": kinship(cards),
     }
 
 
-def _data(context: RunContext, dataset: str) -> dict[str, Any]:
+def _data(context: RunContext, dataset: str) -> dict[str, object]:
     limit = next(d.limit for d in context.spec.datasets if d.name == dataset)
     test = context.faces(dataset, "test", limit, context.spec.draw_seed)
     fit = context.split(dataset, "fit")
@@ -76,13 +73,5 @@ def _data(context: RunContext, dataset: str) -> dict[str, Any]:
     }
 
 
-def _card(victim: Any) -> dict[str, Any]:
-    card = getattr(victim, "card", None)
-    if card is None:
-        return {}
-    return {
-        "architecture": card.architecture,
-        "parameters": card.parameters,
-        "training_data": card.training_data,
-        "sha256": card.sha256,
-    }
+def _card_facts(card: Card) -> dict[str, object]:
+    return card.model_dump(include={"architecture", "parameters", "training_data", "sha256"})

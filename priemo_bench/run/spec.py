@@ -28,7 +28,7 @@ BUNDLED = tuple(sorted(s.name[:-5] for s in SPECS.iterdir() if s.name.endswith("
 
 
 def number(value: object) -> object:
-    """Fractions as people write them: "1.5/255" is 1.5/255; "none" is None (TOML has no null)."""
+    """A number or a fraction such as "8/255" as a float; "none" as None (TOML has no null)."""
     if value == "none":
         return None
     if isinstance(value, str):
@@ -44,12 +44,12 @@ Number = Annotated[float, BeforeValidator(number)]
 Limit = PositiveInt | None
 Surrogates = tuple[str | tuple[str, ...], ...]
 BudgetName = Literal["equal", "equal-psnr", "conventional"]
-"""Under the SSIM floor, under the PSNR floor, and at settings that are usual for the attack."""
+"""Under the SSIM floor, under the PSNR floor, and at the attack's conventional settings."""
 Threat = Literal["white-box", "transfer"]
 
 
 class DatasetSpec(StrictModel):
-    """A data set: its name, the user's copy, side in pixels, and how many test faces."""
+    """A data set: its name, the user's copy, side in pixels, and the size of the test sample."""
 
     name: str
     data: Path | None = None
@@ -64,14 +64,15 @@ class AttackSpec(StrictModel):
         name: of the entry point; label: what the tables call it.
         params: constructor arguments; conventional: those of its row at conventional settings,
             over `params`.
-        budgets: which rows it gets; None is both, where it does not keep the budget by itself.
+        budgets: of its rows; None is all that the spec has, and conventional settings where they
+            differ.
         targets: emotions, "all", or "none" for untargeted.
-        limit: at most this many of the data set's faces are protected.
+        limit: at most this many of the data set's test faces are protected.
         fit_limit, select_limit: faces to fit on, to choose the strength on, instead of the spec's.
-        surrogates, seeds, eps_grid: instead of the spec's.
-        defenses: whether its equal-budget rows are read under the defenses too.
-        threat: instead of the spec's.
-        one_strength: whether a shared perturbation also gets a row at one strength for all faces.
+        surrogates, seeds, eps_grid, threat: instead of the spec's.
+        defenses: whether its equal-budget rows are judged under the defenses, too.
+        one_strength: whether a universal perturbation gets a second row, at one strength for all
+            faces.
     """
 
     name: str
@@ -96,22 +97,27 @@ class AttackSpec(StrictModel):
 
 
 class Spec(StrictModel):
-    """Everything a run depends on besides the data and the weights.
+    """A run: all that decides it but code, data and weights.
 
     Attributes:
         surrogates: names, or tuples of names for several at once; empty is each victim in turn.
         ssim_floor, eps: the equal-quality budget; None ("none" in TOML) for no bound.
         psnr_floor: in dB, of a second budget with the same cap, for equal energy; None for none.
-        eps_grid: strengths from which an attack with an eps gets it, below the cap, which is
-            always tried too.
-        threat: what a row that looks into classifiers is judged by, and its strength chosen for:
-            "white-box" is its surrogates, "transfer" the victims it did not look into. None is
-            "transfer" where no surrogate is among the victims.
-        fit_limit, select_limit: faces of the fit split that attacks learn from, and on which the
-            strength is chosen; None is all.
-        metrics: of quality, beyond `priemo_bench.quality.pixel.MEASURES`.
-        draw_seed: of the draw of test faces where there is a limit.
-        versions: of what made a frozen spec; not read.
+        eps_grid: from which an attack with an eps gets it, below the cap, which is always tried.
+        threat: threat model of rows with surrogates, which decides their judging victims and how
+            their strength is chosen: "white-box" is their surrogates, "transfer" all other
+            victims. None is "transfer" where no surrogate is among the victims.
+        fit_limit, select_limit: faces of the fit split to fit on, and to choose the strength on;
+            None is all.
+        metrics: of quality, beyond `priemo_bench.contracts.metric.MEASURES`.
+        draw_seed: of the sample of test faces where there is a limit.
+        versions: of the packages that ran it; for the record, not used.
+
+    Example:
+        >>> from priemo_bench.run.spec import load
+        >>> spec = load("default", attacks=("noise",), limit=10)
+        >>> spec.ssim_floor, [attack.name for attack in spec.attacks], spec.datasets[0].limit
+        (0.997, ['noise'], 10)
     """
 
     name: str = "custom"
@@ -155,13 +161,13 @@ class Spec(StrictModel):
 
     @property
     def all_surrogates(self) -> list[str]:
-        """Every classifier that some attack may look into, once."""
+        """Every surrogate of some attack, once."""
         chosen = [self.surrogates or self.victims, *(a.surrogates or () for a in self.attacks)]
         flat = [name for group in chosen for item in group for name in as_tuple(item)]
         return list(dict.fromkeys(flat))
 
     def check(self) -> Spec:
-        """The spec, after what only slower imports can tell: the budget's range."""
+        """The spec itself, after its budget is checked (which imports torch)."""
         from priemo_bench.quality.budget import Budget
 
         Budget(self.ssim_floor, self.eps)
@@ -180,7 +186,7 @@ class Spec(StrictModel):
 
 
 def as_tuple(item: str | tuple[str, ...]) -> tuple[str, ...]:
-    """A surrogate of the spec as the tuple of its classifiers."""
+    """One surrogate, or several at once, as a tuple of names."""
     return (item,) if isinstance(item, str) else tuple(item)
 
 
