@@ -1,7 +1,7 @@
 """The rows of a run, one per protected image, defense and victim: all tables come from them.
 
 `results.parquet` holds them with the facts of the run (cells, costs, failures, data, machine) in
-its metadata, so that the one file is enough to make every table and figure again.
+its metadata, so that this one file is enough to make every table and figure again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -24,8 +24,18 @@ ROW = [*METHOD, "surrogate", "target"]
 """What one row of the leaderboard is."""
 
 NAMED = [*ROW, "defense", "victim", "image", "person"]
+"""Columns of text."""
 NUMBERS = ["seed", "label", "clean", "prediction", "target_label"]
+"""Columns of integers."""
 _META = b"priemo_bench"
+
+
+class Bounds(NamedTuple):
+    """What the budgets of a run allow; None is no bound. `eps` is the linf cap, 0 to 1."""
+
+    ssim_floor: float | None
+    psnr_floor: float | None
+    eps: float | None
 
 
 @dataclass(frozen=True)
@@ -34,9 +44,10 @@ class Rows:
 
     Attributes:
         frame: ROW (text), seed, defense, victim, image, person (text), label, clean, prediction,
-            target_label (int8 indices into EMOTIONS, -1 for no target), ssim (as scikit-image has
-            it), ssim_full, psnr, linf, and further metrics.
-        facts: `cells` (a list: ROW, seed, status, reason, cost ...) and what else a report says.
+            target_label (int8 indices into EMOTIONS, -1 for no target), ssim (as scikit-image
+            computes it), ssim_full, psnr, linf, and further metrics.
+        facts: what else a report says, as in JSON: `cells` (a list: ROW, seed, status, reason,
+            cost ...), `ssim_floor`, `psnr_floor`, `eps`, `data`, `machine`, `versions` ...
     """
 
     frame: pd.DataFrame
@@ -48,12 +59,18 @@ class Rows:
         return pd.DataFrame(self.facts["cells"])
 
     @property
+    def bounds(self) -> Bounds:
+        """The budgets of the run; `psnr_floor` is absent from files of version 0.1."""
+        facts = self.facts
+        return Bounds(facts["ssim_floor"], facts.get("psnr_floor"), facts["eps"])
+
+    @property
     def further_metrics(self) -> list[str]:
         """Columns of metrics beyond MEASURES."""
         return [str(c) for c in self.frame if c not in {*NAMED, *NUMBERS, *MEASURES}]
 
     def save(self, path: Path) -> None:
-        """Write `results.parquet`."""
+        """Write `results.parquet`; StorageError where it cannot be written."""
         table = pa.Table.from_pandas(self.frame, preserve_index=False)
         extra = {_META: json.dumps(self.facts, default=str).encode()}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **extra})
@@ -61,7 +78,7 @@ class Rows:
 
     @staticmethod
     def request(path: Path) -> str | None:
-        """Digest of what the file at `path` answers; None where there is no such file."""
+        """Digest of the spec and version that the file at `path` was written for, if any."""
         try:
             facts = json.loads((pq.read_schema(path).metadata or {})[_META])
         except (pa.ArrowException, KeyError, ValueError, OSError):
@@ -70,7 +87,7 @@ class Rows:
 
     @classmethod
     def load(cls, path: Path) -> Rows:
-        """Read `results.parquet`; PriemoError when it is not one."""
+        """Read `results.parquet`; PriemoError when it is missing or not one."""
         if not path.is_file():
             raise PriemoError(f"{path} does not exist; it is written by priemo-bench run")
         try:

@@ -1,4 +1,4 @@
-"""What changed between two runs: ranks and rates of the rows that both have."""
+"""Changes between two runs: ranks and rates of the rows that both have."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pandas as pd
 from priemo_bench.contracts.rows import ROW, Rows
 from priemo_bench.errors import PriemoError
 from priemo_bench.judge.leaderboard import Tables
+from priemo_bench.judge.predictions import Clusters
 from priemo_bench.judge.ranking import ALPHA, only_victims
-from priemo_bench.judge.rates import Rates, Space
-from priemo_bench.judge.statistics import Difference, difference, holm
+from priemo_bench.judge.rates import Rates
+from priemo_bench.judge.statistics import difference, holm
 
 CHANGE = ["rate_old", "rate_new", "change", "change_low", "change_high", "p", "images"]
 
@@ -47,46 +48,48 @@ def compared(old: Path, new: Path) -> pd.DataFrame:
 
 
 def regressions(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows that got worse beyond chance, all of them tested, or failed where they had not."""
+    """Lines of `compared` with a significant loss, or that failed in the new run only."""
     failed = table["rate_new"].isna() & table["rate_old"].notna()
     return table[((table["change"] < 0) & (table["p"] < ALPHA)) | failed]
 
 
 def _change(before: Rates, after: Rates, old: int, new: int) -> list[float]:
+    """CHANGE of a row that has the number `old` in one run and `new` in the other."""
     sides = [(before, old), (after, new)]
-    if any(row not in rates.judges for rates, row in sides):
-        rate = [
-            rates.share(rates.judged([row])).value if row in rates.judges else np.nan
-            for rates, row in sides
-        ]
-        return [*rate, np.nan, np.nan, np.nan, np.nan, 0]
-    victims = set(before.judges[old][1]) & set(after.judges[new][1])
-    spaces, images = _common(before, after, old, new)
+    judges = [rates.predictions.judges.get(row) for rates, row in sides]
+    if judges[0] is None or judges[1] is None:
+        values = [rates.estimate(rates.judging([row])).value if own else np.nan
+                  for (rates, row), own in zip(sides, judges, strict=True)]  # fmt: skip
+        return [*values, np.nan, np.nan, np.nan, np.nan, 0]
+    victims = set(judges[0].victims) & set(judges[1].victims)
+    clusters, images = _common(before, after, old, new)
     if not victims or not images:
         return [np.nan] * 6 + [0]
     then, now = (
-        rates.share(only_victims(rates.judged([row]), victims), space=space)
-        for (rates, row), space in zip(sides, spaces, strict=True)
+        rates.estimate(only_victims(rates.judging([row]), victims), clusters=own)
+        for (rates, row), own in zip(sides, clusters, strict=True)
     )
-    found: Difference = difference(now, then, same_seeds=_seeds(before, old) == _seeds(after, new))
+    found = difference(now, then, same_seeds=_seeds(before, old) == _seeds(after, new))
     return [then.value, now.value, found.value, found.low, found.high, found.p, images]
 
 
 def _seeds(rates: Rates, row: int) -> list[int]:
-    return list(rates.columns[row, "none", rates.judges[row][1][0]].seeds)
+    victim = rates.predictions.judges[row].victims[0]
+    seeds: list[int] = rates.predictions.arrays[row, "none", victim].seeds.tolist()
+    return seeds
 
 
-def _common(before: Rates, after: Rates, old: int, new: int) -> tuple[list[Space], int]:
-    """The images that both rows have, in persons numbered alike; how many they are."""
+def _common(before: Rates, after: Rates, old: int, new: int) -> tuple[list[Clusters], int]:
+    """The images of both rows by person, numbered alike in both runs; how many images."""
     named = []
-    for rates, row in ((before, old), (after, new)):
-        numbers = rates.columns[row, "none", rates.victims[row][0]].images
-        named.append(rates.images.loc[numbers].reset_index(names="number").set_index("image"))
+    for own, row in ((before.predictions, old), (after.predictions, new)):
+        numbers = own.arrays[row, "none", own.victims[row][0]].images
+        named.append(own.images.loc[numbers].reset_index(names="number").set_index("image"))
     both = named[0].index.intersection(named[1].index)
     codes, persons = pd.factorize(named[0].loc[both, "person"])
-    spaces = []
+    clusters = []
     for rates, names in zip((before, after), named, strict=True):
-        cluster = np.full(len(rates.images), -1)
-        cluster[names.loc[both, "number"]] = codes
-        spaces.append(Space(cluster, len(persons)))
-    return spaces, len(both)
+        of_image = np.full(len(rates.predictions.images), -1)
+        of_image[names.loc[both, "number"]] = codes
+        clusters.append(Clusters(of_image, len(persons)))
+    return clusters, len(both)

@@ -1,4 +1,4 @@
-"""Protection against quality: what the runs of several SSIM floors say together."""
+"""Protection against quality: the runs of several SSIM floors in one table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import log
 
 import pandas as pd
-from scipy.integrate import trapezoid
+import scipy  # loads scipy.integrate when it is first used
 
 from priemo_bench.judge.leaderboard import Tables
 
@@ -18,6 +18,7 @@ SHOWN = [
     "transfer_high", "next_low", "next_high", "targeted_rate", "ssim", "ssim_worst", "psnr",
     "within_budget", "budget_used", "on_floor", "unused",
 ]  # fmt: skip
+"""Of each of its points; further metrics of the runs follow."""
 
 
 def curves(tables: Mapping[float, Tables]) -> pd.DataFrame:
@@ -28,9 +29,9 @@ def curves(tables: Mapping[float, Tables]) -> pd.DataFrame:
     """
     parts = []
     for floor, own in tables.items():
-        psnr, eps = own.rows.facts.get("psnr_floor"), own.rows.facts["eps"]
-        budget = {"ssim_floor": floor, "psnr_floor": psnr or float("nan"), "eps": eps}
-        parts.append(own.methods().assign(**budget))
+        _, psnr_floor, eps = own.rows.bounds
+        bounds = {"ssim_floor": floor, "psnr_floor": psnr_floor or float("nan"), "eps": eps}
+        parts.append(own.methods().assign(**bounds))
     table = pd.concat(parts, ignore_index=True)
     found = [
         part.assign(area=_area(part, list(tables))) for _, part in table.groupby(KEYS, sort=False)
@@ -40,7 +41,8 @@ def curves(tables: Mapping[float, Tables]) -> pd.DataFrame:
         ascending=[True, True, False, *([True] * len(KEYS[1:])), False],
         kind="stable",
     )
-    return joined[[*KEYS, "area", *SHOWN]].reset_index(drop=True)
+    metrics = dict.fromkeys(name for own in tables.values() for name in own.rows.further_metrics)
+    return joined[[*KEYS, "area", *SHOWN, *metrics]].reset_index(drop=True)
 
 
 def _area(part: pd.DataFrame, floors: list[float]) -> float:
@@ -52,10 +54,17 @@ def _area(part: pd.DataFrame, floors: list[float]) -> float:
 def area(floors: Sequence[float], rates: Sequence[float]) -> float:
     """Mean protection rate over the logarithm of the allowed SSIM drop, by trapezoids, 0 to 1.
 
-    A factor of two in the drop counts the same everywhere: how much is protected at almost no loss
-    weighs as much as what a visible loss buys.
+    A factor of two in the drop counts the same everywhere, so protection at almost no loss counts
+    as much as protection at a visible loss.
+
+    Args:
+        floors: two or more SSIM floors below 1, in any order. rates: the protection rate at each.
+
+    Example:
+        >>> round(area([0.999, 0.99, 0.9], [0.0, 0.5, 1.0]), 3)
+        0.5
     """
     drops, values = zip(
         *sorted((log(1 - f), r) for f, r in zip(floors, rates, strict=True)), strict=True
     )
-    return float(trapezoid(values, drops) / (drops[-1] - drops[0]))
+    return float(scipy.integrate.trapezoid(values, drops) / (drops[-1] - drops[0]))

@@ -1,4 +1,7 @@
-"""Which victims are kin: a perturbation that passes between kin says little about strangers."""
+"""Kin: related victims, which share weights, teachers, authors or training data.
+
+A perturbation that transfers between kin says little of its transfer to unrelated victims.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,40 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 
 COUNTED_RELATIONS = ("weights", "teachers", "authors", "data")
-"""The kinds that make two victims kin unless the user says otherwise."""
+"""The relations that make two victims kin unless the user says otherwise."""
 
 
-def check_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
-    """The kinds; PriemoError for one that is not in RELATIONS."""
-    kinds = tuple(kinds)
-    for kind in kinds:
-        if kind not in RELATIONS:
-            raise unknown("kinds of kin", kind, RELATIONS)
-    return kinds
+def check_relations(names: Iterable[str]) -> tuple[str, ...]:
+    """The names as a tuple; PriemoError for one that is not in RELATIONS.
+
+    Example:
+        >>> check_relations(["data"])
+        ('data',)
+    """
+    names = tuple(names)
+    for name in names:
+        if name not in RELATIONS:
+            raise unknown("relations", name, RELATIONS)
+    return names
 
 
-def relatives(kinship: Kinship, surrogates: Iterable[str], kinds: Iterable[str]) -> set[str]:
-    """The surrogates themselves and all that are kin of one of them in one of `kinds`.
+def relatives(kinship: Kinship, surrogates: Iterable[str], counted: Iterable[str]) -> set[str]:
+    """The surrogates themselves, and all victims related to one of them.
+
+    Args:
+        kinship: of every victim, its relatives and how they are related.
+        counted: the relations that count.
 
     Raises:
-        PriemoError: nothing is known of a surrogate's kin.
+        PriemoError: a surrogate's relatives are not known.
+
+    Example:
+        >>> sorted(relatives({"a": {"b": ["data"], "c": ["authors"]}}, ["a"], ["data"]))
+        ['a', 'b']
     """
-    counted, found = set(kinds), set()
+    counted, found = set(counted), set()
     for name in surrogates:
         if name not in kinship:
-            raise PriemoError(f"the kin of surrogate {name!r} are not known")
+            raise PriemoError(f"the relatives of surrogate {name!r} are not known")
         found |= {name} | {other for other, own in kinship[name].items() if counted & set(own)}
     return found

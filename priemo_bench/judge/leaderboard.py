@@ -1,21 +1,22 @@
-"""The tables of a run, from its rows only: leaderboard, methods, transfer, defenses, failures."""
+"""The tables of a run, from its rows only: leaderboard, methods, transfer, defenses ..."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from priemo_bench.contracts.rows import METHOD, ROW, Rows
 from priemo_bench.judge.budget_use import quality_summary
+from priemo_bench.judge.controls import below_control, transfer_minus_noise
 from priemo_bench.judge.kinship import COUNTED_RELATIONS
-from priemo_bench.judge.ranking import compare_rows, left_unused, ranks
+from priemo_bench.judge.predictions import Predictions
+from priemo_bench.judge.ranking import left_unused, other_ranks, ranks
 from priemo_bench.judge.rates import Rates
 from priemo_bench.judge.sanity import sanity_flags
-from priemo_bench.judge.statistics import holm
 
 COLUMNS = [
     "rank", "attack", "family", "scope", "scale", "surrogate", "target", "n", "dataset", "budget",
@@ -29,7 +30,7 @@ COLUMNS = [
     "untouched", "strength", "factor", "unchanged", "fit_forwards", "fit_backwards", "peak_mb",
     "flags",
 ]  # fmt: skip
-"""Of leaderboard.csv, in this order; metrics of other plugins follow."""
+"""Of leaderboard.csv, in this order; further metrics of the run follow."""
 
 COSTS = [
     "fit_seconds", "ms_per_image", "forwards_per_image", "backwards_per_image", "fit_forwards",
@@ -38,10 +39,6 @@ COSTS = [
 CHOSEN = ["strength", "factor"]
 GROUP = ["dataset", "budget", "threat"]
 """Rows are ranked within these, and within surrogate and target."""
-NOISE = "noise"
-"""The attack whose rate is taken off for `transfer_minus_noise`."""
-EQUAL = ("equal", "equal-psnr")
-"""Budgets under which attacks are compared."""
 POOLED = [
     "transfer_minus_noise", "transfer_without_kin", "n_without_kin", "targeted_rate", "flip_rate",
     "collapse_share", "ssim", "ssim_drop", "psnr", "budget_used", "on_floor", "untouched",
@@ -50,30 +47,79 @@ POOLED = [
 """Columns that a method's line averages over its rows."""
 
 
+USABILITY = [
+    "dataset", "budget", "attack", "scope", "scale", "within_budget", "protection_rate",
+    "protection_low", "protection_high", "ssim", "psnr",
+]  # fmt: skip
+"""Columns of `Tables.usability` before the further metrics."""
+DEFENDED = [
+    "defense", "threat", "n", "clean_accuracy", "protection_rate", "protection_low",
+    "protection_high", "targeted_rate", "transfer_rate", "transfer_low", "transfer_high",
+]  # fmt: skip
+"""Columns of the tables of defenses, after those that say what a line is."""
+
+
 class Tables:
-    """All tables of a run.
+    """All tables of a run, computed from its stored rows.
+
+    | method | one line per |
+    |---|---|
+    | `leaderboard` | data set, budget, attack, scope, scale, surrogate and target |
+    | `methods` | the same, pooled over surrogates and targets: what a reader looks at first |
+    | `usability` | method, with the further metrics of the run |
+    | `transfer` | row of the leaderboard and victim: the surrogate x victim matrix |
+    | `defenses`, `defended_methods` | row of the leaderboard, or method, and defense |
+    | `victims` | victim and defense: clean accuracy |
+    | `failures` | failed cell |
+
+    Rates are shares from 0 to 1, `*_low` and `*_high` their 95 % intervals, and NaN is unknown.
 
     Args:
-        kin: `RELATIONS` of the victims that `transfer_without_kin` leaves out.
+        kin: the RELATIONS (`priemo_bench.contracts.card`) of the victims that
+            `transfer_without_kin` leaves out.
+
+    Raises:
+        PriemoError: a relation that is unknown.
     """
 
     def __init__(self, rows: Rows, kin: Iterable[str] = COUNTED_RELATIONS) -> None:
         self.rows = rows
-        self.rates = Rates(rows, kin)
+        self.predictions = Predictions(rows)
+        self.rates = Rates(self.predictions, kin)
         self.columns = [*COLUMNS, *rows.further_metrics]
 
     @cached_property
     def board(self) -> pd.DataFrame:
-        """The leaderboard under the numbers of `rates.keys`, with clean accuracy beside."""
-        keys = self.rates.keys
+        """`leaderboard` unsorted, indexed by row number, with `clean_accuracy`."""
+        keys = self.predictions.keys
         lines = pd.DataFrame([self._line(row) for row in keys.index], index=keys.index)
         absent = [name for name in [*COLUMNS, "clean_accuracy"] if name not in lines]
         table = keys.join(lines.assign(**dict.fromkeys(set(absent) - set(keys), np.nan)))
-        table["transfer_minus_noise"] = self._minus_noise(table)
+        table["transfer_minus_noise"] = transfer_minus_noise(self.rates, table)
         by = [*GROUP, "surrogate", "target"]
         table["rank"] = ranks(self.rates, table, [[row] for row in table.index], by)
-        table["flags"] = sanity_flags(table, self.rows.cells, self._below_control(table))
+        table["flags"] = sanity_flags(table, self.rows.cells, below_control(self.rates, table))
         return table.reindex(columns=[*self.columns, "clean_accuracy"])
+
+    def _line(self, row: int) -> dict[str, object]:
+        """One row of the leaderboard, but for what needs the other rows."""
+        cells = self.rows.cells
+        key = self.predictions.keys.loc[row]
+        own = cells[(cells[ROW] == key).all(axis=1)]
+        done = own[own["status"] == "done"]
+        if done.empty:
+            threat = "no-model" if key["surrogate"] == "-" else "white-box"
+            return {"status": "failed", "seeds": 0, "within_budget": False, "threat": threat}
+        images, metrics = self.predictions.published(row), self.rows.further_metrics
+        return {
+            "status": "ok" if len(done) == len(own) else "partial",
+            "seeds": len(done),
+            **done.reindex(columns=[*COSTS, *CHOSEN]).astype(float).mean(),
+            "unchanged": done["unchanged"].max(),
+            "peak_mb": done["peak_mb"].max(),
+            **self.rates.numbers(row),
+            **quality_summary(images, str(key["budget"]), self.rows.bounds, metrics),
+        }
 
     def leaderboard(self) -> pd.DataFrame:
         """One line per dataset, budget, attack, scope, scale, surrogate, target (no defense)."""
@@ -103,20 +149,20 @@ class Tables:
         rows = [list(part.index) for _, part in parts]
         table["rank"] = ranks(self.rates, table, rows, [*GROUP, "targeted"])
         table["unused"] = left_unused(table)
-        return table.assign(rank_other=_other_ranks(table))
+        return table.assign(rank_other=other_ranks(table))
 
-    def _pooled(self, part: pd.DataFrame) -> dict[str, Any]:
+    def _pooled(self, part: pd.DataFrame) -> dict[str, object]:
         """One method's line, from its lines of the leaderboard."""
         rows = list(part.index)
-        rate = self.rates.share(self.rates.judged(rows))
-        images = np.array([len(self.rates.published(row)) for row in rows])
+        rate = self.rates.estimate(self.rates.judging(rows))
+        images = np.array([len(self.predictions.published(row)) for row in rows])
         sizes = images / part["seeds"].to_numpy(float)
-        largest = part[sizes == sizes.max()]  # a fit's cost is not that of an image elsewhere
+        largest = part[sizes == sizes.max()]  # rows of few images have other costs per image
         pooled = part[[*POOLED, *CHOSEN, *self.rows.further_metrics]].astype(float).mean()
         low, high = rate.interval
         return {
             **{str(name): value for name, value in pooled.items()},
-            **{str(k): v for k, v in largest[COSTS].astype(float).mean().items()},
+            **{str(name): value for name, value in largest[COSTS].astype(float).mean().items()},
             "protection_rate": rate.value, "protection_low": low, "protection_high": high,
             **self.rates.macro(rows), **self.rates.transfer(rows),
             "lowest": part["protection_rate"].min(), "surrogates": part["surrogate"].nunique(),
@@ -126,6 +172,18 @@ class Tables:
             "flags": "; ".join(dict.fromkeys(f for f in part["flags"] if f)),
         }  # fmt: skip
 
+    def usability(self) -> pd.DataFrame:
+        """Untargeted methods with the further metrics of the run; no line without any.
+
+        Columns: USABILITY, then the metrics, means over the published images.
+        """
+        metrics = self.rows.further_metrics
+        if not metrics or self._methods.empty:
+            return pd.DataFrame(columns=[*USABILITY, *metrics])
+        order = ["budget", "within_budget", "protection_rate"]
+        table = self._methods[~self._methods["targeted"]]
+        return table[[*USABILITY, *metrics]].sort_values(order, ascending=False, kind="stable")
+
     def transfer(self) -> pd.DataFrame:
         """One line per row of the leaderboard and victim: the surrogate x victim matrix."""
         rates = self.rates.undefended.set_index("row")
@@ -133,127 +191,71 @@ class Tables:
                    "high": "protection_high", "hit": "targeted_rate", "flip": "flip_rate",
                    "correct": "clean_accuracy"}  # fmt: skip
         kept = ["victim", "threat", "n", *columns]
-        table = self.rates.keys.join(rates[kept], how="inner").rename(columns=columns)
+        table = self.predictions.keys.join(rates[kept], how="inner").rename(columns=columns)
         return table.reset_index(drop=True).astype({"n": int})
 
     def defenses(self) -> pd.DataFrame:
-        """Per row and defense: rates over its judging victims, and over those of transfer.
+        """Per row and defense: rates over the judging victims, and over the transfer victims.
 
-        `n` are the images that a victim reads correctly under that defense, mean over victims.
+        `n` are the images that a victim correctly classifies under that defense when clean, mean
+        over victims.
         """
-        rates = self.rates.by_victim
-        several = rates.groupby("row")["defense"].nunique()
         lines = []
-        for key, part in rates.groupby(["row", "defense"], sort=False):
+        for key, part in self._defended.groupby(["row", "defense"], sort=False):
             row, defense = cast(tuple[int, str], key)
-            if several[row] < 2:
-                continue
-            own = dict(self.rates.keys.loc[row])
-            lines.append({**own, "defense": defense, **self._defended([row], defense, part)})
-        names = [*ROW, "defense", "threat", "n", "clean_accuracy", "protection_rate",
-                 "protection_low", "protection_high", "targeted_rate", "transfer_rate",
-                 "transfer_low", "transfer_high"]  # fmt: skip
-        return pd.DataFrame(lines, columns=names)
+            lines.append({**self.predictions.keys.loc[row], **self._under([row], defense, part)})
+        return pd.DataFrame(lines, columns=[*ROW, *DEFENDED])
 
     def defended_methods(self) -> pd.DataFrame:
         """`defenses` pooled over surrogates, of untargeted rows."""
-        rates = self.rates.by_victim
-        several = rates.groupby("row")["defense"].nunique()
-        keys = self.rates.keys[self.rates.keys["target"] == "-"]
-        keys = keys.loc[keys.index.intersection(several.index[several > 1])]
+        rates = self._defended
+        keys = self.predictions.keys
+        keys = keys[(keys["target"] == "-") & keys.index.isin(rates["row"])]
         lines = []
         for key, rows in keys.groupby(METHOD, sort=False):
             own = rates[rates["row"].isin(rows.index)]
             for defense, part in own.groupby("defense", sort=False):
-                rate = self._defended(list(rows.index), str(defense), part)
-                lines.append(dict(zip(METHOD, key, strict=True)) | {"defense": defense} | rate)
-        return pd.DataFrame(lines)
+                rate = self._under(list(rows.index), str(defense), part)
+                lines.append({**dict(zip(METHOD, key, strict=True)), **rate})
+        return pd.DataFrame(lines, columns=[*METHOD, *DEFENDED])
 
-    def _defended(self, rows: list[int], defense: str, part: pd.DataFrame) -> dict[str, Any]:
+    @property
+    def _defended(self) -> pd.DataFrame:
+        """`Rates.by_victim` of rows with a defense beside none."""
+        rates = self.rates.by_victim
+        return rates[rates.groupby("row")["defense"].transform("nunique") > 1]
+
+    def _under(self, rows: list[int], defense: str, part: pd.DataFrame) -> dict[str, object]:
         rates = self.rates
-        pairs = rates.judged(rows)
+        pairs = rates.judging(rows)
         own = part[[(r, v) in pairs for r, v in zip(part["row"], part["victim"], strict=True)]]
-        rate = rates.share(pairs, defense=defense)
-        unseen = rates.share(rates.unseen(rows), defense=defense)
+        rate = rates.estimate(pairs, defense=defense)
+        transfer = rates.estimate(rates.transferring(rows), defense=defense)
         return {
-            "threat": rates.judges[rows[0]][0], "n": round(rate.images),
-            "clean_accuracy": own["correct"].mean(), "protection_rate": rate.value,
-            "protection_low": rate.interval[0], "protection_high": rate.interval[1],
-            "targeted_rate": own["hit"].mean(), "transfer_rate": unseen.value,
-            "transfer_low": unseen.interval[0], "transfer_high": unseen.interval[1],
+            "defense": defense, "threat": self.predictions.judges[rows[0]].threat,
+            "n": round(rate.images), "clean_accuracy": own["correct"].mean(),
+            "protection_rate": rate.value, "protection_low": rate.interval[0],
+            "protection_high": rate.interval[1], "targeted_rate": own["hit"].mean(),
+            "transfer_rate": transfer.value, "transfer_low": transfer.interval[0],
+            "transfer_high": transfer.interval[1],
         }  # fmt: skip
 
     def victims(self) -> pd.DataFrame:
-        """Clean accuracy of each victim under each defense, on the widest draw of each data set."""
-        rates = self.rates.by_victim.join(self.rates.keys["dataset"], on="row")
-        widest = (
+        """Clean accuracy of each victim under each defense, on the largest sample of a data set."""
+        rates = self.rates.by_victim.join(self.predictions.keys["dataset"], on="row")
+        largest = (
             rates.sort_values("images")
             .groupby(["dataset", "victim", "defense"], observed=True)
             .tail(1)
         )
-        table = widest[["dataset", "victim", "defense", "images", "correct"]].copy()
-        where = zip(widest["row"], widest["victim"], widest["defense"], strict=True)
-        shares = [self.rates.share({(r, v): 1.0}, "correct", d) for r, v, d in where]
-        table["low"] = [share.interval[0] for share in shares]
-        table["high"] = [share.interval[1] for share in shares]
+        table = largest[["dataset", "victim", "defense", "images", "correct"]].copy()
+        where = zip(largest["row"], largest["victim"], largest["defense"], strict=True)
+        bounds = [self.rates.estimate({(r, v): 1.0}, "correct", d).interval for r, v, d in where]
+        table["low"] = [low for low, _ in bounds]
+        table["high"] = [high for _, high in bounds]
         return table.sort_values(["dataset", "victim", "defense"]).reset_index(drop=True)
 
     def failures(self) -> pd.DataFrame:
         """Every cell that failed, with its reason."""
         cells = self.rows.cells
         return cells.loc[cells["status"] != "done", [*ROW, "seed", "reason"]].reset_index(drop=True)
-
-    def _line(self, row: int) -> dict[str, object]:
-        cells = self.rows.cells
-        key = self.rates.keys.loc[row]
-        own = cells[(cells[ROW] == key).all(axis=1)]
-        done = own[own["status"] == "done"]
-        if done.empty:
-            threat = "no-model" if key["surrogate"] == "-" else "white-box"
-            return {"status": "failed", "seeds": 0, "within_budget": False, "threat": threat}
-        images, metrics = self.rates.published(row), self.rows.further_metrics
-        return {
-            "status": "ok" if len(done) == len(own) else "partial",
-            "seeds": len(done),
-            **done.reindex(columns=[*COSTS, *CHOSEN]).astype(float).mean(),
-            "unchanged": done["unchanged"].max(),
-            "peak_mb": done["peak_mb"].max(),
-            **self.rates.numbers(row),
-            **quality_summary(images, str(key["budget"]), self.rows.facts, metrics),
-        }
-
-    def _minus_noise(self, table: pd.DataFrame) -> list[float]:
-        """Transfer rate less what random noise of the same budget reaches on the same victims."""
-        rates = self.rates.undefended
-        found = []
-        for row, line in table.iterrows():
-            own = rates[(rates["row"] == row) & (rates["threat"] != "white-box")]
-            noise = (table["attack"] == NOISE) & (table["budget"] == line["budget"])
-            noise &= (table["dataset"] == line["dataset"]) & (line["budget"] in EQUAL)
-            control = rates[rates["row"].isin(table.index[noise])]
-            control = control[control["victim"].isin(own["victim"])]
-            found.append(own["protected"].mean() - control["protected"].mean())
-        return found
-
-    def _below_control(self, table: pd.DataFrame) -> set[int]:
-        """White-box rows that a control without a model beats, by the paired test with Holm's."""
-        controls = table[(table["family"] == "control") & (table["threat"] == "no-model")]
-        pairs = [
-            (cast(int, row), cast(int, control))
-            for row, line in table[
-                (table["threat"] == "white-box") & (table["target"] == "-")
-            ].iterrows()
-            for control, other in controls.iterrows()
-            if (line[["dataset", "budget"]] == other[["dataset", "budget"]]).all()
-            and other["protection_rate"] > line["protection_rate"]
-        ]
-        p = holm([compare_rows(self.rates, [control], [row]).p for row, control in pairs])
-        return {row for (row, _), q in zip(pairs, p, strict=True) if q < 0.05}
-
-
-def _other_ranks(table: pd.DataFrame) -> list[Any]:
-    """For each line its rank under the other equal budget; NA where it has none."""
-    same = ["dataset", "attack", "scope", "scale", "targeted", "threat"]
-    at = {(*line[same], line["budget"]): line["rank"] for _, line in table.iterrows()}
-    other = dict(zip(EQUAL, reversed(EQUAL), strict=True))
-    return [at.get((*line[same], other.get(line["budget"])), pd.NA) for _, line in table.iterrows()]

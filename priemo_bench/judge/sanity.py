@@ -1,4 +1,4 @@
-"""Sanity checks per leaderboard row."""
+"""Sanity checks of each row of the leaderboard."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from priemo_bench.judge.ranking import left_unused
 CHANCE = 1.5 / len(EMOTIONS)
 """Clean accuracy below this is near chance."""
 COLLAPSED = 0.8
-"""Share of predictions in one emotion above which a row is called collapsed."""
+"""A row is called collapsed with more than this share of its predictions in one emotion."""
 UNTOUCHED = 0.5
-"""Share of published images without any change above which the perturbation is called zero."""
+"""A perturbation is called zero with more than this share of published images unchanged."""
 
 
 def sanity_flags(board: pd.DataFrame, cells: pd.DataFrame, below_control: set[int]) -> list[str]:
-    """For each line of a leaderboard its flags in words, joined by "; "; "" for none.
+    """For each line of `Tables.board` its flags in words, joined by "; "; "" for none.
 
     Args:
-        below_control: lines that a control without a model beats.
+        cells: of the run, `Rows.cells`. below_control: lines that a control without a model beats.
     """
     unused = left_unused(board)
     return [
@@ -50,7 +50,7 @@ def _of_line(line: pd.Series, board: pd.DataFrame, cells: pd.DataFrame) -> list[
 
 
 def _less_for_more(line: pd.Series, board: pd.DataFrame) -> bool:
-    """Its row under the equal budget changes the images less and protects more."""
+    """Whether the same row under the equal budget changes images less, yet protects more."""
     if line["budget"] != "conventional":
         return False
     same = [name for name in ROW if name not in ("budget", "scale")]

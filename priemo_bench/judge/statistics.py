@@ -1,9 +1,8 @@
-"""Shares of images with their intervals, paired differences, and many comparisons at once.
+"""Rates with their intervals, paired differences, and corrections for many comparisons.
 
-A share is what a table prints: the mean over victims of the share of the images that each of them
-counts, seeds averaged. Whatever is said of it resamples that very number: whole clusters (persons,
-or images where persons are not known) are drawn with replacement, and the draw of the seeds counts
-as a second level.
+The rate of a table is a mean over victims of the share of images that each of them counts, seeds
+averaged. Its interval and every comparison resample that very statistic: whole clusters (persons,
+or images where persons are not known) with replacement, and seeds as a second level.
 """
 
 from __future__ import annotations
@@ -11,35 +10,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit
-from scipy.stats import binomtest, norm, t
+import scipy  # loads scipy.stats and scipy.special when they are first used
 
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
+from priemo_bench.contracts.outcomes import FloatArray, IntArray
 
-DRAWS, SEED = 2000, 0
-"""Resamples, and the seed they come from: equal calls give equal intervals."""
+Counts = npt.NDArray[np.float32]
+
+RESAMPLES, SEED = 2000, 0
+"""Bootstrap resamples, and their seed: equal calls give equal intervals."""
 LEVEL = 0.95
-FEW = 10
-"""Below this many clusters that differ at all, a difference is tested exactly."""
-HALF = 0.5
+EXACT_BELOW = 10
+"""With fewer clusters that differ at all, a difference is tested exactly."""
+MEASURABLE = 0.5
+"""Clusters that the rarer outcome fills at least where a design effect can be measured."""
+ASSUMED_CORRELATION = 0.5
 """Correlation within a cluster that is assumed where it cannot be measured."""
 _CACHED = 4096
-"""Clusters up to which resamples are kept; beyond, they are drawn in blocks each time."""
+"""Clusters up to which resamples are kept; beyond, they are computed in blocks each time."""
 _BLOCK = 2**22
-"""Values of a block of resamples: what is held does not grow with draws times clusters."""
+"""Values of a block of resamples: memory does not grow with resamples times clusters."""
 
 
 def wilson(p: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % score interval for a share `p` of `n` trials, which may be fractional.
+    """Wilson's 95 % score interval for a proportion `p` of `n` trials, which may be fractional.
 
     Source: Wilson, J. Am. Stat. Assoc. 22 (1927); Brown, Cai & DasGupta, Stat. Sci. 16 (2001).
+
+    Example:
+        >>> low, high = wilson(0.9, 10)
+        >>> print(f"{low:.3f} to {high:.3f}")
+        0.596 to 0.982
     """
-    z = float(norm.ppf((1 + LEVEL) / 2))
+    z = float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
     middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
     low, high = ((middle + side * half) / (1 + z * z / n) for side in (-1, 1))
     return (
@@ -48,89 +53,100 @@ def wilson(p: float, n: float) -> tuple[float, float]:
     )
 
 
-def interval(
-    p: float, draws: Array, images: float, clusters: int, outcomes: float
+def clustered_interval(
+    p: float, resampled: FloatArray, images: float, clusters: int, outcomes: float
 ) -> tuple[float, float]:
-    """95 % interval of a share of clustered images: Wilson's, with an effective sample size.
+    """95 % interval of a rate over clustered images: Wilson's, with an effective sample size.
 
-    The variance is that of the resampled share, times C / (C - 1), plus what seeds vary beyond
-    their noise. Over that of independent images it is the design effect (Kish 1965; Rao & Scott,
-    Biometrics 48, 1992), and few clusters take (t[images - 1] / t[C - 1])^2 more off the sample
-    (Korn & Graubard, Surv. Methodol. 24, 1998). Where the rarer outcome fills less than half a
-    cluster, the effect cannot be measured and is Kish's 1 + (m - 1) HALF for m images a cluster: a
-    rate that close to 0 or 1 has a wider interval than one further off. Where each outcome is its
-    own cluster, the interval is Wilson's for `images`.
+    The design effect (Kish 1965; Rao & Scott, Biometrics 48, 1992) is the variance of the rate over
+    that of independent images. The variance is that of the resampled rate, times C / (C - 1) for C
+    clusters, plus the variance of seeds beyond their noise. Few clusters divide the sample size by
+    a further (t[C - 1] / t[images - 1])^2 (Korn & Graubard, Surv. Methodol. 24, 1998). Where the
+    rarer outcome fills less than MEASURABLE clusters, the effect cannot be measured and is Kish's
+    1 + (m - 1) ASSUMED_CORRELATION for m images a cluster: a rate that close to 0 or 1 has a wider
+    interval than one further off. Where each outcome is its own cluster, the interval is Wilson's
+    for `images`.
 
     Args:
-        p: the share. draws: (draws, seeds) shares of each seed in each resample.
+        p: the rate. resampled: (resamples, seeds) the rate of each seed in each resample.
         images: counted images, mean over victims. clusters: those with a counted image.
-        outcomes: images times victims times seeds; no sample is taken for larger.
+        outcomes: images times victims times seeds; the effective sample is never larger.
 
     Returns:
-        low and high with 0 <= low <= p <= high <= 1; NaN without a share.
+        low and high with 0 <= low <= p <= high <= 1; NaN without a rate.
     """
     if not np.isfinite(p) or images < 1 or clusters < 1:
         return float("nan"), float("nan")
     c = min(clusters, images)
     if c < 2 <= images:
         return 0.0, 1.0  # one cluster says nothing of others
-    draws = draws[np.isfinite(draws).all(1)]
+    resampled = _finite(resampled)
     if outcomes == clusters:
         effect = 1.0
-    elif c * min(p, 1 - p) < HALF or len(draws) < 2:
-        effect = 1 + (images / c - 1) * HALF
+    elif c * min(p, 1 - p) < MEASURABLE or len(resampled) < 2:
+        effect = 1 + (images / c - 1) * ASSUMED_CORRELATION
     else:
-        variance = draws.mean(1).var() * c / (c - 1) + seed_variance(draws, c)
+        variance = resampled.mean(1).var() * c / (c - 1) + seed_variance(resampled, c)
         effect = variance * (images - 1) / (p * (1 - p))
-    few = (_quantile(images - 1) / _quantile(c - 1)) ** 2 if c < images else 1.0
+    few = (_t_quantile(images - 1) / _t_quantile(c - 1)) ** 2 if c < images else 1.0
     return wilson(p, min(few * images / effect, outcomes) if effect > 0 else outcomes)
 
 
-def seed_variance(draws: Array, clusters: float) -> float:
-    """What the draw of seeds adds to the variance of their mean, beyond noise of the clusters.
+def seed_variance(resampled: FloatArray, clusters: float) -> float:
+    """What the choice of seeds adds to the variance of their mean, beyond noise of the clusters.
 
-    Two-way analysis of variance, never negative. Drawing seeds with replacement as well would
-    count the noise of seed by cluster three times (Owen, Ann. Appl. Stat. 1, 2007).
+    Two-way analysis of variance, never negative. Resampling seeds as well would count the noise of
+    seed by cluster three times (Owen, Ann. Appl. Stat. 1, 2007).
 
     Args:
-        draws: (draws, seeds), the same clusters for all seeds of a draw.
+        resampled: (resamples, seeds), with the same clusters for all seeds of a resample.
     """
-    seeds = draws.shape[1]
+    seeds = resampled.shape[1]
     if seeds == 1:
         return 0.0
-    mean = draws.mean(1, keepdims=True)
-    noise = (draws - mean).var(0).mean() * clusters / (clusters - 1) / (seeds - 1)
-    return max(0.0, float(draws.mean(0).var() / (seeds - 1) - noise))
+    mean = resampled.mean(1, keepdims=True)
+    noise = (resampled - mean).var(0).mean() * clusters / (clusters - 1) / (seeds - 1)
+    return max(0.0, float(resampled.mean(0).var() / (seeds - 1) - noise))
 
 
-def _quantile(freedom: float) -> float:
-    return float(t.ppf((1 + LEVEL) / 2, freedom))
+def _t_quantile(freedom: float) -> float:
+    return float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom))
+
+
+def _finite(resampled: FloatArray) -> FloatArray:
+    return resampled[np.isfinite(resampled).all(1)]
 
 
 @dataclass(frozen=True)
-class Share:
-    """A weighted mean of shares, one column for each victim (of each row pooled).
+class RateEstimate:
+    """A weighted mean of rates, one column for each victim (of each row pooled).
 
     Attributes:
         total: (columns, seeds, clusters) outcomes summed within clusters.
         count: (columns, clusters) images that count, the same for all seeds.
         weight: (columns,) in the mean, 1 in all.
         images: in the denominator, mean over victims.
+
+    Example:
+        >>> outcomes = np.array([[1.0, 1.0, 0.0, np.nan]])  # of one seed; three images count
+        >>> rate = RateEstimate.of([(outcomes, np.arange(4), 1.0)], clusters=4)
+        >>> print(f"{rate.value:.3f} [{rate.interval[0]:.3f}, {rate.interval[1]:.3f}]")
+        0.667 [0.208, 0.939]
     """
 
-    total: Floats
-    count: Floats
-    weight: Floats
+    total: FloatArray
+    count: FloatArray
+    weight: FloatArray
     images: float
 
     @classmethod
     def of(
-        cls, columns: Sequence[tuple[Array, Array, float]], clusters: int, groups: int = 1
-    ) -> Share:
-        """From columns of (seeds, n) outcomes with NaN, (n,) clusters, and weights.
+        cls, columns: Sequence[tuple[FloatArray, IntArray, float]], clusters: int, groups: int = 1
+    ) -> RateEstimate:
+        """From columns of (seeds, n) outcomes, (n,) clusters, and a weight.
 
-        Columns without a counted image are left out. Where columns differ in seeds, those of each
-        are averaged.
+        Outcomes are 0 or 1, NaN where an image does not count. Columns without a counted image are
+        left out. Where columns differ in their number of seeds, those of each are averaged.
 
         Args:
             clusters: how many there are. groups: columns that a victim has (emotions).
@@ -151,33 +167,33 @@ class Share:
         return cls(total, count, weight / weight.sum() if len(kept) else weight, float(images))
 
     @cached_property
-    def by_seed(self) -> Floats:
-        """(seeds,) the share of each seed; NaN without an image."""
+    def by_seed(self) -> FloatArray:
+        """(seeds,) the rate of each seed; NaN without an image."""
         if not len(self.count):
             return np.full(1, np.nan)
-        shares = self.total.sum(2) / self.count.sum(1)[:, None]
-        mean: Floats = self.weight @ shares
+        rates = self.total.sum(2) / self.count.sum(1)[:, None]
+        mean: FloatArray = self.weight @ rates
         return mean
 
     @property
     def value(self) -> float:
-        """The share."""
+        """The rate, 0 to 1; NaN without an image."""
         return float(self.by_seed.mean())
 
     @cached_property
-    def draws(self) -> Floats:
-        """(DRAWS, seeds) the same of resampled clusters; NaN where a column has none."""
+    def resampled(self) -> FloatArray:
+        """(RESAMPLES, seeds) the rate in resampled clusters; NaN where a column has none."""
         columns, seeds, clusters = self.total.shape
         if not columns:
-            return np.full((DRAWS, 1), np.nan)
+            return np.full((RESAMPLES, 1), np.nan)
         flat = self.total.reshape(columns * seeds, clusters).T.astype(np.float32)
         counts = self.count.T.astype(np.float32)
         parts = []
-        for drawn in _resamples(clusters):
-            above = (drawn @ flat).reshape(-1, columns, seeds)
+        for times in _resamples(clusters):
+            above = (times @ flat).reshape(-1, columns, seeds)
             with np.errstate(invalid="ignore"):
-                shares = above / (drawn @ counts)[:, :, None]
-            parts.append(np.einsum("bks,k->bs", shares, self.weight))
+                rates = above / (times @ counts)[:, :, None]
+            parts.append(np.einsum("bks,k->bs", rates, self.weight))
         return np.concatenate(parts)
 
     @property
@@ -189,38 +205,41 @@ class Share:
     def interval(self) -> tuple[float, float]:
         """Low and high, 95 %."""
         outcomes = self.count.sum() * self.total.shape[1]
-        return interval(self.value, self.draws, self.images, self.clusters, outcomes)
+        return clustered_interval(self.value, self.resampled, self.images, self.clusters, outcomes)
 
     @cached_property
-    def by_cluster(self) -> Floats:
-        """(clusters,) what each adds to the share."""
+    def by_cluster(self) -> FloatArray:
+        """(clusters,) what each adds to the rate."""
         sizes = np.maximum(self.count.sum(1), 1)
-        added: Floats = np.einsum("ksc,k->c", self.total, self.weight / sizes) / len(self.by_seed)
-        return added
+        added: FloatArray = np.einsum("ksc,k->c", self.total, self.weight / sizes)
+        return added / len(self.by_seed)
+
+
+def _resamples(clusters: int) -> Iterator[Counts]:
+    """(some, clusters) how often each cluster is in a resample, RESAMPLES in all.
+
+    They are the same for every rate and comparison.
+    """
+    return iter([_cached(clusters)]) if clusters <= _CACHED else _blocks(clusters)
 
 
 @lru_cache(maxsize=2)
-def _kept(clusters: int) -> Array:
-    return np.concatenate(list(_drawn(clusters)))
+def _cached(clusters: int) -> Counts:
+    return np.concatenate(list(_blocks(clusters)))
 
 
-def _resamples(clusters: int) -> Iterator[Array]:
-    """(some, clusters) how often each is drawn, DRAWS in all: the same for every comparison."""
-    return iter([_kept(clusters)]) if clusters <= _CACHED else _drawn(clusters)
-
-
-def _drawn(clusters: int) -> Iterator[Array]:
+def _blocks(clusters: int) -> Iterator[Counts]:
     rng = np.random.default_rng(SEED)
     size = max(1, _BLOCK // clusters)
-    for start in range(0, DRAWS, size):
-        rows = range(min(size, DRAWS - start))
-        drawn = [np.bincount(rng.integers(clusters, size=clusters), None, clusters) for _ in rows]
-        yield np.array(drawn, np.float32)
+    for start in range(0, RESAMPLES, size):
+        rows = range(min(size, RESAMPLES - start))
+        times = [np.bincount(rng.integers(clusters, size=clusters), None, clusters) for _ in rows]
+        yield np.array(times, np.float32)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One share less another, with its 95 % interval and p-value.
+    """One rate less another, with its 95 % interval and p-value.
 
     Attributes:
         exact: whether `p` is of a sign test, for few clusters that differ.
@@ -233,12 +252,12 @@ class Difference:
     exact: bool = False
 
 
-def difference(a: Share, b: Share, same_seeds: bool = False) -> Difference:
-    """a - b, paired: each resample draws the same clusters for both.
+def difference(a: RateEstimate, b: RateEstimate, same_seeds: bool = False) -> Difference:
+    """a - b, paired: each resample has the same clusters for both.
 
     Interval and p-value are Student's, of the standard error of the resampled difference. Where
-    fewer than FEW clusters differ at all, p is that of an exact sign test on these (for one victim
-    and independent images McNemar's).
+    fewer than EXACT_BELOW clusters differ at all, p is that of an exact sign test on these (for one
+    victim and independent images McNemar's).
 
     Args:
         a, b: over the same clusters, in the same order.
@@ -248,33 +267,45 @@ def difference(a: Share, b: Share, same_seeds: bool = False) -> Difference:
     """
     value = a.value - b.value
     c = int(((a.count.sum(0) + b.count.sum(0)) > 0).sum())
-    apart = a.by_cluster - b.by_cluster
-    moved = apart[np.abs(apart) > 1e-12]
     if not np.isfinite(value) or c < 2:
         return Difference(value, float("nan"), float("nan"), 1.0)
-    paired = a.draws.mean(1) - b.draws.mean(1)
-    variance = np.nanvar(paired) * c / (c - 1)
-    if same_seeds and a.draws.shape == b.draws.shape:
-        variance += seed_variance(_finite(a.draws - b.draws), c)
+    error = _standard_error(a, b, c, same_seeds)
+    half = _t_quantile(c - 1) * error
+    by_cluster = a.by_cluster - b.by_cluster
+    differing = by_cluster[np.abs(by_cluster) > 1e-12]
+    exact = len(differing) < EXACT_BELOW
+    if exact:
+        p = _sign_test(differing)
     else:
-        variance += seed_variance(_finite(a.draws), c) + seed_variance(_finite(b.draws), c)
-    error = float(np.sqrt(variance))
-    half = _quantile(c - 1) * error
-    if len(moved) < FEW:
-        p = binomtest(int((moved > 0).sum()), len(moved)).pvalue if len(moved) else 1.0
+        p = float(2 * scipy.stats.t.sf(abs(value) / error, c - 1)) if error else 0.0
+    return Difference(value, value - half, value + half, p, exact)
+
+
+def _standard_error(a: RateEstimate, b: RateEstimate, clusters: int, same_seeds: bool) -> float:
+    paired = a.resampled.mean(1) - b.resampled.mean(1)
+    variance = np.nanvar(paired) * clusters / (clusters - 1)
+    if same_seeds and a.resampled.shape == b.resampled.shape:
+        variance += seed_variance(_finite(a.resampled - b.resampled), clusters)
     else:
-        p = 2 * t.sf(abs(value) / error, c - 1) if error else 0.0
-    return Difference(value, value - half, value + half, float(p), len(moved) < FEW)
+        variance += sum(seed_variance(_finite(x.resampled), clusters) for x in (a, b))
+    return float(np.sqrt(variance))
 
 
-def _finite(draws: Array) -> Array:
-    return draws[np.isfinite(draws).all(1)]
+def _sign_test(differences: FloatArray) -> float:
+    """Two-sided p-value; 1 for no difference at all."""
+    if not len(differences):
+        return 1.0
+    return float(scipy.stats.binomtest(int((differences > 0).sum()), len(differences)).pvalue)
 
 
-def holm(p: Sequence[float]) -> Floats:
+def holm(p: Sequence[float]) -> FloatArray:
     """p-values of several tests, adjusted so that all of them hold at once.
 
     Source: Holm, Scand. J. Stat. 6 (1979).
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+        [0.03, 0.06, 0.06]
     """
     values = np.asarray(p, float)
     order = values.argsort()
@@ -284,21 +315,21 @@ def holm(p: Sequence[float]) -> Floats:
     return adjusted
 
 
-def next_recogniser(rates: Sequence[float], images: Sequence[float]) -> tuple[float, float]:
+def next_victim(rates: Sequence[float], images: Sequence[float]) -> tuple[float, float]:
     """95 % prediction interval for the rate of one more victim of the same kind.
 
-    Student's on the log odds of the victims' own rates, which hold the draw of the faces too; few
+    Student's on the log odds of the victims' own rates, which vary with the images too; few
     victims say little of the next. NaN for fewer than two.
 
     Args:
-        rates, images: of each victim that was not looked into, its rate and its images.
+        rates, images: of each transfer victim, its rate and its number of images.
     """
     rate, n = np.asarray(rates, float), np.asarray(images, float)
     known = np.isfinite(rate)
     rate, n = rate[known], n[known]
     if len(rate) < 2:
         return float("nan"), float("nan")
-    odds = logit((rate * n + 0.5) / (n + 1))
-    half = _quantile(len(odds) - 1) * odds.std(ddof=1) * np.sqrt(1 + 1 / len(odds))
-    low, high = expit(odds.mean() - half), expit(odds.mean() + half)
+    odds = scipy.special.logit((rate * n + 0.5) / (n + 1))
+    half = _t_quantile(len(odds) - 1) * odds.std(ddof=1) * np.sqrt(1 + 1 / len(odds))
+    low, high = scipy.special.expit(odds.mean() - half), scipy.special.expit(odds.mean() + half)
     return float(low), float(high)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from priemo_bench.contracts.storage import write_file, write_text
-from priemo_bench.report import tables as shown
+from priemo_bench.judge.ranking import MIN_USED
+from priemo_bench.report.formatting import csv, decimal, interval, markdown, percent, rate
 
 HEAD = """# Protection against quality
 
@@ -19,61 +19,64 @@ Made by
 ```
 
 Protection % of each method, pooled over its surrogates, when every published image keeps the SSIM
-floor at the head of the column, with and without its border, and the linf bound beside it. *Area*:
-the mean of the protection rate over the logarithm of the allowed SSIM drop, 1 at most. Brackets:
-95 % intervals for faces, these victims; *next*: where the rate of one more such victim is to be
-expected. A *u* marks a row that leaves more than 5 % of its budget unused. Each column is a run of
-its own, in the folder of its name, with ranks.
+floor in the heading of the column, with and without its border, and the linf bound beside it.
+*Area*: the mean of the protection rate over the logarithm of the allowed SSIM drop, 1 at most.
+Brackets: 95 % intervals for faces, these victims; *next*: where the rate of one more such victim is
+to be expected. A *u* marks a row that leaves more than {unused:.0f} % of its budget unused. Each
+column is a run of its own, in the folder of its name, with ranks.
 """
-EQUAL_PSNR = "At equal energy, every image on the PSNR floor at the head of the column:\n"
+EQUAL_PSNR = "At equal energy, every image on the PSNR floor in the heading of the column:\n"
+TARGETED = "Classified as the target %:\n"
+TRANSFER = "Protection % of the transfer victims (no surrogates), their mean:\n"
 
 
 def write_curve(out: Path, table: pd.DataFrame, command: str, old: str = "") -> None:
-    """Write what the table of `priemo_bench.curve.curves` says, below `old` if there is a word."""
-    write_text(out / "curves.csv", table.to_csv(index=False, float_format="%.6g"))
-    parts = [HEAD.format(command=command)]
-    parts[0] = parts[0].replace("\n\n", f"\n\n> {old}\n\n", 1) if old else parts[0]
+    """Write curves.csv, README.md and a figure per data set.
+
+    Args:
+        table: `priemo_bench.judge.curves.curves`. command: that made it. old: a remark on top, for
+            runs of older versions.
+    """
+    write_text(out / "curves.csv", csv(table))
+    head = HEAD.format(command=command, unused=100 * (1 - MIN_USED))
+    parts = [head.replace("\n\n", f"\n\n> {old}\n\n", 1) if old else head]
     for dataset, part in table.groupby("dataset", sort=False):
         name = f"figures/curves-{dataset}.png"
-        _draw(part[~part["targeted"] & (part["budget"] == "equal")], out / name)
+        untargeted = part[~part["targeted"] & (part["budget"] == "equal")]
+        _draw(untargeted, out / name)
         parts += [f"## {dataset}\n", f"![Protection against the SSIM floor]({name})\n"]
         for (budget, targeted), own in part.groupby(["budget", "targeted"]):
-            what = "targeted" if targeted else "protection"
             parts += [EQUAL_PSNR] if budget == "equal-psnr" else []
-            parts += ["Read as the target %:\n"] if targeted else []
-            parts += [shown.markdown(_wide(own, what)) + "\n"]
-        looking = (part["threat"] == "white-box") & ~part["targeted"] & (part["budget"] == "equal")
-        unseen = part[looking & part["transfer_rate"].notna()]
-        if len(unseen):
-            parts += ["Protection % of victims that were not looked into, their mean:\n"]
-            parts += [shown.markdown(_wide(unseen, "transfer").drop(columns="area")) + "\n"]
+            parts += [TARGETED] if targeted else []
+            parts += [markdown(_wide(own, "targeted" if targeted else "protection")) + "\n"]
+        transfer = untargeted[untargeted["threat"] == "white-box"]
+        transfer = transfer[transfer["transfer_rate"].notna()]
+        if len(transfer):
+            parts += [TRANSFER, markdown(_wide(transfer, "transfer").drop(columns="area")) + "\n"]
     write_text(out / "README.md", "\n".join(parts))
 
 
-def _wide(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """A line per method, a column per floor."""
-
-    def cell(line: Any) -> str:
-        text = (
-            shown.percent(line["targeted_rate"])
-            if what == "targeted"
-            else shown.between(line, what)
-        )
-        if (what == "transfer" or line["threat"] == "transfer") and not pd.isna(line["next_low"]):
-            text += f", next {shown.between(line, 'next', 'transfer_rate').partition(' ')[2]}"
-        text += " u" if line["unused"] else ""
-        return text if line["within_budget"] else f"{text} (not within)"
-
+def _wide(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A line per method, a column per floor, with the rate `name`."""
     lines = []
     for (attack, scope, scale), part in table.groupby(["attack", "scope", "scale"], sort=False):
-        name = f"{attack}, one strength" if scale == "one" else attack
-        line = {"attack": name, "scope": scope, "area": shown.plain(part["area"].iloc[0], 3)}
+        method = f"{attack}, one strength" if scale == "one" else str(attack)
+        line = {"attack": method, "scope": str(scope), "area": decimal(part["area"].iloc[0], 3)}
         for _, own in part.iterrows():
-            floor = own["psnr_floor"] if own["budget"] == "equal-psnr" else own["ssim_floor"]
-            unit = " dB" if own["budget"] == "equal-psnr" else ""
-            line[f"{floor:g}{unit}, {255 * own['eps']:.0f}/255"] = cell(own)
+            equal_psnr = own["budget"] == "equal-psnr"
+            floor = f"{own['psnr_floor']:g} dB" if equal_psnr else f"{own['ssim_floor']:g}"
+            line[f"{floor}, {255 * own['eps']:.0f}/255"] = _cell(own, name)
         lines.append(line)
     return pd.DataFrame(lines).fillna("-")
+
+
+def _cell(line: pd.Series, name: str) -> str:
+    """ "97.1 [94.0, 98.6], next [80.2, 99.5] u (not within)"."""
+    text = percent(line["targeted_rate"]) if name == "targeted" else rate(line, name)
+    if (name == "transfer" or line["threat"] == "transfer") and not pd.isna(line["next_low"]):
+        text += f", next {interval(line, 'next')}"
+    text += " u" if line["unused"] else ""
+    return text if line["within_budget"] else f"{text} (not within)"
 
 
 def _draw(table: pd.DataFrame, path: Path) -> None:

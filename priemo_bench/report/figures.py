@@ -1,52 +1,65 @@
-"""Figures of a report, small PNG files drawn by seaborn from the tables."""
+"""The figures of a report, each in one place: its entry in FIGURES. Small PNG files by seaborn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from priemo_bench.contracts.storage import write_file
+from priemo_bench.judge.leaderboard import Tables
+from priemo_bench.report.formatting import BUDGET_NAMES
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from priemo_bench.judge.leaderboard import Tables
-
 DPI = 110
-BUDGETS = ("equal", "equal-psnr", "conventional")
 FAMILIES = ("per-image", "universal", "cryptographic", "transform", "control")
-NAMED_FROM = 0.1
-"""Points below this protection lie on each other: they get no name."""
+LABELLED_FROM = 0.1
+"""Points of less protection overlap: they get no label."""
 
 
-def save_figures(tables: Tables, folder: Path) -> list[str]:
-    """Draw what there is to draw; names of the files in `folder`, in reading order."""
+@dataclass(frozen=True)
+class ReportFigure:
+    """A figure of a report.
+
+    Attributes:
+        name: of its file, `name`-`dataset`.png. caption: below it on the page.
+        draw: from the tables of a run and a data set to the figure, None where there is none.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[Tables, str], Figure | None]
+
+
+def save_figures(tables: Tables, folder: Path) -> dict[str, str]:
+    """Draw FIGURES of every data set; caption of each file in `folder`, in reading order."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import seaborn as sns
 
     sns.set_theme(style="whitegrid", context="paper")
-    names = []
-    for dataset in tables.rates.keys["dataset"].unique():
-        for kind, draw in (("quality", _quality), ("transfer", _transfer), ("defenses", _defenses)):
-            figure = draw(tables, dataset)
+    captions = {}
+    for dataset in tables.predictions.keys["dataset"].unique():
+        for own in FIGURES:
+            figure = own.draw(tables, dataset)
             if figure is not None:
-                names.append(f"{kind}-{dataset}.png")
-                _save(figure, folder / names[-1])
-    return names
+                path = folder / f"{own.name}-{dataset}.png"
+                _save(figure, path)
+                captions[path.name] = own.caption
+    return captions
 
 
 def _save(figure: Figure, path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    write_file(
-        path,
-        lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"),
-    )
+    write_file(path, lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"))
     plt.close(figure)
 
 
@@ -62,16 +75,16 @@ def _quality(tables: Tables, dataset: str) -> Figure | None:
     if table.empty:
         return None
     table = table[(table["dataset"] == dataset) & ~table["targeted"]]
-    budgets = [b for b in BUDGETS if (table["budget"] == b).any()]
+    budgets = [b for b in BUDGET_NAMES if (table["budget"] == b).any()]
     if not budgets:
         return None
     figure, axes = plt.subplots(1, len(budgets), figsize=(5.2 * len(budgets), 4.4), squeeze=False)
     for axis, budget in zip(axes[0], budgets, strict=True):
-        _scatter(axis, table[table["budget"] == budget], budget, tables.rows.facts["ssim_floor"])
+        _scatter(axis, table[table["budget"] == budget], budget, tables.rows.bounds.ssim_floor)
     return figure
 
 
-def _scatter(axis: Any, table: pd.DataFrame, budget: str, floor: float | None) -> None:
+def _scatter(axis: Axes, table: pd.DataFrame, budget: str, floor: float | None) -> None:
     import seaborn as sns
 
     table = table.assign(drop=table["ssim_drop"].clip(lower=1e-5))
@@ -85,7 +98,7 @@ def _scatter(axis: Any, table: pd.DataFrame, budget: str, floor: float | None) -
         table["drop"], table["protection_rate"], yerr=[low.clip(lower=0), high.clip(lower=0)],
         fmt="none", ecolor="0.7", linewidth=0.8, zorder=0,
     )  # fmt: skip
-    for _, line in table[table["protection_rate"] >= NAMED_FROM].iterrows():
+    for _, line in table[table["protection_rate"] >= LABELLED_FROM].iterrows():
         axis.annotate(
             _label(line), (line["drop"], line["protection_rate"]), fontsize=6,
             xytext=(3, 3), textcoords="offset points",
@@ -94,7 +107,7 @@ def _scatter(axis: Any, table: pd.DataFrame, budget: str, floor: float | None) -
         axis.axvline(1 - floor, color="0.5", linestyle="--", linewidth=0.8)
     axis.set(
         xscale="log", ylim=(-0.03, 1.05), xlabel="mean loss of SSIM", ylabel="protection rate",
-        title={"equal": "equal SSIM", "equal-psnr": "equal PSNR"}.get(budget, "usual settings"),
+        title=BUDGET_NAMES[budget],
     )  # fmt: skip
     axis.legend(fontsize=6, loc="upper left")
 
@@ -144,7 +157,11 @@ def short_name(surrogate: str, among: Iterable[str]) -> str:
     """Several surrogates by those they leave out, where these are fewer: "all but vgg".
 
     Args:
-        surrogate: names joined by "+". among: all that stand in the same figure.
+        surrogate: names joined by "+". among: all that are in the same figure.
+
+    Example:
+        >>> short_name("a+b+c+d", ["a+b+c+d", "b+c+d+e"])
+        'all but e'
     """
     names = surrogate.split("+")
     everyone = dict.fromkeys(name for other in among for name in other.split("+"))
@@ -174,3 +191,23 @@ def _defenses(tables: Tables, dataset: str) -> Figure | None:
     )  # fmt: skip
     axis.set(xlabel="", ylabel="", title="protection % under each defense")
     return figure
+
+
+FIGURES = (
+    ReportFigure(
+        "quality",
+        "Protection against quality: each point is a method, pooled over surrogates.",
+        _quality,
+    ),
+    ReportFigure(
+        "transfer",
+        "Protection % by surrogate (row) and victim (column), equal SSIM.",
+        _transfer,
+    ),
+    ReportFigure(
+        "defenses",
+        "Protection % at equal SSIM when the victim defends itself.",
+        _defenses,
+    ),
+)
+"""All figures of a report, in the order of the page."""

@@ -17,14 +17,21 @@ LEFT, TOP = 110, 16
 """Pixels for the names of attacks and emotions."""
 COLOURS = 128
 
+FILE = "grid.png"
+CAPTION = (
+    "One face per emotion; below the originals, for each attack its perturbation (amplified "
+    f"{AMPLIFIED} times) and the published image. Made-up persons."
+)
+"""On the page, where a run has left FILE among its figures."""
+
 
 def save_grid(examples: Mapping[str, tuple[ByteImages, ByteImages]], path: Path) -> None:
-    """Write a PNG: a face per emotion in a column, two rows for each attack below the originals.
+    """Write a PNG: a column per emotion, two rows per attack below the originals.
 
     Nothing is written without examples.
 
     Args:
-        examples: by attack, originals and published images (k, c, h, w), an emotion in each row.
+        examples: by attack, originals and published images, (k, c, h, w) uint8 in emotion order.
     """
     bands: dict[str, ByteImages] = {}
     for name, (x, y) in examples.items():

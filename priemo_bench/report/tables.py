@@ -1,257 +1,374 @@
-"""Tables as a reader wants them: few columns, shares in per cent with their intervals."""
+"""The tables of a report, each in one place: its entry in TABLES.
+
+The page, the csv files and the terminal are made from TABLES alone: a new table is one more entry.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
-Cell = Callable[[pd.Series], str]
-BUDGETS = {"equal": "equal SSIM", "equal-psnr": "equal PSNR", "conventional": "usual settings"}
-"""What the tables call the budgets."""
+from priemo_bench.judge.leaderboard import USABILITY, Tables
+from priemo_bench.judge.ranking import MIN_USED
+from priemo_bench.judge.statistics import EXACT_BELOW
+from priemo_bench.report.formatting import (
+    BUDGET_NAMES,
+    Formatter,
+    decimal,
+    formatted,
+    interval,
+    percent,
+    pivoted,
+    rate,
+    whole,
+)
 
 
-def percent(value: Any, digits: int = 1) -> str:
-    """A share in per cent, "-" where there is none."""
-    return "-" if pd.isna(value) else f"{100 * value:.{digits}f}"
+@dataclass(frozen=True)
+class View:
+    """A section of the page: some lines of a table, written for a reader.
+
+    Attributes:
+        title: its heading. text: what stands below it; "{n}" is the number of lines.
+        show: from these lines to a table of texts.
+        select: which lines of the table; all by default. Without a line there is no section.
+        per_dataset: whether each data set (column "dataset") has a section of its own.
+        terminal: columns of the texts that the terminal shows too; none by default.
+    """
+
+    title: str
+    show: Callable[[pd.DataFrame], pd.DataFrame]
+    text: str = ""
+    select: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    per_dataset: bool = True
+    terminal: tuple[str, ...] = ()
 
 
-def between(line: pd.Series, name: str = "protection", value: str = "") -> str:
-    """ "97.1 [94.0, 98.6]"."""
-    rate = line[value or f"{name}_rate"]
-    if pd.isna(rate):
-        return "-"
-    return f"{percent(rate)} {_range(line, name)}"
+@dataclass(frozen=True)
+class ReportTable:
+    """A table of a report.
+
+    Attributes:
+        name: of its csv file. csv: whether it is written to one.
+        compute: from the tables of a run to the lines of this one.
+        views: how the page shows it, if it does.
+    """
+
+    name: str
+    compute: Callable[[Tables], pd.DataFrame]
+    views: tuple[View, ...] = ()
+    csv: bool = True
 
 
-def _range(line: pd.Series, name: str) -> str:
-    """ "[94.0, 98.6]", "-" where there is none."""
-    if pd.isna(line[f"{name}_low"]):
-        return "-"
-    return f"[{percent(line[f'{name}_low'])}, {percent(line[f'{name}_high'])}]"
+@dataclass(frozen=True)
+class Section:
+    """A heading of the page, the text below it, and a table of texts."""
+
+    title: str
+    text: str
+    table: pd.DataFrame
 
 
-def plain(value: Any, digits: int) -> str:
-    """A number with `digits` decimals, "-" where there is none."""
-    return "-" if pd.isna(value) else f"{value:.{digits}f}"
+def sections(
+    tables: Sequence[ReportTable], frames: Mapping[str, pd.DataFrame], terminal: bool = False
+) -> list[Section]:
+    """What there is to show, data set by data set; what is not per data set comes last.
+
+    Args:
+        frames: the lines of each table, by name. terminal: only what the terminal shows.
+    """
+    views = [(view, frames[table.name]) for table in tables for view in table.views]
+    views = [(view, lines) for view, lines in views if len(lines)]
+    split = [lines["dataset"] for view, lines in views if view.per_dataset]
+    datasets = sorted({name for names in split for name in names})
+    found = []
+    for dataset in datasets:
+        at = f" on {dataset}" if len(datasets) > 1 else ""
+        for view, lines in views:
+            if view.per_dataset:
+                found += _section(view, lines[lines["dataset"] == dataset], at, terminal)
+    for view, lines in views:
+        if not view.per_dataset:
+            found += _section(view, lines, "", terminal)
+    return found
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A table of texts in Markdown; bars and line breaks in cells are made harmless."""
-
-    def row(cells: Any) -> str:
-        return (
-            "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
-        )
-
-    lines = [row(table.columns), "|" + "---|" * len(table.columns)]
-    return "\n".join([*lines, *(row(line) for line in table.itertuples(index=False))])
+def _section(view: View, lines: pd.DataFrame, at: str, terminal: bool) -> list[Section]:
+    lines = view.select(lines) if view.select else lines
+    if lines.empty or (terminal and not view.terminal):
+        return []
+    table = view.show(lines)
+    table = table[list(view.terminal)] if terminal else table
+    return [Section(view.title + at, view.text.format(n=len(lines)), table)]
 
 
-def _shown(table: pd.DataFrame, columns: dict[str, Cell]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {name: [cell(line) for _, line in table.iterrows()] for name, cell in columns.items()}
-    )
+def _untargeted(budget: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    return lambda table: table[(table["budget"] == budget) & ~table["targeted"].astype(bool)]
+
+
+def _targeted(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["targeted"].astype(bool)]
+
+
+def _equal_budgets(table: pd.DataFrame) -> pd.DataFrame:
+    return table[(table["budget"] != "conventional") & (table["status"] != "failed")]
+
+
+def _nonzero(table: pd.DataFrame) -> pd.DataFrame:
+    """Without perturbations that are zero at the one strength that keeps the budget."""
+    return table[~((table["scale"] == "one") & (table["untouched"] == 1))]
 
 
 def _name(line: pd.Series) -> str:
-    """The attack, and how what faces share is scaled where that makes a difference."""
+    """The attack, and how a universal perturbation is scaled where that makes a difference."""
     scales = {"one": ", one strength", "per image": ", scaled per image"}
     equal = line["budget"] != "conventional"
-    return line["attack"] + (scales.get(line["scale"], "") if equal else "")
-
-
-def _rank(value: Any) -> str:
-    return "-" if pd.isna(value) else str(int(value))
+    return str(line["attack"]) + (scales.get(line["scale"], "") if equal else "")
 
 
 def _without_kin(line: pd.Series) -> str:
-    """ "35.1 (1 of 3)", "none (0 of 3)": how many victims are left, and their rate."""
+    """ "35.1 (1 of 3)", "none (0 of 3)": the rate, and over how many of the transfer victims."""
     if pd.isna(line["n_without_kin"]):
         return "-"
     left = f"({line['n_without_kin']:.3g} of {line['n_transfer']:.0f})"
-    rate = percent(line["transfer_without_kin"]) if line["n_without_kin"] else "none"
-    return f"{rate} {left}"
+    return f"{percent(line['transfer_without_kin']) if line['n_without_kin'] else 'none'} {left}"
 
 
 def _used(line: pd.Series) -> str:
-    """ "99.6 (98.2)": share of the budget used, and of the images that are on the floor."""
+    """ "99.6 (98.2)": mean part of the budget used, and images that are on the floor, per cent."""
     if pd.isna(line["budget_used"]):
         return "-"
     return f"{percent(line['budget_used'])} ({percent(line['on_floor'])})"
 
 
-def _within(line: pd.Series) -> str:
-    return "yes" if line["within_budget"] else "no"
+def _eps(line: pd.Series) -> str:
+    """The eps at which a perturbation was computed, in grey levels; "-" for other attacks."""
+    return decimal(255 * line["strength"], 2) if line["surrogate"] != "-" else "-"
 
 
-def methods(table: pd.DataFrame) -> pd.DataFrame:
-    """Methods, pooled over surrogates, best first."""
+def _seeds(line: pd.Series) -> str:
+    spread = line["seed_spread"]
+    return f"{line['seeds']}" + ("" if pd.isna(spread) else f" ({percent(spread)})")
+
+
+def _passes(line: pd.Series) -> str:
+    """ "25+25": forward and backward passes per image."""
+    forwards, backwards = line["forwards_per_image"], line["backwards_per_image"]
+    return f"{decimal(forwards, 0)}+{decimal(backwards, 0)}"
+
+
+COLUMNS: dict[str, Formatter] = {
+    "rank": lambda r: whole(r["rank"]),
+    "budget": lambda r: BUDGET_NAMES[r["budget"]],
+    "attack": _name,
+    "scope": lambda r: str(r["scope"]),
+    "surrogate": lambda r: str(r["surrogate"]),
+    "target": lambda r: str(r["target"]),
+    "threat model": lambda r: str(r["threat"]),
+    "protection %": rate,
+    "worst surrogate": lambda r: percent(r["lowest"]),
+    "macro %": lambda r: rate(r, "macro", "macro_protection_rate"),
+    "targeted %": lambda r: percent(r["targeted_rate"]),
+    "transfer %": lambda r: rate(r, "transfer"),
+    "next victim": lambda r: interval(r, "next"),
+    "without kin": _without_kin,
+    "minus noise": lambda r: percent(r["transfer_minus_noise"]),
+    "budget used (on floor)": _used,
+    "SSIM": lambda r: decimal(r["ssim"], 4),
+    "worst SSIM": lambda r: decimal(r["ssim_worst"], 4),
+    "PSNR": lambda r: decimal(r["psnr"], 1),
+    "within": lambda r: "yes" if r["within_budget"] else "no",
+    "used": lambda r: percent(r["budget_used"]),
+    "eps": _eps,
+    "ms/image": lambda r: decimal(r["ms_per_image"], 1),
+    "passes f+b": _passes,
+    "fit s": lambda r: decimal(r["fit_seconds"], 1),
+    "n": lambda r: whole(r["n"]),
+    "seeds": lambda r: whole(r["seeds"]),
+    "seeds (sd)": _seeds,
+    "flags": lambda r: r["flags"] or "",
+}
+"""Heading to formatter, for all tables that have the column."""
+
+
+def _only(*headings: str) -> dict[str, Formatter]:
+    return {heading: COLUMNS[heading] for heading in headings}
+
+
+def _methods(table: pd.DataFrame) -> pd.DataFrame:
+    """Methods of one budget, pooled over surrogates, best first."""
     order = table.assign(place=table["rank"].fillna(10**6))
     order = order.sort_values(
         ["threat", "place", "protection_rate"], ascending=[False, True, False], kind="stable"
     )
-    order = order[~((order["scale"] == "one") & (order["untouched"] == 1))]
-    columns: dict[str, Cell] = {"rank": lambda r: _rank(r["rank"])}
+    other: dict[str, Formatter] = {}
     if order["rank_other"].notna().any():
-        other = "PSNR" if (order["budget"] == "equal").all() else "SSIM"
-        columns[f"rank at equal {other}"] = lambda r: _rank(r["rank_other"])
-    columns |= {
-        "attack": _name,
-        "scope": lambda r: r["scope"],
-        "threat model": lambda r: r["threat"],
-        "protection %": between,
-        "worst surrogate": lambda r: percent(r["lowest"]),
-        "macro %": lambda r: between(r, "macro", "macro_protection_rate"),
-        "transfer %": lambda r: between(r, "transfer"),
-        "next recogniser": lambda r: _range(r, "next"),
-        "without kin": _without_kin,
-        "minus noise": lambda r: percent(r["transfer_minus_noise"]),
-        "budget used (on floor)": _used,
-        "SSIM": lambda r: plain(r["ssim"], 4),
-        "worst SSIM": lambda r: plain(r["ssim_worst"], 4),
-        "PSNR": lambda r: plain(r["psnr"], 1),
-        "within": _within,
-        "ms/image": lambda r: plain(r["ms_per_image"], 1),
-        "passes f+b": lambda r: (
-            f"{plain(r['forwards_per_image'], 0)}+{plain(r['backwards_per_image'], 0)}"
-        ),
-        "fit s": lambda r: plain(r["fit_seconds"], 1),
-        "n": lambda r: str(int(r["n"])),
-        "seeds": lambda r: str(int(r["seeds"])),
-    }
-    return _shown(order, columns)
+        measure = "PSNR" if (order["budget"] == "equal").all() else "SSIM"
+        other = {f"rank at equal {measure}": lambda r: whole(r["rank_other"])}
+    columns = _only(
+        "attack", "scope", "threat model", "protection %", "worst surrogate", "macro %",
+        "transfer %", "next victim", "without kin", "minus noise", "budget used (on floor)",
+        "SSIM", "worst SSIM", "PSNR", "within", "ms/image", "passes f+b", "fit s", "n", "seeds",
+    )  # fmt: skip
+    return formatted(_nonzero(order), {**_only("rank"), **other, **columns})
 
 
-def targeted(table: pd.DataFrame) -> pd.DataFrame:
+def _targeted_methods(table: pd.DataFrame) -> pd.DataFrame:
     """Targeted methods, pooled over surrogates and targets."""
-    return _shown(
-        table.sort_values("targeted_rate", ascending=False),
-        {
-            "attack": _name,
-            "scope": lambda r: r["scope"],
-            "read as the target %": lambda r: percent(r["targeted_rate"]),
-            "protection %": between,
-            "transfer %": lambda r: between(r, "transfer"),
-            "next recogniser": lambda r: _range(r, "next"),
-            "budget used (on floor)": _used,
-            "SSIM": lambda r: plain(r["ssim"], 4),
-            "within": _within,
-            "n": lambda r: str(int(r["n"])),
-        },
-    )
+    columns = _only(
+        "attack", "scope", "targeted %", "protection %", "transfer %", "next victim",
+        "budget used (on floor)", "SSIM", "within", "n",
+    )  # fmt: skip
+    return formatted(table.sort_values("targeted_rate", ascending=False), columns)
 
 
-def usability(table: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
-    """Untargeted methods with the metrics that a run was asked for, best protection first."""
+def _usability(table: pd.DataFrame) -> pd.DataFrame:
+    """Methods with the further metrics of a run."""
 
-    def metric(name: str) -> Cell:
-        return lambda r: plain(r[name], 3)
+    def metric(name: str) -> Formatter:
+        return lambda r: decimal(r[name], 3)
 
-    order = ["budget", "within_budget", "protection_rate"]
-    return _shown(
-        table[~table["targeted"]].sort_values(order, ascending=False, kind="stable"),
-        {
-            "budget": lambda r: BUDGETS[r["budget"]],
-            "attack": _name,
-            "scope": lambda r: r["scope"],
-            "protection %": between,
-            "SSIM": lambda r: plain(r["ssim"], 4),
-            "PSNR": lambda r: plain(r["psnr"], 1),
-            **{name: metric(name) for name in metrics},
-        },
-    )
+    columns = _only("budget", "attack", "scope", "protection %", "SSIM", "PSNR")
+    metrics = {name: metric(name) for name in table.columns.drop(USABILITY)}
+    return formatted(table, {**columns, **metrics})
 
 
-def surrogates(board: pd.DataFrame) -> pd.DataFrame:
+def _rows(table: pd.DataFrame) -> pd.DataFrame:
     """The leaderboard row by row: one line per surrogate and target."""
-    board = board[~((board["scale"] == "one") & (board["untouched"] == 1))]
-    return _shown(
-        board,
-        {
-            "rank": lambda r: _rank(r["rank"]),
-            "budget": lambda r: BUDGETS[r["budget"]],
-            "attack": _name,
-            "scope": lambda r: r["scope"],
-            "surrogate": lambda r: r["surrogate"],
-            "target": lambda r: r["target"],
-            "protection %": between,
-            "macro %": lambda r: percent(r["macro_protection_rate"]),
-            "to target": lambda r: percent(r["targeted_rate"]),
-            "transfer %": lambda r: between(r, "transfer"),
-            "without kin": _without_kin,
-            "worst SSIM": lambda r: plain(r["ssim_worst"], 4),
-            "within": _within,
-            "used": lambda r: percent(r["budget_used"]),
-            "eps": lambda r: _eps(r),
-            "seeds (sd)": lambda r: (
-                f"{r['seeds']}"
-                + ("" if pd.isna(r["seed_spread"]) else f" ({percent(r['seed_spread'])})")
-            ),
-            "flags": lambda r: r["flags"] or "",
-        },
-    )
-
-
-def _eps(line: pd.Series) -> str:
-    """At which eps a perturbation was computed, in grey levels; "-" for other knobs or none."""
-    known = line["surrogate"] != "-" and not pd.isna(line["strength"])
-    return plain(255 * line["strength"], 2) if known else "-"
-
-
-def defenses(table: pd.DataFrame) -> pd.DataFrame:
-    """Protection % by attack and defense, pooled over surrogates, untargeted."""
-    texts = [
-        f"{between(line)} of {line['n']} (clean {percent(line['clean_accuracy'])})"
-        for _, line in table.iterrows()
-    ]
-    names = [_name(line) for _, line in table.iterrows()]
-    wide = table.assign(name=names, text=texts).pivot_table(
-        index=["name", "scope", "threat"], columns="defense", values="text", aggfunc="first",
-        observed=True, sort=False,
+    columns = _only(
+        "rank", "budget", "attack", "scope", "surrogate", "target", "protection %", "macro %",
+        "targeted %", "transfer %", "without kin", "worst SSIM", "within", "used", "eps",
+        "seeds (sd)", "flags",
     )  # fmt: skip
-    wide = wide.fillna("-").reset_index()
-    return wide.rename(columns={"name": "attack", "threat": "threat model"}).rename_axis(
-        None, axis=1
-    )
+    columns["macro %"] = lambda r: percent(r["macro_protection_rate"])
+    return formatted(_nonzero(table), columns)
 
 
-def victims(table: pd.DataFrame) -> pd.DataFrame:
+def _defenses(table: pd.DataFrame) -> pd.DataFrame:
+    """Protection % by method and defense, pooled over surrogates, untargeted."""
+    lines = [line for _, line in table.iterrows()]
+    texts = [f"{rate(r)} of {r['n']} (clean {percent(r['clean_accuracy'])})" for r in lines]
+    named = table.assign(attack=[_name(line) for line in lines])
+    named = named.rename(columns={"threat": "threat model"})
+    return pivoted(named, ["attack", "scope", "threat model"], "defense", texts)
+
+
+def _victims(table: pd.DataFrame) -> pd.DataFrame:
     """Clean accuracy % of each victim under each defense."""
-    text = [
-        f"{percent(r['correct'])} [{percent(r['low'])}, {percent(r['high'])}]"
-        for _, r in table.iterrows()
-    ]
-    wide = table.assign(text=text).pivot_table(
-        index=["dataset", "victim"], columns="defense", values="text", aggfunc="first",
-        observed=True, sort=False,
-    )  # fmt: skip
-    return wide.fillna("-").reset_index().rename_axis(None, axis=1)
+    lines = table.rename(columns={"low": "correct_low", "high": "correct_high"}).iterrows()
+    texts = [rate(line, "correct", "correct") for _, line in lines]
+    return pivoted(table, ["dataset", "victim"], "defense", texts)
 
 
-def failures(table: pd.DataFrame) -> pd.DataFrame:
-    """Cells that failed, with their reason."""
-    names = ["dataset", "budget", "attack", "surrogate", "target", "seed", "reason"]
-    return table[names].astype(str)
+def _failures(table: pd.DataFrame) -> pd.DataFrame:
+    return table[list(FAILURE)].astype(str)
 
 
-def changes(table: pd.DataFrame) -> pd.DataFrame:
-    """What `compare` prints."""
+FAILURE = ("dataset", "budget", "attack", "surrogate", "target", "seed", "reason")
+SHORT = (
+    "rank", "attack", "scope", "protection %", "transfer %", "budget used (on floor)", "within",
+)  # fmt: skip
+"""Columns of the methods in the terminal."""
 
-    return _shown(
-        table,
-        {
-            "budget": lambda r: BUDGETS[r["budget"]],
-            "attack": _name,
-            "surrogate": lambda r: r["surrogate"],
-            "target": lambda r: r["target"],
-            "rank": lambda r: f"{_rank(r['rank_old'])} > {_rank(r['rank_new'])}",
-            "old %": lambda r: percent(r["rate_old"]),
-            "new %": lambda r: percent(r["rate_new"]),
-            "change": lambda r: (
-                f"{percent(r['change'])} [{percent(r['change_low'])}, {percent(r['change_high'])}]"
+METHODS = (
+    View(
+        "Equal quality: one SSIM floor",
+        _methods,
+        "Each method pooled over its surrogates. Rows of one rank: no two of them differ by the "
+        "paired test on the images and victims they share (of the resampled table statistic, or "
+        f"exact where fewer than {EXACT_BELOW} clusters differ; Holm's correction over all pairs "
+        "of a threat model). Not ranked: rows that do not keep the budget, and attacks with "
+        f"surrogates that leave more than {100 * (1 - MIN_USED):.0f} % of it unused (unless with "
+        "all of it used they protect less).",
+        _untargeted("equal"),
+        terminal=SHORT,
+    ),
+    View(
+        "Equal energy: one PSNR floor",
+        _methods,
+        "The same methods projected onto a PSNR floor instead: each image has the same mean "
+        "squared error. Ranks as above.",
+        _untargeted("equal-psnr"),
+        terminal=SHORT,
+    ),
+    View(
+        "Usual settings",
+        _methods,
+        "The same methods at the settings they are usually run with.",
+        _untargeted("conventional"),
+    ),
+    View(
+        "Targeted",
+        _targeted_methods,
+        "Mean over the targets, of the faces neither labelled nor classified as the target when "
+        "clean.",
+        _targeted,
+    ),
+)
+TABLES = (
+    ReportTable("methods", Tables.methods, METHODS),
+    ReportTable(
+        "usability",
+        Tables.usability,
+        (
+            View(
+                "Usability",
+                _usability,
+                "Means over the published images; protection of the white-box victims, or of all.",
             ),
-            "p (Holm)": lambda r: plain(r["p"], 3),
-        },
-    )
+        ),
+        csv=False,
+    ),
+    ReportTable(
+        "leaderboard",
+        Tables.leaderboard,
+        (
+            View(
+                "Every surrogate and target",
+                _rows,
+                "The rows of leaderboard.csv under an equal budget; ranks are within budget, "
+                "surrogate and target. *eps*: at which the perturbation was computed, in grey "
+                "levels, before its projection onto the budget. *Seeds (sd)*: standard deviation "
+                "of the rate over seeds.",
+                _equal_budgets,
+            ),
+        ),
+    ),
+    ReportTable("transfer", Tables.transfer),
+    ReportTable("defenses", Tables.defenses),
+    ReportTable(
+        "defended_methods",
+        Tables.defended_methods,
+        (
+            View(
+                "Defenses",
+                _defenses,
+                "Protection % pooled over surrogates, of the n images that a victim classifies "
+                "correctly when clean, under the same defense (*clean*: its accuracy then, %).",
+            ),
+        ),
+        csv=False,
+    ),
+    ReportTable(
+        "victims",
+        Tables.victims,
+        (View("Clean accuracy of the victims, %", _victims, per_dataset=False),),
+        csv=False,
+    ),
+    ReportTable(
+        "failures",
+        Tables.failures,
+        (
+            View(
+                "Failures",
+                _failures,
+                "{n} cells failed; the rest went on.",
+                per_dataset=False,
+                terminal=FAILURE,
+            ),
+        ),
+    ),
+)
+"""All tables of a report, in the order of the page."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.data.sampling import sample
-from priemo_bench.judge.statistics import Share
+from priemo_bench.judge.statistics import RateEstimate
 
 Floats = npt.NDArray[np.float64]
 
@@ -73,7 +73,7 @@ def evaluate_victim(victim: nn.Module, sets: Mapping[str, FaceSet]) -> dict[str,
 
 
 def accuracy(read: npt.NDArray[np.int64], faces: FaceSet) -> dict[str, Any]:
-    """Accuracy and recall per emotion, with intervals for persons (`statistics.interval`).
+    """Accuracy and recall per emotion, with intervals for persons (`RateEstimate.interval`).
 
     Returns:
         {"overall": rate, "recall": {emotion: rate}}; a rate is value, low, high, n (images) and
@@ -242,7 +242,7 @@ def _float(victim: nn.Module, images: npt.NDArray[np.uint8]) -> Tensor:
 
 def _rate(right: Floats, persons: npt.NDArray[Any]) -> dict[str, float]:
     names, cluster = np.unique(persons, return_inverse=True)
-    share = Share.of([(right[None], cluster, 1.0)], len(names))
-    low, high = share.interval
-    rounded = {"value": round(share.value, 6), "low": round(low, 6), "high": round(high, 6)}
+    rate = RateEstimate.of([(right[None], cluster, 1.0)], len(names))
+    low, high = rate.interval
+    rounded = {"value": round(rate.value, 6), "low": round(low, 6), "high": round(high, 6)}
     return {**rounded, "n": len(right), "persons": len(names)}

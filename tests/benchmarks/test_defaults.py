@@ -21,7 +21,7 @@ from priemo_bench.contracts.image import publish, to_float
 from priemo_bench.contracts.outcomes import hit, protected
 from priemo_bench.contracts.predict import probabilities
 from priemo_bench.judge.ranking import ALPHA
-from priemo_bench.judge.statistics import Share, difference, holm
+from priemo_bench.judge.statistics import RateEstimate, difference, holm
 from priemo_bench.run.context import RunContext
 from priemo_bench.run.spec import parse
 
@@ -109,16 +109,16 @@ def test_no_loss_is_better_than_the_default(
 ) -> None:
     default = registry.get("attacks", entry)(lab.classifiers(entry, ("vgg",), "fer2013")[0]).loss
     ids = {name: k for k, name in enumerate(halves(lab)[1].ids)}
-    shares = {}
+    estimates = {}
     for loss in LOSSES:
         columns = [
             (o[None], np.array([ids[i] for i in own]), 1.0)
             for o, own in outcome(lab, entry, question, floor, loss)
         ]
-        shares[loss] = Share.of(columns, HELD)
-    rates = {loss: f"{share.value:.3f}" for loss, share in shares.items()}
+        estimates[loss] = RateEstimate.of(columns, HELD)
+    rates = {loss: f"{rate.value:.3f}" for loss, rate in estimates.items()}
     print(f"{entry}, {question}, {floor}: {rates}; default {default}")
     others = [loss for loss in LOSSES if loss != default]
-    found = [difference(shares[loss], shares[default]) for loss in others]
+    found = [difference(estimates[loss], estimates[default]) for loss in others]
     for loss, p, change in zip(others, holm([d.p for d in found]), found, strict=True):
         assert change.value <= 0 or p >= ALPHA, f"{loss} protects more than {default}"

@@ -12,7 +12,8 @@ import pytest
 from priemo_bench.curve import FLOORS, Curve, cap
 from priemo_bench.errors import PriemoError
 from priemo_bench.judge.curves import area
-from priemo_bench.report.tables import between
+from priemo_bench.report.curves import TARGETED, TRANSFER
+from priemo_bench.report.formatting import rate
 
 SPEC = """
 name = "small"
@@ -69,22 +70,22 @@ def test_a_run_for_each_floor_and_one_table(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(stored, table, check_exact=False, rtol=1e-4, check_dtype=False)
     page = (tmp_path / "out" / "README.md").read_text()
     assert "| gradient | image |" in page
-    assert "Read as the target" in page
-    assert "not looked into" not in page
+    assert TARGETED in page
+    assert TRANSFER not in page
     assert (tmp_path / "out" / "figures" / "curves-toys.png").stat().st_size > 1000
     again = Curve(spec, (0.9, 0.99), tmp_path / "out").run()
     pd.testing.assert_frame_equal(again, table)
 
 
 @pytest.mark.usefixtures("world")
-def test_victims_not_looked_into_have_a_table_of_their_own(tmp_path: Path) -> None:
+def test_transfer_victims_have_a_table_of_their_own(tmp_path: Path) -> None:
     spec = tmp_path / "small.toml"
     spec.write_text(SPEC.replace('["toy-a"]', '["toy-a", "toy-b"]\nsurrogates = ["toy-a"]'))
     table = Curve(spec, (0.9, 0.99), tmp_path / "out", attacks=("gradient",)).run()
     page = (tmp_path / "out" / "README.md").read_text()
     own = table[table["attack"] == "gradient"].set_index("ssim_floor")
-    found = page.split("not looked into, their mean:")[1]
-    texts = [between(own.loc[floor], "transfer") for floor in (0.99, 0.9)]
+    found = page.split(TRANSFER)[1]
+    texts = [rate(own.loc[floor], "transfer") for floor in (0.99, 0.9)]
     assert f"| gradient | image | {texts[0]} | {texts[1]} |" in found
 
 

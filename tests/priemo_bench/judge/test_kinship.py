@@ -2,7 +2,7 @@ import pytest
 
 from priemo_bench.contracts.card import Card, kinship, relations
 from priemo_bench.errors import PriemoError
-from priemo_bench.judge.kinship import check_kinds, relatives
+from priemo_bench.judge.kinship import check_relations, relatives
 
 
 def card(name: str, **facts: object) -> Card:
@@ -20,7 +20,7 @@ def test_kin_is_what_cards_share() -> None:
     assert relations(a, card("c", sha256="a", authors=("me",))) == ["weights", "authors"]
 
 
-def test_what_is_not_said_is_not_shared() -> None:
+def test_what_a_card_leaves_out_is_not_shared() -> None:
     assert relations(card("a"), card("b")) == []
 
 
@@ -29,21 +29,21 @@ def test_either_card_may_declare() -> None:
     assert relations(a, b) == relations(b, a) == ["weights"]
 
 
-def test_who_started_from_the_same_weights_shares_them() -> None:
+def test_victims_that_start_from_the_same_weights_share_them() -> None:
     a, b = card("a", start="w"), card("b", start="w")
     assert relations(a, b) == ["weights"]
     assert relations(a, card("c", start="v")) == relations(a, card("d")) == []
     assert relations(card("e"), card("f")) == []  # from random weights, both
 
 
-def test_pupils_are_kin_of_their_teachers_and_of_each_other() -> None:
+def test_students_are_kin_of_their_teachers_and_of_each_other() -> None:
     teacher, other = card("t"), card("o")
     a, b = card("a", kin={"t": ("teachers",)}), card("b", kin={"t": ("teachers",)})
     assert relations(a, teacher) == relations(teacher, b) == relations(a, b) == ["teachers"]
     assert relations(a, other) == relations(teacher, other) == []
 
 
-def test_relatives_are_those_of_any_surrogate_in_the_kinds_that_count() -> None:
+def test_relatives_are_those_of_any_surrogate_by_the_relations_that_count() -> None:
     cards = [card("a", data=("x",)), card("b", data=("x",)), card("c", authors=("m",)),
              card("d", authors=("m",)), card("e")]  # fmt: skip
     kin = kinship({c.name: c for c in cards})
@@ -56,7 +56,7 @@ def test_relatives_are_those_of_any_surrogate_in_the_kinds_that_count() -> None:
         relatives(kin, ["z"], ("authors",))
 
 
-def test_an_unknown_kind_is_named() -> None:
-    assert check_kinds(["data"]) == ("data",)
+def test_an_unknown_relation_is_named() -> None:
+    assert check_relations(["data"]) == ("data",)
     with pytest.raises(PriemoError, match="did you mean weights"):
-        check_kinds(["weight"])
+        check_relations(["weight"])

@@ -14,7 +14,6 @@ from priemo_bench.contracts.rows import NAMED, Rows
 from priemo_bench.judge.compare import compared, regressions
 from priemo_bench.judge.leaderboard import COLUMNS, Tables
 from priemo_bench.judge.ranking import compare_rows
-from priemo_bench.report import tables as shown
 
 DESIGN = [
     "attack", "family", "scope", "surrogate", "target", "n", "dataset", "budget", "threat", "seeds",
@@ -26,7 +25,7 @@ DESIGN = [
 
 def cell(
     label: Any,
-    read: dict[str, Any],
+    after: dict[str, Any],
     clean: dict[str, Any] | None = None,
     attack: str = "x",
     surrogate: str = "a",
@@ -42,7 +41,12 @@ def cell(
     defense: str = "none",
     family: str = "per-image",
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Rows and facts of one cell: what each victim reads in each image, clean and protected."""
+    """Rows and facts of one cell.
+
+    Args:
+        after, clean: by victim, its predictions on the published and on the clean images (by
+            default the labels).
+    """
     label = np.asarray(label)
     n = len(label)
     names = {
@@ -60,7 +64,7 @@ def cell(
                 "linf": linf,
             }
         )
-        for victim, prediction in read.items()
+        for victim, prediction in after.items()
     ]  # fmt: skip
     facts = {
         **names, "seed": seed, "status": "done", "reason": "", "strength": 1.0, "unchanged": 0,
@@ -87,8 +91,8 @@ def test_columns_are_those_of_the_design() -> None:
     assert set(DESIGN) <= set(COLUMNS)
 
 
-def test_protection_counts_faces_that_were_read_correctly() -> None:
-    # the last face was misread when clean; two of the other three are no longer read as themselves
+def test_protection_counts_correctly_classified_faces() -> None:
+    # the last face is misclassified when clean; two of the other three are protected
     row = line(cell([0, 1, 2, 3], {"a": [4, 4, 2, 4]}, {"a": [0, 1, 2, 6]}))
     assert row["protection_rate"] == pytest.approx(2 / 3)
     assert row["n"] == 3
@@ -132,14 +136,14 @@ def test_white_box_transfer_and_no_model() -> None:
     assert by["transfer_rate"].to_dict() == pytest.approx(
         {"x": 0.25, "e": 0.0, "f": 0.5, "noise": 1 / 6}
     )
-    # noise protects half of what b reads, and nothing that a and c read
+    # noise protects half of the faces from b, and none from a and c
     assert by["transfer_minus_noise"].to_dict() == pytest.approx(
         {"x": 0.0, "e": 0.0, "f": 0.5 - 1 / 6, "noise": 0.0}
     )
 
 
-def test_targeted_leaves_out_faces_labelled_or_read_as_the_target() -> None:
-    # labels 3 is the target; the second face is read as it when clean
+def test_targeted_leaves_out_faces_labelled_or_classified_as_the_target() -> None:
+    # label 3 is the target; the second face is classified as it when clean
     row = line(
         cell([3, 0, 1, 2], {"a": [3, 3, 3, 2]}, {"a": [3, 3, 1, 2]}, target=3),
     )
@@ -157,7 +161,7 @@ def test_targeted_leaves_out_faces_labelled_or_read_as_the_target() -> None:
         ({"linf": [0.0, 9 / 255]}, False),
     ],
 )
-def test_the_budget_is_a_promise_about_every_image(quality: dict[str, Any], within: bool) -> None:
+def test_the_budget_holds_for_every_image(quality: dict[str, Any], within: bool) -> None:
     row = line(cell([0, 1], {"a": [6, 6]}, **quality))
     assert row["within_budget"] == within
     assert pd.isna(row["rank"]) != within
@@ -173,8 +177,8 @@ def test_quality_counts_each_image_once() -> None:
 
 def test_macro_rate_needs_twenty_faces_of_an_emotion() -> None:
     label = [0] * 20 + [1] * 40 + [2] * 19
-    read = [6] * 20 + [1] * 40 + [6] * 19
-    row = line(cell(label, {"a": read}))
+    after = [6] * 20 + [1] * 40 + [6] * 19
+    row = line(cell(label, {"a": after}))
     assert row["protection_rate"] == pytest.approx(39 / 79)
     assert row["macro_protection_rate"] == pytest.approx(0.5)
     assert row["macro_left_out"].split()[0] == "fear"
@@ -202,20 +206,20 @@ def test_ranks_are_shared_where_the_paired_interval_includes_zero() -> None:
     assert pd.isna(ranks["loud"])
 
 
-def read_as(label: int, protected: int, n: int) -> list[int]:
-    """n faces of one label, the first of them no longer read as it."""
+def predictions(label: int, protected: int, n: int) -> list[int]:
+    """Of n faces of one label, the first `protected` are misclassified."""
     return [6] * protected + [label] * (n - protected)
 
 
 def test_ranks_compare_the_mean_over_victims_that_the_table_shows() -> None:
-    """a reads all 200 faces, b only 40 of them: b's faces weigh five times as much.
+    """a correctly classifies all 200 faces, b only 40: b's faces weigh five times as much.
 
-    Of all readings "few" protects more (by images it would lead); of the rate shown, less.
+    Over all predictions "few" protects more; by the mean over victims, less.
     """
     label = [0] * 200
     clean = {"a": [0] * 200, "b": [0] * 40 + [1] * 160}
-    many = {"a": read_as(0, 100, 200), "b": [6] * 36 + [0] * 4 + [1] * 160}
-    few = {"a": read_as(0, 130, 200), "b": [6] * 8 + [0] * 32 + [1] * 160}
+    many = {"a": predictions(0, 100, 200), "b": [6] * 36 + [0] * 4 + [1] * 160}
+    few = {"a": predictions(0, 130, 200), "b": [6] * 8 + [0] * 32 + [1] * 160}
     made = rows(
         cell(label, few, clean, attack="few", surrogate="a+b"),
         cell(label, many, clean, attack="many", surrogate="a+b"),
@@ -236,8 +240,8 @@ def test_ties_are_not_chained() -> None:
     label = np.zeros(400, int)
     cells = []
     for name, rate in (("first", 0.60), ("second", 0.54), ("third", 0.48), ("fourth", 0.42)):
-        read = np.where(rng.permutation(400) < 400 * rate, 6, 0)
-        cells.append(cell(label, {"a": read}, attack=name))
+        after = np.where(rng.permutation(400) < 400 * rate, 6, 0)
+        cells.append(cell(label, {"a": after}, attack=name))
     tables = Tables(rows(*cells))
     ranks = tables.leaderboard().set_index("attack")["rank"].to_dict()
     assert ranks == {"first": 1, "second": 1, "third": 3, "fourth": 3}
@@ -248,20 +252,20 @@ def test_ties_are_not_chained() -> None:
 
 def test_ranks_stand_within_surrogate_and_target() -> None:
     label = [0] * 60
-    read = {"a": [6] * 60, "b": [6] * 60}
-    half = {"a": read_as(0, 30, 60), "b": read_as(0, 30, 60)}
+    after = {"a": [6] * 60, "b": [6] * 60}
+    half = {"a": predictions(0, 30, 60), "b": predictions(0, 30, 60)}
     board = Tables(
-        rows(cell(label, read, surrogate="a"), cell(label, half, surrogate="b"),
+        rows(cell(label, after, surrogate="a"), cell(label, half, surrogate="b"),
              cell(label, half, attack="y", surrogate="a", target=3))
     ).leaderboard()  # fmt: skip
     assert board["rank"].tolist() == [1, 1, 1]
 
 
 def test_methods_are_compared_on_the_victims_they_share() -> None:
-    """ "both" looks into a and b and does poorly on b; "one" looks into a alone, where they are
-    alike: no difference, whatever the rates shown."""
+    """ "both" has surrogates a and b and does poorly on b; "one" has a alone, where they are
+    alike: no difference, whatever the rates in the table."""
     label = [0] * 100
-    poor = {"a": read_as(0, 90, 100), "b": read_as(0, 10, 100)}
+    poor = {"a": predictions(0, 90, 100), "b": predictions(0, 10, 100)}
     tables = Tables(
         rows(
             cell(label, poor, attack="both", surrogate="a"),
@@ -274,10 +278,10 @@ def test_methods_are_compared_on_the_victims_they_share() -> None:
     assert methods["rank"].to_dict() == {"both": 1, "one": 1}
 
 
-def test_a_gradient_attack_that_leaves_its_budget_is_not_ranked() -> None:
+def test_a_gradient_attack_that_leaves_its_budget_unused_is_not_ranked() -> None:
     """Unless the same attack with all of it was tried and protects less."""
     label = [0] * 40
-    weak, strong = {"a": read_as(0, 10, 40)}, {"a": read_as(0, 30, 40)}
+    weak, strong = {"a": predictions(0, 10, 40)}, {"a": predictions(0, 30, 40)}
     full = {"scale": "per image", "attack": "full"}
     board = Tables(
         rows(
@@ -312,7 +316,7 @@ def test_budget_used_is_of_the_measure_of_the_row() -> None:
 
 def test_both_equal_budgets_stand_side_by_side() -> None:
     label = [0] * 40
-    strong, weak = {"a": read_as(0, 35, 40)}, {"a": read_as(0, 5, 40)}
+    strong, weak = {"a": predictions(0, 35, 40)}, {"a": predictions(0, 5, 40)}
     made = rows(
         cell(label, strong, attack="x"), cell(label, weak, attack="y"),
         cell(label, weak, attack="x", budget="equal-psnr"),
@@ -322,15 +326,15 @@ def test_both_equal_budgets_stand_side_by_side() -> None:
     methods = Tables(made).methods().set_index(["attack", "budget"])
     assert methods["rank"].tolist() == [1, 2, 2, 1]
     assert methods["rank_other"].tolist() == [2, 1, 1, 2]
-    text = shown.methods(Tables(made).methods().query("budget == 'equal'"))
-    assert text["rank at equal PSNR"].tolist() == ["2", "1"]
 
 
 def test_transfer_has_two_intervals() -> None:
     """Three victims at .25, .5 and .75: those of these victims are of faces, the next is wider."""
     label = [0] * 80
-    read = {"a": [6] * 80} | {v: read_as(0, k, 80) for v, k in (("b", 20), ("c", 40), ("d", 60))}
-    row = line(cell(label, read))
+    after = {"a": [6] * 80} | {
+        v: predictions(0, k, 80) for v, k in (("b", 20), ("c", 40), ("d", 60))
+    }
+    row = line(cell(label, after))
     assert row["transfer_rate"] == pytest.approx(0.5)
     assert row["n_transfer"] == 3
     assert 0.4 < row["transfer_low"] < 0.5 < row["transfer_high"] < 0.6
@@ -338,7 +342,7 @@ def test_transfer_has_two_intervals() -> None:
     assert row["next_high"] > 0.9
 
 
-def test_a_transfer_row_is_judged_by_what_it_did_not_look_into() -> None:
+def test_a_transfer_row_is_judged_by_its_transfer_victims() -> None:
     part, facts = cell([0, 1], {"a": [6, 6], "b": [6, 1]}, surrogate="a")
     facts["threat"] = "transfer"
     row = line((part, facts))
@@ -354,7 +358,7 @@ def test_costs_are_those_of_rows_with_most_images() -> None:
     assert method["ms_per_image"] == 2.0
 
 
-def test_noise_of_another_budget_is_not_taken_off() -> None:
+def test_noise_of_another_budget_is_not_subtracted() -> None:
     label = [0, 1]
     made = rows(
         cell(label, {"a": [6, 6], "b": [6, 6]}, attack="x", budget="conventional"),
@@ -396,8 +400,8 @@ def test_transfer_and_defenses_tables() -> None:
 
 def test_methods_pool_surrogates() -> None:
     label = [0, 1]
-    read = {"a": [6, 6], "b": [6, 1]}
-    tables = Tables(rows(cell(label, read), cell(label, read, surrogate="b")))
+    after = {"a": [6, 6], "b": [6, 1]}
+    tables = Tables(rows(cell(label, after), cell(label, after, surrogate="b")))
     (method,) = tables.methods().to_dict("records")
     assert method["protection_rate"] == pytest.approx(0.75)
     assert method["lowest"] == pytest.approx(0.5)
@@ -438,12 +442,12 @@ def test_compare_finds_regressions(tmp_path: Path) -> None:
     assert regressions(compared(tmp_path / "new", tmp_path / "old")).empty
 
 
-def test_compare_prints_the_change_of_what_it_shows(tmp_path: Path) -> None:
+def test_compare_has_the_change_of_the_rates_beside_it(tmp_path: Path) -> None:
     """Two victims of unequal denominators, and a new run with half of the faces."""
     label, clean = [0] * 80, {"a": [0] * 80, "b": [0] * 20 + [1] * 60}
-    old = {"a": read_as(0, 40, 80), "b": [6] * 20 + [1] * 60}
-    new = {"a": read_as(0, 30, 40), "b": [6] * 5 + [0] * 15 + [1] * 20}
-    half = {name: read[:40] for name, read in clean.items()}
+    old = {"a": predictions(0, 40, 80), "b": [6] * 20 + [1] * 60}
+    new = {"a": predictions(0, 30, 40), "b": [6] * 5 + [0] * 15 + [1] * 20}
+    half = {name: own[:40] for name, own in clean.items()}
     rows(cell(label, old, clean, surrogate="a+b")).save(tmp_path / "old" / "results.parquet")
     rows(cell([0] * 40, new, half, surrogate="a+b")).save(tmp_path / "new" / "results.parquet")
     (found,) = compared(tmp_path / "old", tmp_path / "new").to_dict("records")
@@ -457,8 +461,8 @@ def test_compare_prints_the_change_of_what_it_shows(tmp_path: Path) -> None:
 def test_a_run_against_itself_has_no_change(tmp_path: Path) -> None:
     label = [0] * 40
     made = rows(
-        cell(label, {"a": read_as(0, 10, 40)}, seed=0),
-        cell(label, {"a": read_as(0, 30, 40)}, seed=1),
+        cell(label, {"a": predictions(0, 10, 40)}, seed=0),
+        cell(label, {"a": predictions(0, 30, 40)}, seed=1),
     )
     made.save(tmp_path / "results.parquet")
     (found,) = compared(tmp_path, tmp_path).to_dict("records")
@@ -475,10 +479,10 @@ def test_rows_come_back_from_their_file(tmp_path: Path) -> None:
 
 
 def test_transfer_without_kin_leaves_out_the_kin_of_surrogates() -> None:
-    """Looks into a; b is kin of a by data, c by architecture only, and d is a stranger."""
+    """Surrogate a; b is kin of a by data, c by architecture only, and d is unrelated."""
     label = [0, 1, 2, 3]
-    read = {"a": [6] * 4, "b": [6, 6, 6, 3], "c": [6, 6, 2, 3], "d": [6, 1, 2, 3]}
-    own = rows(cell(label, read))
+    after = {"a": [6] * 4, "b": [6, 6, 6, 3], "c": [6, 6, 2, 3], "d": [6, 1, 2, 3]}
+    own = rows(cell(label, after))
     own.facts["kin"] = {"a": {"b": ["data"], "c": ["architecture"]}, "b": {}, "c": {}, "d": {}}
     line = Tables(own).leaderboard().iloc[0]
     assert line["transfer_rate"] == pytest.approx((0.75 + 0.5 + 0.25) / 3)
