@@ -1,4 +1,4 @@
-"""A labelled set of faces, and what every data set offers: its four splits."""
+"""A labelled set of faces, and the protocol of a data set: four splits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from priemo_bench.contracts.image import EMOTIONS, ByteImages, Labels, check_bytes
@@ -15,6 +16,10 @@ from priemo_bench.errors import PriemoError
 Split = Literal["train", "choice", "fit", "test"]
 SPLITS: tuple[Split, ...] = ("train", "choice", "fit", "test")
 """Victim training, epoch choice, attack fitting, and the held-out images all numbers come from."""
+
+Strings = npt.NDArray[np.str_]
+Rows = npt.NDArray[np.integer] | npt.NDArray[np.bool_]
+"""Integer positions, or a boolean mask."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +35,28 @@ class FaceSet:
         persons: (n,) strings; equal to `ids` where persons are not known.
         notes: sentences a report must print (copies left out, missing persons ...).
         columns: further per-image columns (identity and rendering parameters), index 0..n-1.
+
+    Raises:
+        PriemoError: no images, not uint8 NCHW, lengths that differ, labels outside EMOTIONS, or
+            ids that are not unique.
+
+    Example:
+        >>> import numpy as np
+        >>> images, labels = np.zeros((2, 1, 48, 48), np.uint8), np.array([3, 4])
+        >>> ids = np.array(["a", "b"])
+        >>> faces = FaceSet("mine", "test", images, labels, ids, persons=ids)
+        >>> faces
+        FaceSet('mine', 'test', n=2, shape=(1, 48, 48))
+        >>> faces.take(faces.labels == 3).ids.tolist()
+        ['a']
     """
 
     name: str
     split: Split
     images: ByteImages
     labels: Labels
-    ids: np.ndarray
-    persons: np.ndarray
+    ids: Strings
+    persons: Strings
     notes: tuple[str, ...] = ()
     columns: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -58,6 +77,10 @@ class FaceSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        shape = self.images.shape[1:]
+        return f"FaceSet({self.name!r}, {self.split!r}, n={len(self)}, shape={shape})"
+
     @property
     def counts(self) -> dict[str, int]:
         """Images per emotion."""
@@ -71,7 +94,7 @@ class FaceSet:
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
-    def take(self, rows: np.ndarray) -> FaceSet:
+    def take(self, rows: Rows) -> FaceSet:
         """The images at `rows` (integer positions or a boolean mask), in that order."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         columns = (

@@ -1,8 +1,8 @@
-"""What a defense is: a victim's own processing of a published image before it predicts.
+"""What a defense is: a victim's own preprocessing of a published image.
 
-A defense is called with published images, uint8 (n, 1 or 3, h, w), and returns what the victim
-predicts on: floats in [0, 1] of the same shape, equal for equal input, each image by itself. It is
-found by an entry point of group `priemo_bench.defenses`.
+A defense maps published images, uint8 (n, 1 or 3, h, w), to the victim's input: floats in [0, 1] of
+the same shape, deterministic, each image independently of the others. It is found by an entry
+point of group `priemo_bench.defenses`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """FER2013 from the user's own copy: the challenge's csv, or the folder form (train/, test/).
 
-Training is cut by the committed row list into victim training, epoch choice and attack fit; test is
-PublicTest without near copies of Training or of each other; PrivateTest is not used. Faces are
-named by their pixels and kept in the order of these names, so that both forms give the same sets;
-the column `source` says where a face stands in the user's copy.
+Training is split by the committed row list into victim training, epoch choice and attack fit; test
+is PublicTest without near copies of Training or of each other; PrivateTest is not used. The id of a
+face is a hash of its pixels and label, and faces are sorted by id, so that both forms give the same
+sets; the column `source` says where a face is in the user's copy.
 """
 
 from __future__ import annotations
@@ -15,22 +15,19 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from priemo_bench.contracts.dataset import SPLITS, FaceSet, Split
+from priemo_bench.contracts.dataset import SPLITS, FaceSet, Split, Strings
 from priemo_bench.contracts.image import EMOTIONS, ByteImages, Labels
 from priemo_bench.data.fer2013_csv import SIDE, read_csv
 from priemo_bench.data.fer2013_split import PARTS, Parts, RowList
-from priemo_bench.data.near_copies import LIMIT, first_of_each, nearest
+from priemo_bench.data.near_copies import LIMIT, first_of_each, highest_correlation
 from priemo_bench.data.pictures import check_size, emotion_folders, grey, read_pictures, resize
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 FOLDERS = {"train": "Training", "test": "PublicTest"}
-
-Strings = npt.NDArray[np.str_]
 
 
 @dataclass
@@ -78,7 +75,7 @@ class Fer2013:
 
     @property
     def training(self) -> FaceSet:
-        """All of Training, before the cut."""
+        """All of Training, before it is split."""
         return self._usage("Training")
 
     @property
@@ -91,9 +88,9 @@ class Fer2013:
         return (self.rows or RowList.load()).find(self.training.images)
 
     def _training_part(self, split: Split) -> FaceSet:
-        part = np.maximum(self._parts, 0)  # a face that the list does not know trains victims
-        strange = int((self._parts < 0).sum())
-        notes = [f"{strange} Training faces are not in the committed row list and went to train"]
+        part = np.maximum(self._parts, 0)  # faces missing from the list train victims
+        unlisted = int((self._parts < 0).sum())
+        notes = [f"{unlisted} Training faces are not in the committed row list and went to train"]
         chosen = np.flatnonzero(part == PARTS.index(split))
         if len(chosen) == 0:
             raise PriemoError(
@@ -101,13 +98,13 @@ class Fer2013:
                 "list; is this FER2013?"
             )
         return replace(
-            self.training.take(chosen), split=split, notes=tuple(notes) if strange else ()
+            self.training.take(chosen), split=split, notes=tuple(notes) if unlisted else ()
         )
 
     @cached_property
     def _test(self) -> FaceSet:
         public = self.public_test
-        copies = nearest(public.images, self.training.images) > LIMIT
+        copies = highest_correlation(public.images, self.training.images) > LIMIT
         faces = public.take(~copies)
         distinct = first_of_each(faces.images)
         notes = [
@@ -168,7 +165,7 @@ def _from_folders(root: Path) -> dict[str, FaceSet]:
 def _by_usage(
     images: ByteImages, labels: Labels, usage: Strings, source: Strings
 ) -> dict[str, FaceSet]:
-    """One set per Usage, named and sorted by the digest of pixels and label."""
+    """One set per Usage; ids are digests of pixels and label, sorted."""
     ids = np.array(
         [
             sha256(image.tobytes() + bytes([label])).hexdigest()[:12]

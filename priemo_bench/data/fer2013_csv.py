@@ -1,4 +1,4 @@
-"""The csv of the FER2013 challenge: columns emotion, pixels and Usage, one face a row."""
+"""The csv of the FER2013 challenge: columns emotion, pixels and Usage, one face per row."""
 
 from __future__ import annotations
 
@@ -60,14 +60,15 @@ def _table(path: Path) -> pa.Table:
 
 def _labels(path: Path, column: pa.ChunkedArray) -> Labels:
     trimmed = pc.utf8_trim_whitespace(column).combine_chunks()
-    right = pc.is_in(trimmed, value_set=pa.array([str(k) for k in range(len(EMOTIONS))]))
-    wrong = np.flatnonzero(~right.to_numpy(zero_copy_only=False))
+    valid = pc.is_in(trimmed, value_set=pa.array([str(k) for k in range(len(EMOTIONS))]))
+    wrong = np.flatnonzero(~valid.to_numpy(zero_copy_only=False))
     if len(wrong):
         raise PriemoError(
             f"{path}, line {wrong[0] + 2}: emotion {trimmed[wrong[0]].as_py()!r} is not one of "
             f"0 to {len(EMOTIONS) - 1}"
         )
-    return trimmed.cast(pa.int64()).to_numpy()
+    labels: Labels = trimmed.cast(pa.int64()).to_numpy()
+    return labels
 
 
 def _chunks(column: pa.ChunkedArray) -> tuple[list[pa.Array], list[int]]:
@@ -92,10 +93,12 @@ def _pixels(path: Path, column: pa.Array, start: int) -> ByteImages:
     except pa.ArrowInvalid as error:
         line = start + _first_bad(values) + 2
         raise PriemoError(f"{path}, line {line}: pixels must be whole numbers 0 to 255") from error
-    return pixels.to_numpy().reshape(-1, 1, SIDE, SIDE)
+    images: ByteImages = pixels.to_numpy().reshape(-1, 1, SIDE, SIDE)
+    return images
 
 
 def _first_bad(values: pa.ListArray) -> int:
+    """Index of the first row with a value that is not a whole number from 0 to 255."""
     for i, row in enumerate(values):
         try:
             row.values.cast(pa.uint8())

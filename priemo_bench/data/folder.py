@@ -1,6 +1,6 @@
 """Any directory with one sub-folder of pictures per emotion (RAF-DB, AffectNet exports ...).
 
-Either ROOT/happy/a.jpg ..., cut here into fit and test, or ROOT/train/happy/a.jpg and
+Either ROOT/happy/a.jpg ..., split here into fit and test, or ROOT/train/happy/a.jpg and
 ROOT/test/happy/b.jpg, where train is the fit split. ROOT/persons.csv (columns file, person) may say
 who is in a picture; `file` is the path below ROOT.
 """
@@ -15,22 +15,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from priemo_bench.contracts.dataset import FaceSet, Split
+from priemo_bench.contracts.dataset import FaceSet, Split, Strings
 from priemo_bench.contracts.image import EMOTIONS, Labels
-from priemo_bench.data.near_copies import LIMIT, first_of_each, groups, nearest
+from priemo_bench.data.near_copies import LIMIT, first_of_each, groups, highest_correlation
 from priemo_bench.data.pictures import check_size, emotion_folders, read_pictures
 from priemo_bench.errors import PriemoError
 
 FIT_SHARE = 0.4
 SEED = 2013
 
-Strings = npt.NDArray[np.str_]
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass
 class Folder:
-    """The pictures under `data`, brought to `size` x `size` (needed when their sizes differ).
+    """The pictures under `data`, resized to `size` x `size` (needed when their sizes differ).
 
     Offers the splits fit and test, disjoint by person where persons are known. Test pictures with
     a near copy in fit are left out, and where persons are not known, repetitions within test.
@@ -76,7 +75,7 @@ class Folder:
         if parts:
             return faces, np.array([name.startswith("train/") for name in faces.ids])
         known = (faces.persons != faces.ids).any()
-        return faces, _cut(faces.labels, faces.persons if known else groups(faces.images))
+        return faces, _split_units(faces.labels, faces.persons if known else groups(faces.images))
 
 
 def _root(data: Path | None) -> Path:
@@ -126,8 +125,8 @@ def _persons(path: Path, ids: Strings) -> tuple[Strings, list[str]]:
     return persons.fillna(pd.Series(ids, index=ids)).to_numpy(str), [note] if unknown else []
 
 
-def _cut(labels: Labels, units: npt.NDArray[np.generic]) -> Mask:
-    """Which pictures are for fit: FIT_SHARE of each emotion, about, never part of a unit."""
+def _split_units(labels: Labels, units: npt.NDArray[np.generic]) -> Mask:
+    """(n,) mask of the fit split: about FIT_SHARE of each emotion, no unit on both sides."""
     _, unit = np.unique(units, return_inverse=True)
     counts = np.zeros((unit.max() + 1, len(EMOTIONS)))
     np.add.at(counts, (unit, labels), 1)
@@ -146,7 +145,7 @@ def _apart(faces: FaceSet, fit: Mask) -> tuple[Mask, list[str]]:
     images, persons = faces.images[test], faces.persons[test]
     reasons = {
         "show a person of the fit split": np.isin(persons, faces.persons[fit]),
-        "have a near copy in the fit split": nearest(images, faces.images[fit]) > LIMIT,
+        "have a near copy in the fit split": highest_correlation(images, faces.images[fit]) > LIMIT,
     }
     if (faces.persons == faces.ids).all():  # elsewhere intervals count persons, not pictures
         reasons["repeat another"] = ~first_of_each(images)

@@ -1,7 +1,7 @@
 """Near copies: faces whose 16x16 thumbnails correlate above .98.
 
 Web-search sets such as FER2013 hold the same photograph several times, cropped or compressed
-differently. Copies on both sides of a split let a model be tested on what it has learned.
+differently. A copy on the other side of a split tests a model on an image that it was trained on.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def block_means(images: ByteImages, side: int) -> FloatImages:
 def thumbnails(images: ByteImages) -> FloatImages:
     """(n, c, h, w) uint8 to (n, 257) unit vectors whose dot products are the correlations.
 
-    A constant image has no correlation; it gets the last coordinate for itself, so that constant
-    images are copies of each other and of nothing else.
+    A constant image has no correlation; the last coordinate is 1 for these only, so that constant
+    images count as copies of each other and of nothing else.
     """
     x = block_means(images, SIDE).reshape(len(images), -1)
     x -= x.mean(1, keepdims=True)
@@ -57,7 +57,7 @@ def thumbnails(images: ByteImages) -> FloatImages:
     return np.hstack([x / np.where(constant, np.inf, norm), constant.astype(np.float32)])
 
 
-def nearest(images: ByteImages, others: ByteImages) -> FloatImages:
+def highest_correlation(images: ByteImages, others: ByteImages) -> FloatImages:
     """(n,) highest correlation of each image's thumbnail with any of `others`."""
     a, b = thumbnails(images), thumbnails(others)
     best = np.full(len(a), -1, np.float32)
@@ -75,10 +75,11 @@ def _pairs(x: FloatImages) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[
 
 def groups(images: ByteImages) -> npt.NDArray[np.int32]:
     """(n,) group numbers: images joined by a chain of near copies share one."""
-    found = list(_pairs(thumbnails(images)))
-    rows, columns = (np.concatenate(side) for side in zip(*found, strict=True))
+    pairs = _pairs(thumbnails(images))
+    rows, columns = (np.concatenate(side) for side in zip(*pairs, strict=True))
     graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(len(images),) * 2)
-    return connected_components(graph, directed=False)[1]
+    numbers: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return numbers
 
 
 def first_of_each(images: ByteImages) -> npt.NDArray[np.bool_]:

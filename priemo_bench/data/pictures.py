@@ -1,4 +1,4 @@
-"""Picture files and emotion folders of the user: read, checked, brought to one size."""
+"""Picture files and emotion folders of the user: read, checked, resized."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def resize(images: ByteImages, size: int | None) -> ByteImages:
 
 
 def grey(images: ByteImages) -> ByteImages:
-    """(n, 1 or 3, h, w) uint8 to (n, 1, h, w), by Pillow's luma."""
+    """(n, 1 or 3, h, w) uint8 to (n, 1, h, w): Pillow's luma (ITU-R BT.601)."""
     if images.shape[1] == 1:
         return images
     colour = images.transpose(0, 2, 3, 1)
@@ -83,7 +83,7 @@ def check_size(size: int | None) -> None:
 def read_pictures(paths: Sequence[Path], size: int | None) -> tuple[ByteImages, list[str]]:
     """The pictures as one (n, 1 or 3, h, w) array, grey only if all are; and notes on changes.
 
-    With `size` each is brought to that side, of a picture that is not square the middle.
+    With `size`, each is cropped to its central square and resized to that side.
 
     Raises:
         PriemoError: a picture cannot be read, or they differ in size and no `size` is given.
@@ -102,14 +102,14 @@ def read_pictures(paths: Sequence[Path], size: int | None) -> tuple[ByteImages, 
 
 
 def _read_to_size(path: Path, size: int | None) -> tuple[Image.Image, str, tuple[int, int]]:
-    """The picture at one size, with the mode and size that it came in."""
+    """The picture, resized if `size` is given, with its original mode and (width, height)."""
     picture, mode = read_picture(path)
     fitted = picture if size is None else fit(picture, size)
     return fitted, mode, picture.size
 
 
 def fit(picture: Image.Image, size: int) -> Image.Image:
-    """The largest square in the middle of the picture, at `size` x `size`."""
+    """The largest central square of the picture, resized to `size` x `size`, bicubic."""
     if picture.size == (size, size):
         return picture
     return ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)

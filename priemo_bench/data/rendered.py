@@ -1,4 +1,4 @@
-"""The embedded data set: rendered faces of made-up persons, read from the package's parquet file.
+"""The embedded data set: rendered faces of synthetic persons, from the package's parquet file.
 
 One row per picture: `image` (an encoded picture), `emotion`, `person`, `split`, `take` and the
 parameters of the rendering, which become `FaceSet.columns`.
@@ -34,7 +34,14 @@ REQUIRED = ("image", "emotion", "person", "split", "take")
 class Rendered:
     """The embedded faces, or those of another parquet file `data` that the renderer wrote.
 
-    `size` is the side in pixels; None leaves the pictures as they were rendered.
+    `size` is the side in pixels; None leaves the pictures as they were rendered, 112 x 112.
+
+    Example:
+        >>> faces = Rendered().split("fit")
+        >>> faces
+        FaceSet('rendered', 'fit', n=210, shape=(3, 112, 112))
+        >>> faces.counts["happy"], len(set(faces.persons))
+        (30, 30)
     """
 
     data: Path | None = None
@@ -71,7 +78,7 @@ class Rendered:
 
 @contextmanager
 def _located(data: Path | None) -> Iterator[Path]:
-    """The file on disk, also when the package is imported from an archive."""
+    """Path of the file, which is unpacked first when the package is imported from an archive."""
     if data is not None:
         yield Path(data)
         return
@@ -92,8 +99,10 @@ def _read(path: Path, split: Split) -> pa.Table:
         raise PriemoError(f"{path} is not a readable parquet file: {reason}") from None
     if len(table) == 0:
         raise PriemoError(f"{path} has no picture in the split {split}")
-    if strange := set(table["emotion"].to_pylist()) - set(EMOTIONS):
-        raise PriemoError(f"{path} has the emotion {strange.pop()!r}; known: {', '.join(EMOTIONS)}")
+    if unknown_emotions := set(table["emotion"].to_pylist()) - set(EMOTIONS):
+        raise PriemoError(
+            f"{path} has the emotion {unknown_emotions.pop()!r}; known: {', '.join(EMOTIONS)}"
+        )
     return table
 
 

@@ -8,15 +8,14 @@ import gzip
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from priemo_bench.errors import PriemoError
 
-Array = NDArray[Any]  # of float32 or float64
-Index = NDArray[Any]  # of int64
+Array = NDArray[np.floating]
+Index = NDArray[np.int64]
 
 MACRO = "mpfb2/targets/macrodetails"
 SHAPE = "mpfb2/targets"
@@ -83,7 +82,7 @@ class Assets:
         self._targets: dict[str, Array] = {}
 
     def target(self, name: str) -> Array:
-        """Displacements (n, 3) of a target by its path in the data folder, without its ending."""
+        """Displacements (n, 3) of a target, given its path in the data folder without suffix."""
         if name not in self._targets:
             plain = self.folder / f"{name}.target"
             path = plain if plain.exists() else plain.with_name(plain.name + ".gz")

@@ -1,11 +1,9 @@
-"""The `rendered` data set as a file: who is in which split, and a parquet row for every picture."""
+"""The `rendered` data set as a file: persons of each split, and a parquet row for every picture."""
 
 import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,14 +13,18 @@ from PIL import Image
 from rich.progress import Progress
 
 from priemo_bench.contracts.image import EMOTIONS
-from priemo_bench.data.rendering.identity import Identity, draw_identity
+from priemo_bench.contracts.storage import write_file
+from priemo_bench.data.rendering.identity import Identity, sample_identity
 from priemo_bench.data.rendering.scene import Studio
-from priemo_bench.data.rendering.view import View, draw_view
+from priemo_bench.data.rendering.view import View, sample_view
 from priemo_bench.errors import PriemoError
 
 SEED = 20
-SPLITS = {"train": (120, 2), "choice": (20, 1), "fit": (30, 1), "test": (30, 1)}
+PERSONS_AND_TAKES = {"train": (120, 2), "choice": (20, 1), "fit": (30, 1), "test": (30, 1)}
 """Persons of each split, and pictures of each person with each emotion."""
+
+
+Row = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Shot:
 def plan() -> list[Shot]:
     """Every picture in the order of the file: by split, then person, then take, then emotion."""
     shots, first = [], 0
-    for split, (persons, takes) in SPLITS.items():
+    for split, (persons, takes) in PERSONS_AND_TAKES.items():
         for number in range(first, first + persons):
             shots += [
                 Shot(split, number, emotion, take) for take in range(takes) for emotion in EMOTIONS
@@ -48,17 +50,17 @@ def plan() -> list[Shot]:
 
 
 def stage(shot: Shot, seed: int = SEED) -> tuple[Identity, View]:
-    """Who is in a picture and how it is taken."""
+    """The person in a picture, and pose, light and background."""
     # The 3 keeps these streams apart from a person's own: numpy drops trailing zeros of a seed.
     key = [seed, shot.number, 3, EMOTIONS.index(shot.emotion), shot.take]
     rng = np.random.default_rng(key)
-    return draw_identity(shot.number, seed), draw_view(shot.emotion, rng)
+    return sample_identity(shot.number, seed), sample_view(shot.emotion, rng)
 
 
 def render(out: Path, seed: int = SEED, limit: int | None = None, progress: bool = True) -> None:
     """Render the data set, or its first `limit` pictures, into the parquet file `out`.
 
-    A file that is there already is replaced when the new one is complete.
+    An existing file is replaced only once the new one is complete.
 
     Raises:
         PriemoError: the folder of `out` does not exist, or the extra `render` is not installed.
@@ -74,9 +76,7 @@ def render(out: Path, seed: int = SEED, limit: int | None = None, progress: bool
     table = pa.Table.from_pylist(rows)
     # pictures are compressed already: a second compression would only slow reading
     compression = {name: "none" if name == "image" else "zstd" for name in table.column_names}
-    unfinished = out.with_name(out.name + ".part")
-    pq.write_table(table, unfinished, compression=compression)
-    os.replace(unfinished, out)
+    write_file(out, lambda file: pq.write_table(table, file, compression=compression))
 
 
 def encode(picture: NDArray[np.uint8]) -> bytes:
@@ -86,7 +86,7 @@ def encode(picture: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _rows(shots: list[Shot], seed: int) -> Iterator[dict[str, Any]]:
+def _rows(shots: list[Shot], seed: int) -> Iterator[Row]:
     studio = Studio()
     try:
         for shot in shots:
@@ -96,7 +96,7 @@ def _rows(shots: list[Shot], seed: int) -> Iterator[dict[str, Any]]:
         studio.close()
 
 
-def describe(shot: Shot, identity: Identity, view: View) -> dict[str, Any]:
+def describe(shot: Shot, identity: Identity, view: View) -> Row:
     """The columns of a picture besides its pixels: angles in degrees, colours as #rrggbb."""
     first, second = view.background
     return {

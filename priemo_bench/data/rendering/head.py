@@ -11,7 +11,7 @@ from priemo_bench.data.rendering.assets import Array, Assets, Index
 
 LOWEST = 4.6  # decimetres: the chest and everything below it is never in the picture
 LASHES = ("l-eyelashes-1", "l-eyelashes-2", "r-eyelashes-1", "r-eyelashes-2")
-PARTS = ("body", "l-eye", "r-eye", "upper-teeth", "lower-teeth", "tongue", "hair", *LASHES)
+MESH_PARTS = ("body", "l-eye", "r-eye", "upper-teeth", "lower-teeth", "tongue", "hair", *LASHES)
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Head:
     """A triangle mesh that is a linear (then rounded) refinement of the base mesh.
 
     A fine vertex lies between two coarse ones, `ends` (n, 2); an original vertex has itself twice.
-    `base` (n, 3) are the fine vertices of the undeformed mesh, `part` (n,) indexes PARTS.
+    `base` (n, 3) are the fine vertices of the undeformed mesh, `part` (n,) indexes MESH_PARTS.
     """
 
     triangles: Index
@@ -31,7 +31,7 @@ class Head:
 
     def is_part(self, *names: str) -> NDArray[np.bool_]:
         """Which fine vertices belong to the named parts."""
-        return np.isin(self.part, [PARTS.index(name) for name in names])
+        return np.isin(self.part, [MESH_PARTS.index(name) for name in names])
 
     def refine(self, vertices: Array) -> tuple[Array, Array]:
         """Fine vertices (n, 3) and unit normals (n, 3) of the deformed base mesh (m, 3).
@@ -49,10 +49,10 @@ class Head:
 
 
 def build_head(assets: Assets) -> Head:
-    """Cut the head out of the base mesh and split quads into triangles, each again into four."""
+    """Extract the head from the base mesh; quads become triangles, and each of these four."""
     vertices = assets.mesh.vertices
     triangles, part_of = [], np.full(len(vertices), -1, dtype=np.int8)
-    for number, part in enumerate(PARTS):
+    for number, part in enumerate(MESH_PARTS):
         quads = assets.mesh.groups[part if part == "body" else f"helper-{part}"]
         quads = quads[(vertices[quads][:, :, 1] > LOWEST).all(axis=1)]
         part_of[quads] = number
@@ -107,12 +107,15 @@ def _split(triangles: Index, n_vertices: int) -> tuple[Index, Index]:
 
 def _distinct(triangles: Index) -> NDArray[np.bool_]:
     a, b, c = triangles.T
-    return (a != b) & (b != c) & (c != a)
+    distinct: NDArray[np.bool_] = (a != b) & (b != c) & (c != a)
+    return distinct
 
 
 def _dot(first: Array, second: Array) -> Array:
-    return np.sum(first * second, axis=1, keepdims=True)
+    product: Array = np.sum(first * second, axis=1, keepdims=True)
+    return product
 
 
 def _unit(vectors: Array) -> Array:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    unit: Array = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return unit

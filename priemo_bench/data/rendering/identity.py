@@ -1,4 +1,4 @@
-"""Who is in the picture: an identity is drawn once, and all of its pictures share it."""
+"""The person in a picture: an identity is sampled once, and all of its pictures share it."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Identity:
-    """One made-up person. Colours are 8-bit RGB; `age` runs from 0 (young) to 1 (old)."""
+    """One synthetic person. Colours are 8-bit RGB; `age` runs from 0 (young) to 1 (old)."""
 
     number: int
     seed: int
@@ -34,8 +34,8 @@ class Identity:
         return f"p{self.number:03d}"
 
 
-def draw_identity(number: int, seed: int) -> Identity:
-    """Draw person `number`; ethnicity and sex go round in turn, so that every split is balanced."""
+def sample_identity(number: int, seed: int) -> Identity:
+    """Sample person `number`; ethnicity and sex alternate, so that every split is balanced."""
     rng = np.random.default_rng([seed, number])
     ethnicity = recipes.ETHNICITIES[number % 3]
     sex = ("female", "male")[number // 3 % 2]
@@ -58,7 +58,7 @@ def draw_identity(number: int, seed: int) -> Identity:
         hair_style=_hair_style(rng, sex, age),
         iris=_pick(rng, recipes.IRISES[ethnicity]),
         beard=float(rng.choice([0.0, 0.15, 0.35])) if sex == "male" else 0.0,
-        shape=_draw_shape(rng),
+        shape=_sample_shape(rng),
     )
 
 
@@ -74,7 +74,7 @@ def identity_moves(identity: Identity, assets: Assets) -> Array:
     return moves
 
 
-def _draw_shape(rng: np.random.Generator) -> tuple[tuple[str, float], ...]:
+def _sample_shape(rng: np.random.Generator) -> tuple[tuple[str, float], ...]:
     shape: list[tuple[str, float]] = []
     for plus, minus, deviation in recipes.SHAPE_AXES:
         weight = float(np.clip(rng.normal(0, deviation), -2 * deviation, 2 * deviation))

@@ -12,7 +12,7 @@ from priemo_bench.data.rendering.head import LASHES, Head
 from priemo_bench.data.rendering.identity import Identity
 from priemo_bench.data.rendering.places import Mask, noise, ramp
 
-PARTS = {
+PART_COLORS = {
     ("upper-teeth",): (212, 206, 194),
     ("lower-teeth",): (198, 192, 180),
     ("tongue",): (136, 62, 62),
@@ -24,7 +24,7 @@ FRECKLED = 0.3  # share of identities with freckles
 
 
 class Painter:
-    """Paints identities; the places that are the same on all heads are found once."""
+    """Paints identities; the masks that all heads share are computed once."""
 
     def __init__(self, head: Head, assets: Assets) -> None:
         self.head = head
@@ -51,7 +51,7 @@ class Painter:
         cover = 0.8 if identity.hair_style == "cropped" else 1.0
         _mix(colors, strands, self.scalp(identity) * cover)
         _mix(colors, np.array(MOUTH_INSIDE) / 255, self.inside)
-        for names, color in PARTS.items():
+        for names, color in PART_COLORS.items():
             colors[self.head.is_part(*names)] = np.array(color) / 255
         shell = self.head.is_part("hair")
         colors[shell] = strands[shell]
@@ -63,7 +63,8 @@ class Painter:
             return np.zeros(len(self.head.base), dtype=np.float32)
         rng = np.random.default_rng([identity.seed, identity.number, 2])
         above = self.head.base[:, 1] - places.hairline(self.head.base, rng)
-        return (ramp(above, -0.02, width) * self.hairy).astype(np.float32)
+        share: Array = ramp(above, -0.02, width) * self.hairy
+        return share.astype(np.float32)
 
     def _paint_skin(self, colors: Array, skin: Array, rng: np.random.Generator) -> None:
         base = self.head.base

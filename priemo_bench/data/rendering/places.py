@@ -1,6 +1,6 @@
-"""Where things are on a head: shares (n,) in [0, 1] over the vertices of the undeformed mesh.
+"""Masks of the regions of a head: weights (n,) in [0, 1] over the vertices of the undeformed mesh.
 
-Lengths are in decimetres of that mesh; the numbers were read off it.
+Lengths are in decimetres of that mesh; the numbers were measured on it.
 """
 
 import numpy as np
@@ -26,7 +26,8 @@ def hairline(base: Array, rng: np.random.Generator) -> Array:
     x, _, z = base.T
     line = np.interp(z, (-0.2, 0.35, 0.55, 0.95, 1.3), (6.75, 6.95, 7.35, 7.75, 7.95))
     line = line + rng.uniform(-0.06, 0.06) + rng.uniform(-0.04, 0.1) * np.exp(-((x / 0.3) ** 2))
-    return line + 0.02 * noise(base, rng, 25.0)
+    height: Array = line + 0.02 * noise(base, rng, 25.0)
+    return height
 
 
 def brows(base: Array, rng: np.random.Generator) -> Mask:
@@ -53,10 +54,9 @@ def noise(points: Array, rng: np.random.Generator, frequency: float, waves: int 
     direction = rng.normal(size=(3, waves))
     direction *= frequency * rng.uniform(0.5, 1.5, waves) / np.linalg.norm(direction, axis=0)
     phase = rng.uniform(0, 2 * np.pi, waves)
-    waves_at = np.cos(
-        points.astype(np.float32) @ direction.astype(np.float32) + phase.astype(np.float32)
-    )
-    return (waves_at.sum(axis=1) * np.sqrt(2 / waves)).astype(np.float32)
+    at = points.astype(np.float32) @ direction.astype(np.float32) + phase.astype(np.float32)
+    total: Array = np.cos(at).sum(axis=1) * np.sqrt(2 / waves)
+    return total.astype(np.float32)
 
 
 def freckles(base: Array, rng: np.random.Generator) -> Mask:
@@ -65,7 +65,8 @@ def freckles(base: Array, rng: np.random.Generator) -> Mask:
     size, depth = rng.uniform(0.008, 0.014, 60), rng.uniform(0.2, 0.6, 60)
     front = base[:, 2] > 1.0
     away = ((base[:, None, :2] - spots) ** 2).sum(axis=2) / (2 * size**2)
-    return (np.max(depth * np.exp(-np.minimum(away, 50)), axis=1) * front).astype(np.float32)
+    spotted: Array = np.max(depth * np.exp(-np.minimum(away, 50)), axis=1) * front
+    return spotted.astype(np.float32)
 
 
 def blush(base: Array) -> Mask:
@@ -80,7 +81,8 @@ def eye_shade(base: Array) -> Mask:
     """The surroundings of the eyes."""
     x, y, z = np.abs(base[:, 0]), base[:, 1], base[:, 2]
     away = ((x - EYE_X) / 0.26) ** 2 + ((y - EYE_Y + 0.02) / 0.14) ** 2
-    return (np.exp(-(away**2)) * (z > 1.0)).astype(np.float32)
+    shade: Array = np.exp(-(away**2)) * (z > 1.0)
+    return shade.astype(np.float32)
 
 
 def beard(base: Array) -> Mask:
@@ -105,7 +107,8 @@ def inside_mouth(base: Array) -> NDArray[np.bool_]:
     for cell, depth in zip(map(tuple, cells[window]), z[window], strict=True):
         front[cell] = max(front.get(cell, -9.0), float(depth))
     foremost = np.array([front.get((int(a), int(b)), -9.0) for a, b in cells])
-    return window & (z < foremost - 0.12)
+    behind: NDArray[np.bool_] = window & (z < foremost - 0.12)
+    return behind
 
 
 def ramp(value: Array, edge: float, width: float) -> Array:

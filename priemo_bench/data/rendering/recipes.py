@@ -1,7 +1,7 @@
-"""What each emotion looks like, and the ranges that everything else is drawn from.
+"""The expression of each emotion, and the ranges that all other parameters are sampled from.
 
-Fixed before any classifier saw a picture. A two-sided face unit is named without its side. Brow and
-lid units move only a few hundredths of a decimetre, hence weights above one.
+Fixed before any classifier was evaluated on a picture. A two-sided face unit is named without its
+side. Brow and lid units move only a few hundredths of a decimetre, hence weights above one.
 """
 
 EXPRESSIONS: dict[str, dict[str, float]] = {
@@ -70,8 +70,9 @@ IRISES = {
     "caucasian": ((70, 50, 40), (88, 110, 130), (84, 104, 74), (100, 120, 140)),
 }
 
-# Axes of face shape: the two targets, and how far an identity goes along them (standard deviation,
-# cut at two). Axes that look like an expression (mouth corners, brow tilt, lid height) stay small.
+# Axes of face shape: the two targets, and the standard deviation of an identity's coordinate on the
+# axis (clipped at two). Axes that look like an expression (mouth corners, brow tilt, lid height)
+# stay small.
 SHAPE_AXES: tuple[tuple[str, str, float], ...] = (
     ("head/head-fat-incr", "head/head-fat-decr", 0.20),
     ("head/head-scale-horiz-incr", "head/head-scale-horiz-decr", 0.20),

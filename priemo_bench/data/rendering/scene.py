@@ -4,7 +4,9 @@ Light is computed here and PyVista only fills triangles, so a picture hardly dep
 graphics driver.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +20,16 @@ from priemo_bench.data.rendering.places import EYE_Y
 from priemo_bench.data.rendering.view import View, rotation
 from priemo_bench.errors import PriemoError
 
+if TYPE_CHECKING:
+    from pyvista import Actor, Plotter, PolyData
+
 SIZE = 112
 SUPERSAMPLE = 3
 WIDTH = 1.8  # of the picture, in distances between the eyes and the chin of the neutral face
 DOWN = 0.12  # of the width: how far the picture's centre lies below the eyes
 NECK = np.array([0.0, 6.5, 0.2], dtype=np.float32)  # what the head turns about
 HAIR_DEPTH = {"bald": 0.0, "cropped": 0.02, "short": 0.12, "tied": 0.06, "long": 0.10}
-HAIR_BEHIND = (
-    0.2  # the part of the long hair that hangs behind this depth is shown: the rest covers the face
-)
+HAIR_BEHIND = 0.2  # depth behind which long hair is shown: in front it would cover the face
 IRIS, PUPIL = np.cos(np.radians((25.0, 11.0)))
 
 
@@ -50,9 +53,9 @@ class Studio:
         self._identity: Identity | None = None
 
     def render(self, identity: Identity, view: View) -> NDArray[np.uint8]:
-        """A picture (SIZE, SIZE, 3) of `identity` as `view` says."""
+        """A picture (SIZE, SIZE, 3) of `identity` with the parameters of `view`."""
         if identity != self._identity:
-            self._seat(identity)
+            self._set_identity(identity)
         vertices = self._neutral.copy()
         for name, weight in view.units:
             vertices += weight * self.assets.unit(name)
@@ -61,19 +64,19 @@ class Studio:
         colors = self._colors.copy()
         centres = np.stack([points[eye].mean(axis=0) for eye in self._eyes])
         for eye, centre in zip(self._eyes, centres, strict=True):
-            colors[eye] = _look(points[eye] - centre, colors[eye], identity, view)
+            colors[eye] = _eye_colors(points[eye] - centre, colors[eye], identity, view)
         turn = rotation(view.yaw, view.pitch, view.roll)
         points, normals = (points - NECK) @ turn.T + NECK, normals @ turn.T
         middle = ((centres - NECK) @ turn.T + NECK).mean(axis=0)
         width = self._width / view.zoom
         middle[:2] += width * np.array([view.shift[0], view.shift[1] - DOWN])
-        return _develop(self._shoot(points, light_up(colors, normals, view), middle, width), view)
+        return _compose(self._rasterise(points, shade(colors, normals, view), middle, width), view)
 
     def close(self) -> None:
         """Free the plotter."""
         self._plotter.close()
 
-    def _seat(self, identity: Identity) -> None:
+    def _set_identity(self, identity: Identity) -> None:
         self._neutral = self.assets.mesh.vertices + identity_moves(identity, self.assets)
         self._colors = self.painter.paint(identity)
         self._hair = HAIR_DEPTH[identity.hair_style] * self.painter.scalp(identity, 0.3)[:, None]
@@ -84,7 +87,7 @@ class Studio:
         self._shell_actor.SetVisibility(identity.hair_style == "long")
         self._identity = identity
 
-    def _shoot(
+    def _rasterise(
         self, points: Array, colors: Array, middle: Array, width: float
     ) -> NDArray[np.uint8]:
         """RGBA picture of the mesh at the supersampled size; orthographic, along -z."""
@@ -100,7 +103,7 @@ class Studio:
         return np.asarray(self._plotter.screenshot(transparent_background=True, return_img=True))
 
 
-def light_up(colors: Array, normals: Array, view: View) -> Array:
+def shade(colors: Array, normals: Array, view: View) -> Array:
     """Colours (n, 3) under a key light, a weak fill from the other side and a soft sky."""
     key = np.array(view.light, dtype=np.float32)
     key /= np.linalg.norm(key)
@@ -116,18 +119,19 @@ def light_up(colors: Array, normals: Array, view: View) -> Array:
     return np.clip((colors * amount[:, None] * 1.15 + gloss[:, None]) * tint, 0, 1)
 
 
-def _look(offsets: Array, sclera: Array, identity: Identity, view: View) -> Array:
+def _eye_colors(offsets: Array, sclera: Array, identity: Identity, view: View) -> Array:
     """Colours (n, 3) of an eyeball: pupil and iris where it looks, by the angle from its centre."""
     ahead = rotation(view.gaze_yaw, view.gaze_pitch, 0) @ np.array([0, 0, 1], dtype=np.float32)
     cosine = (offsets @ ahead) / np.maximum(np.linalg.norm(offsets, axis=1), 1e-9)
     iris = np.clip((cosine - IRIS) / 0.02, 0, 1)[:, None]
     pupil = np.clip((cosine - PUPIL) / 0.008, 0, 1)[:, None]
-    colors = sclera + iris * (np.array(identity.iris) / 255 - sclera)
-    return (colors * (1 - 0.9 * pupil)).astype(np.float32)
+    colors: Array = sclera + iris * (np.array(identity.iris) / 255 - sclera)
+    colors = colors * (1 - 0.9 * pupil)
+    return colors.astype(np.float32)
 
 
-def _develop(rgba: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    """Put the head before its background, soften as a lens does and average down to SIZE."""
+def _compose(rgba: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    """Composite over the background, blur as a lens does and average down to SIZE."""
     grid = (np.indices(rgba.shape[:2]) / (rgba.shape[0] - 1) - 0.5).astype(np.float32)
     angle = np.radians(view.background_angle)
     share = np.clip(0.5 + grid[0] * np.sin(angle) + grid[1] * np.cos(angle), 0, 1)[..., None]
@@ -154,7 +158,7 @@ def _cheek(base: Array, ears: Array) -> int:
     return int(np.argmax(np.where((y > 6.8) & (y < 7.0) & (z > 0.2) & (ears == 0), x, -9)))
 
 
-def _open_plotter(points: Array, triangles: Index) -> tuple[Any, Any]:
+def _open_plotter(points: Array, triangles: Index) -> tuple[Plotter, PolyData]:
     try:
         import pyvista
     except ImportError as error:
@@ -170,7 +174,7 @@ def _open_plotter(points: Array, triangles: Index) -> tuple[Any, Any]:
     return plotter, mesh
 
 
-def _add(plotter: Any, points: Array, triangles: Index) -> tuple[Any, Any]:
+def _add(plotter: Plotter, points: Array, triangles: Index) -> tuple[PolyData, Actor]:
     import pyvista
 
     mesh = pyvista.PolyData.from_regular_faces(points.copy(), triangles)

@@ -1,8 +1,9 @@
-"""How one picture is taken: expression, pose, gaze, light, background."""
+"""Parameters of one picture: expression, pose, gaze, light, background."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from priemo_bench.data.rendering import recipes
 from priemo_bench.data.rendering.assets import Array
@@ -13,7 +14,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class View:
-    """Everything about a picture that is not the person.
+    """All parameters of a picture but the person's.
 
     Angles in degrees; `light` points from the face to its source, z towards the viewer; `shift` is
     in widths of the picture, `softness` the standard deviation of a Gaussian in pixels; `units` are
@@ -38,30 +39,30 @@ class View:
     background_angle: float
 
 
-def draw_view(emotion: str, rng: np.random.Generator) -> View:
-    """Draw how a face with this emotion is pictured."""
+def sample_view(emotion: str, rng: np.random.Generator) -> View:
+    """Sample expression, pose, light and background of a picture of this emotion."""
 
-    def draw(bounds: Range) -> float:
+    def uniform(bounds: Range) -> float:
         return float(rng.uniform(*bounds))
 
-    strength = draw(recipes.STRENGTH)
+    strength = uniform(recipes.STRENGTH)
     return View(
         emotion=emotion,
         strength=strength,
-        units=_draw_units(emotion, strength, rng),
-        yaw=draw(recipes.YAW),
-        pitch=draw(recipes.PITCH),
-        roll=draw(recipes.ROLL),
-        gaze_yaw=draw(recipes.GAZE_YAW),
-        gaze_pitch=draw(recipes.GAZE_PITCH),
-        light=(draw(recipes.LIGHT_X), draw(recipes.LIGHT_Y), 1.0),
-        ambient=draw(recipes.AMBIENT),
-        warmth=draw(recipes.WARMTH),
-        zoom=draw(recipes.ZOOM),
-        shift=(draw(recipes.SHIFT), draw(recipes.SHIFT)),
-        softness=draw(recipes.SOFTNESS),
-        background=_draw_background(rng),
-        background_angle=draw((0.0, 360.0)),
+        units=_sample_units(emotion, strength, rng),
+        yaw=uniform(recipes.YAW),
+        pitch=uniform(recipes.PITCH),
+        roll=uniform(recipes.ROLL),
+        gaze_yaw=uniform(recipes.GAZE_YAW),
+        gaze_pitch=uniform(recipes.GAZE_PITCH),
+        light=(uniform(recipes.LIGHT_X), uniform(recipes.LIGHT_Y), 1.0),
+        ambient=uniform(recipes.AMBIENT),
+        warmth=uniform(recipes.WARMTH),
+        zoom=uniform(recipes.ZOOM),
+        shift=(uniform(recipes.SHIFT), uniform(recipes.SHIFT)),
+        softness=uniform(recipes.SOFTNESS),
+        background=_sample_background(rng),
+        background_angle=uniform((0.0, 360.0)),
     )
 
 
@@ -74,7 +75,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> Array:
     return (np.array(about_y) @ np.array(about_x) @ np.array(about_z)).astype(np.float32)
 
 
-def _draw_units(
+def _sample_units(
     emotion: str, strength: float, rng: np.random.Generator
 ) -> tuple[tuple[str, float], ...]:
     units: list[tuple[str, float]] = []
@@ -90,12 +91,12 @@ def _draw_units(
     return tuple(units)
 
 
-def _draw_background(rng: np.random.Generator) -> tuple[Color, Color]:
+def _sample_background(rng: np.random.Generator) -> tuple[Color, Color]:
     first = rng.integers(40, 215) + rng.integers(-25, 26, 3)
     second = first + rng.integers(-45, 46) * int(rng.random() >= recipes.PLAIN)
     return _rgb(first), _rgb(second)
 
 
-def _rgb(values: np.ndarray) -> Color:
+def _rgb(values: NDArray[np.integer]) -> Color:
     red, green, blue = (int(value) for value in np.clip(values, 0, 255))
     return red, green, blue

@@ -8,7 +8,7 @@ from PIL import Image
 from priemo_bench.contracts.dataset import SPLITS
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.data.fer2013 import Fer2013
-from priemo_bench.data.fer2013_cut import make
+from priemo_bench.data.fer2013_split import RowList
 from priemo_bench.errors import PriemoError
 
 HELD_OUT = {"choice": 7, "fit": 7}
@@ -25,7 +25,7 @@ def faces(patterns):
 
 @pytest.fixture(scope="module")
 def rows(faces):
-    return make(faces[0][:70], faces[1][:70], HELD_OUT)
+    return RowList.make(faces[0][:70], faces[1][:70], HELD_OUT)
 
 
 def lines(faces):
@@ -118,8 +118,8 @@ def test_size_and_repeated_faces(faces, rows, tmp_path):
 
 
 def test_faces_that_the_list_does_not_know_train_victims(faces, patterns, tmp_path):
-    strangers = make(patterns(70, seed=5), faces[1][:70], HELD_OUT)
-    data = Fer2013(write_csv(tmp_path, lines(faces)), rows=strangers)
+    others = RowList.make(patterns(70, seed=5), faces[1][:70], HELD_OUT)
+    data = Fer2013(write_csv(tmp_path, lines(faces)), rows=others)
     assert len(data.split("train")) == 70
     assert data.split("train").notes[0].startswith("70 Training faces are not in the committed")
     with pytest.raises(PriemoError, match="in the fit part"):

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from priemo_bench.data.fer2013_cut import SEED, cut, make
-from priemo_bench.data.fer2013_split import FILE, PARTS, RowList, difference_hash
+from priemo_bench.data.fer2013_split import (
+    FILE,
+    PARTS,
+    SEED,
+    RowList,
+    difference_hash,
+    split_groups,
+)
 
 HELD_OUT = {"choice": 14, "fit": 21}
 
@@ -41,22 +47,22 @@ def test_hash_ignores_brightness_contrast_and_size(patterns):
     assert np.unpackbits(large ^ difference_hash(x), axis=1).sum(1).max() <= 6
 
 
-def test_cut_is_stratified_and_exact(training):
-    parts = cut(training[1], np.arange(140), HELD_OUT)
+def test_the_split_is_stratified_and_exact(training):
+    parts = split_groups(training[1], np.arange(140), HELD_OUT)
     for part, each in (("choice", 2), ("fit", 3), ("train", 15)):
         assert np.bincount(training[1][parts == PARTS.index(part)]).tolist() == [each] * 7
 
 
-def test_cut_keeps_copies_together_and_depends_on_the_seed(training):
+def test_the_split_keeps_copies_together_and_depends_on_the_seed(training):
     group = np.arange(140) // 4
-    parts = cut(training[1], group, HELD_OUT)
+    parts = split_groups(training[1], group, HELD_OUT)
     assert all(len(set(parts[group == g])) == 1 for g in range(35))
-    assert (parts != cut(training[1], group, HELD_OUT, seed=SEED + 1)).any()
+    assert (parts != split_groups(training[1], group, HELD_OUT, seed=SEED + 1)).any()
 
 
 def test_faces_are_found_again_in_any_order_and_compression(training, tmp_path):
     images, labels = training
-    make(images, labels, HELD_OUT).save(tmp_path / "rows.npz")
+    RowList.make(images, labels, HELD_OUT).save(tmp_path / "rows.npz")
     rows = RowList.load(tmp_path / "rows.npz")
     parts = rows.find(images)
     assert np.bincount(parts).tolist() == [105, 14, 21]
@@ -64,8 +70,8 @@ def test_faces_are_found_again_in_any_order_and_compression(training, tmp_path):
     np.testing.assert_array_equal(rows.find(as_jpeg(images, 75)), parts)
 
 
-def test_strange_faces_are_not_found(training, patterns):
-    assert (make(*training, HELD_OUT).find(patterns(50, seed=1)) == -1).all()
+def test_unlisted_faces_are_not_found(training, patterns):
+    assert (RowList.make(*training, HELD_OUT).find(patterns(50, seed=1)) == -1).all()
 
 
 def test_the_committed_list_has_the_sizes_of_the_challenge():

@@ -20,7 +20,7 @@ def root(patterns, tmp_path):
     return write(tmp_path / "faces", patterns(70), np.tile(np.arange(7), 10))
 
 
-def test_a_folder_is_cut_by_emotion_and_stays_so(root):
+def test_a_folder_is_split_by_emotion_and_reproducibly(root):
     fit, test = Folder(root).split("fit"), Folder(root).split("test")
     assert set(fit.ids) | set(test.ids) == {f"{EMOTIONS[i % 7]}/{i:03d}.png" for i in range(70)}
     assert not set(fit.ids) & set(test.ids)

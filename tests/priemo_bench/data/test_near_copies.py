@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from skimage.transform import downscale_local_mean
 
-from priemo_bench.data.near_copies import LIMIT, block_means, groups, nearest, thumbnails
+from priemo_bench.data.near_copies import (
+    LIMIT,
+    block_means,
+    groups,
+    highest_correlation,
+    thumbnails,
+)
 
 
 def test_block_means_equal_scikit_image(patterns):
@@ -23,19 +29,19 @@ def test_colour_is_read_as_luma():
     np.testing.assert_allclose(block_means(x, 16), 58.7, atol=1e-3)
 
 
-def test_nearest_equals_numpy_correlation(patterns):
+def test_highest_correlation_equals_numpy_correlation(patterns):
     a, b = patterns(5), patterns(4, seed=1)
     both = np.concatenate([a, b])
     small = np.stack([downscale_local_mean(x[0].astype(float), (3, 3)).ravel() for x in both])
     truth = np.corrcoef(small)[:5, 5:].max(1)
-    np.testing.assert_allclose(nearest(a, b), truth, atol=1e-5)
+    np.testing.assert_allclose(highest_correlation(a, b), truth, atol=1e-5)
 
 
 def test_copies_survive_brightness_contrast_and_size(patterns):
     x, large = patterns(20), patterns(20, size=96)
-    assert (nearest((x * 0.5 + 40).astype(np.uint8), x) > LIMIT).all()
-    assert (nearest(large, x) > LIMIT).all()
-    assert (nearest(patterns(20, seed=1), x) < LIMIT).all()
+    assert (highest_correlation((x * 0.5 + 40).astype(np.uint8), x) > LIMIT).all()
+    assert (highest_correlation(large, x) > LIMIT).all()
+    assert (highest_correlation(patterns(20, seed=1), x) < LIMIT).all()
 
 
 def test_constant_images_are_copies_of_each_other_only(patterns):

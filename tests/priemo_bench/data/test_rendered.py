@@ -79,10 +79,11 @@ def test_missing_and_damaged_files(tmp_path):
 
 
 def test_the_embedded_faces_are_disjoint_by_person_and_balanced():
-    sets = [Rendered(size=16).split(split) for split in SPLITS]
+    """All but train, which takes long to decode; test_rendered_file.py has the persons of all."""
+    sets = [Rendered().split(split) for split in SPLITS if split != "train"]
     persons = [set(faces.persons) for faces in sets]
-    assert len(set.union(*persons)) == sum(map(len, persons)) >= 150
+    assert len(set.union(*persons)) == sum(map(len, persons)) == 80
     for faces in sets:
         assert len(set(faces.counts.values())) == 1
         assert len(np.unique(faces.ids)) == len(faces)
-    assert min(Rendered().split("test").images.shape[2:]) >= 112
+        assert faces.images.shape[1:] == (3, 112, 112)

@@ -63,9 +63,8 @@ def test_every_split_is_balanced(faces: pd.DataFrame) -> None:
 def test_pictures_are_lossless_rgb_bytes_and_all_different(faces: pd.DataFrame) -> None:
     for code in faces["image"]:
         assert code[12:16] == b"VP8L"  # WebP's lossless bit stream
-        picture = pixels(code)
-        assert picture.shape == (112, 112, 3)
-        assert picture.dtype == np.uint8
+        with Image.open(io.BytesIO(code)) as picture:  # the header only
+            assert (picture.size, picture.mode) == ((112, 112), "RGB")
     assert faces["image"].nunique() == len(faces)
 
 

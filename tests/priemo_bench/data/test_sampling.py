@@ -19,10 +19,10 @@ def unbalanced():
 
 
 def test_all_of_the_rarest_emotion_are_kept(unbalanced):
-    drawn = sample(unbalanced, 500)
-    assert len(drawn) == 500
-    assert drawn.counts["disgust"] == 20
-    assert drawn.counts["happy"] == pytest.approx(480 * 500 / 1980, abs=40)
+    chosen = sample(unbalanced, 500)
+    assert len(chosen) == 500
+    assert chosen.counts["disgust"] == 20
+    assert chosen.counts["happy"] == pytest.approx(480 * 500 / 1980, abs=40)
 
 
 def test_the_rarest_emotion_does_not_fill_a_balanced_set():
@@ -30,13 +30,13 @@ def test_the_rarest_emotion_does_not_fill_a_balanced_set():
 
 
 def test_order_is_kept_and_irrelevant(unbalanced):
-    drawn = sample(unbalanced, 100)
+    chosen = sample(unbalanced, 100)
     shuffled = unbalanced.take(np.random.default_rng(0).permutation(len(unbalanced)))
-    assert drawn.ids.tolist() == [i for i in unbalanced.ids if i in set(drawn.ids)]
-    assert set(sample(shuffled, 100).ids) == set(drawn.ids)
+    assert chosen.ids.tolist() == [i for i in unbalanced.ids if i in set(chosen.ids)]
+    assert set(sample(shuffled, 100).ids) == set(chosen.ids)
 
 
-def test_a_smaller_draw_is_part_of_a_larger(unbalanced):
+def test_a_smaller_sample_is_part_of_a_larger(unbalanced):
     assert set(sample(unbalanced, 200).ids) <= set(sample(unbalanced, 1000).ids)
     assert set(sample(sample(unbalanced, 1000), 200).ids) == set(sample(unbalanced, 200).ids)
 
@@ -45,11 +45,11 @@ def test_seeds_differ(unbalanced):
     assert set(sample(unbalanced, 100).ids) != set(sample(unbalanced, 100, seed=1).ids)
 
 
-def test_persons_are_drawn_whole():
+def test_persons_are_sampled_whole():
     everyone = faces(np.tile(np.arange(7), 30), np.repeat([f"p{i}" for i in range(30)], 7))
-    drawn = sample(everyone, 140)
-    assert drawn.counts == dict.fromkeys(drawn.counts, 20)
-    assert len(set(drawn.persons)) == 20
+    chosen = sample(everyone, 140)
+    assert chosen.counts == dict.fromkeys(chosen.counts, 20)
+    assert len(set(chosen.persons)) == 20
 
 
 def test_no_limit_and_a_high_one_keep_everything(unbalanced):

@@ -1,11 +1,11 @@
-"""Refining a mesh, turning a head and drawing a person."""
+"""Refining a mesh, rotating a head and sampling a person."""
 
 import numpy as np
 
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.data.rendering.head import Head, _split, vertex_normals
-from priemo_bench.data.rendering.identity import draw_identity
-from priemo_bench.data.rendering.view import draw_view, rotation
+from priemo_bench.data.rendering.identity import sample_identity
+from priemo_bench.data.rendering.view import rotation, sample_view
 
 SQUARE = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], dtype=np.float32)
 TRIANGLES = np.array([[0, 1, 2], [0, 2, 3]])
@@ -54,13 +54,13 @@ def test_yaw_turns_the_nose_to_the_right_and_pitch_lifts_it() -> None:
 
 
 def test_the_same_number_is_the_same_person() -> None:
-    assert draw_identity(17, 20) == draw_identity(17, 20)
-    assert draw_identity(17, 20).name == "p017"
-    assert draw_identity(17, 20) != draw_identity(17, 21)
+    assert sample_identity(17, 20) == sample_identity(17, 20)
+    assert sample_identity(17, 20).name == "p017"
+    assert sample_identity(17, 20) != sample_identity(17, 21)
 
 
 def test_neutral_moves_no_face_unit_and_the_others_move_both_sides() -> None:
-    views = {emotion: draw_view(emotion, np.random.default_rng(0)) for emotion in EMOTIONS}
+    views = {emotion: sample_view(emotion, np.random.default_rng(0)) for emotion in EMOTIONS}
     assert views["neutral"].units == ()
     names = {name for name, _ in views["happy"].units}
     assert {"mouthSmileLeft", "mouthSmileRight", "jawOpen"} <= names
