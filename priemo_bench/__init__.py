@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from priemo_bench.attacks import PriEMO as PriEMO
     from priemo_bench.benchmark import Benchmark as Benchmark
     from priemo_bench.benchmark import Results as Results
+    from priemo_bench.contracts.dataset import load_dataset as load_dataset
+    from priemo_bench.contracts.victim import load_victim as load_victim
     from priemo_bench.errors import PriemoError as PriemoError
     from priemo_bench.quality.budget import Budget as Budget
-    from priemo_bench.registry import load_dataset as load_dataset
-    from priemo_bench.registry import load_victim as load_victim
 
 __version__ = "0.3.0"
 __all__ = [
@@ -34,8 +34,8 @@ _HOME = {
     "PriEMO": "priemo_bench.attacks",
     "PriemoError": "priemo_bench.errors",
     "Results": "priemo_bench.benchmark",
-    "load_dataset": "priemo_bench.registry",
-    "load_victim": "priemo_bench.registry",
+    "load_dataset": "priemo_bench.contracts.dataset",
+    "load_victim": "priemo_bench.contracts.victim",
 }
 
 

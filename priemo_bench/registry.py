@@ -11,14 +11,9 @@ from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from priemo_bench.errors import PriemoError
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from priemo_bench.contracts.dataset import Dataset
 
 GROUPS = ("attacks", "victims", "datasets", "defenses", "metrics")
 
@@ -68,44 +63,3 @@ def get(kind: str, name: str) -> Any:
     check(kind, name)
     points = _points(kind)
     return points[name].load() if name in points else _loaders()[kind].load()(Path(name))
-
-
-def load_victim(name: str) -> nn.Module:
-    """A victim, frozen in evaluation mode: images (n, 1 or 3, h, w) in [0, 1] to logits (n, 7).
-
-    Args:
-        name: of an entry point, or a TOML file that describes weights of your own.
-
-    Raises:
-        PriemoError: no such name or file, or weights that are missing or not the pinned ones.
-
-    Example:
-        >>> import torch
-        >>> from priemo_bench import load_victim
-        >>> load_victim("resnet")(torch.zeros(2, 1, 48, 48)).shape
-        torch.Size([2, 7])
-    """
-    victim: nn.Module = get("victims", name)()
-    return victim
-
-
-def load_dataset(
-    name: str = "rendered", data: Path | str | None = None, size: int | None = None
-) -> Dataset:
-    """A data set, whose `split("train" | "choice" | "fit" | "test")` is a `FaceSet`.
-
-    Args:
-        name: of an entry point.
-        data: your copy of it, where it is not embedded.
-        size: side of the images in pixels; None is their own.
-
-    Raises:
-        PriemoError: no such name, or a copy that is missing or of another kind.
-
-    Example:
-        >>> from priemo_bench import load_dataset
-        >>> load_dataset("rendered").split("test").images.shape[1:]
-        (3, 112, 112)
-    """
-    dataset: Dataset = get("datasets", name)(None if data is None else Path(data), size)
-    return dataset

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from priemo_bench import registry
 from priemo_bench.contracts.image import EMOTIONS, ByteImages, Labels, check_bytes
 from priemo_bench.errors import PriemoError
 
@@ -122,3 +124,25 @@ class Dataset(Protocol):
     def split(self, split: Split) -> FaceSet:
         """One split; PriemoError when it is empty or the data set does not have it."""
         ...
+
+
+def load_dataset(
+    name: str = "rendered", data: Path | str | None = None, size: int | None = None
+) -> Dataset:
+    """A data set, whose `split("train" | "choice" | "fit" | "test")` is a `FaceSet`.
+
+    Args:
+        name: of an entry point.
+        data: your copy of it, where it is not embedded.
+        size: side of the images in pixels; None is their own.
+
+    Raises:
+        PriemoError: no such name, or a copy that is missing or of another kind.
+
+    Example:
+        >>> from priemo_bench import load_dataset
+        >>> load_dataset("rendered").split("test").images.shape[1:]
+        (3, 112, 112)
+    """
+    dataset: Dataset = registry.get("datasets", name)(None if data is None else Path(data), size)
+    return dataset

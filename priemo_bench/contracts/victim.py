@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from priemo_bench import registry
 from priemo_bench.contracts.card import Card
 from priemo_bench.contracts.image import EMOTIONS, SLACK
 from priemo_bench.errors import PriemoError
@@ -120,3 +121,22 @@ def as_art(victim: nn.Module, channels: int = 3, size: int = 112) -> PyTorchClas
         clip_values=(0.0, 1.0),
         device_type="gpu" if device.startswith("cuda") else "cpu",
     )
+
+
+def load_victim(name: str) -> nn.Module:
+    """A victim, frozen in evaluation mode: images (n, 1 or 3, h, w) in [0, 1] to logits (n, 7).
+
+    Args:
+        name: of an entry point, or a TOML file that describes weights of your own.
+
+    Raises:
+        PriemoError: no such name or file, or weights that are missing or not the pinned ones.
+
+    Example:
+        >>> import torch
+        >>> from priemo_bench import load_victim
+        >>> load_victim("resnet")(torch.zeros(2, 1, 48, 48)).shape
+        torch.Size([2, 7])
+    """
+    victim: nn.Module = registry.get("victims", name)()
+    return victim
