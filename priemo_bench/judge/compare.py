@@ -9,11 +9,11 @@ import pandas as pd
 
 from priemo_bench.contracts.rows import ROW, Rows
 from priemo_bench.errors import PriemoError
+from priemo_bench.judge.difference import difference, holm
 from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.judge.predictions import Clusters
 from priemo_bench.judge.ranking import ALPHA, only_victims
 from priemo_bench.judge.rates import Rates
-from priemo_bench.judge.statistics import difference, holm
 
 CHANGE = ["rate_old", "rate_new", "change", "change_low", "change_high", "p", "images"]
 

@@ -6,9 +6,9 @@ from typing import cast
 
 import pandas as pd
 
+from priemo_bench.judge.difference import holm
 from priemo_bench.judge.ranking import ALPHA, EQUAL_BUDGETS, compare_rows
 from priemo_bench.judge.rates import Rates
-from priemo_bench.judge.statistics import holm
 
 NOISE = "noise"
 """The attack whose rate is subtracted for `transfer_minus_noise`."""

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from priemo_bench.contracts.outcomes import IntArray
+from priemo_bench.judge.difference import Difference, difference, holm
 from priemo_bench.judge.rates import PairWeights, Rates
-from priemo_bench.judge.statistics import Difference, RateEstimate, difference, holm
+from priemo_bench.judge.statistics import RateEstimate
 
 ALPHA = 0.05
 MIN_USED = 0.95

@@ -1,4 +1,4 @@
-"""Rates with their intervals, paired differences, and corrections for many comparisons.
+"""Rates with their intervals.
 
 The rate of a table is a mean over victims of the share of images that each of them counts, seeds
 averaged. Its interval and every comparison resample that very statistic: whole clusters (persons,
@@ -22,8 +22,6 @@ Counts = npt.NDArray[np.float32]
 RESAMPLES, SEED = 2000, 0
 """Bootstrap resamples, and their seed: equal calls give equal intervals."""
 LEVEL = 0.95
-EXACT_BELOW = 10
-"""With fewer clusters that differ at all, a difference is tested exactly."""
 MEASURABLE = 0.5
 """Clusters that the rarer outcome fills at least where a design effect can be measured."""
 ASSUMED_CORRELATION = 0.5
@@ -80,7 +78,7 @@ def clustered_interval(
     c = min(clusters, images)
     if c < 2 <= images:
         return 0.0, 1.0  # one cluster says nothing of others
-    resampled = _finite(resampled)
+    resampled = finite(resampled)
     if outcomes == clusters:
         effect = 1.0
     elif c * min(p, 1 - p) < MEASURABLE or len(resampled) < 2:
@@ -88,7 +86,7 @@ def clustered_interval(
     else:
         variance = resampled.mean(1).var() * c / (c - 1) + seed_variance(resampled, c)
         effect = variance * (images - 1) / (p * (1 - p))
-    few = (_t_quantile(images - 1) / _t_quantile(c - 1)) ** 2 if c < images else 1.0
+    few = (t_quantile(images - 1) / t_quantile(c - 1)) ** 2 if c < images else 1.0
     return wilson(p, min(few * images / effect, outcomes) if effect > 0 else outcomes)
 
 
@@ -109,11 +107,13 @@ def seed_variance(resampled: FloatArray, clusters: float) -> float:
     return max(0.0, float(resampled.mean(0).var() / (seeds - 1) - noise))
 
 
-def _t_quantile(freedom: float) -> float:
+def t_quantile(freedom: float) -> float:
+    """Student's t that 97.5 % of samples stay below, of so many degrees of freedom."""
     return float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom))
 
 
-def _finite(resampled: FloatArray) -> FloatArray:
+def finite(resampled: FloatArray) -> FloatArray:
+    """Resamples that have a rate for each seed."""
     return resampled[np.isfinite(resampled).all(1)]
 
 
@@ -237,84 +237,6 @@ def _blocks(clusters: int) -> Iterator[Counts]:
         yield np.array(times, np.float32)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One rate less another, with its 95 % interval and p-value.
-
-    Attributes:
-        exact: whether `p` is of a sign test, for few clusters that differ.
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float
-    exact: bool = False
-
-
-def difference(a: RateEstimate, b: RateEstimate, same_seeds: bool = False) -> Difference:
-    """a - b, paired: each resample has the same clusters for both.
-
-    Interval and p-value are Student's, of the standard error of the resampled difference. Where
-    fewer than EXACT_BELOW clusters differ at all, p is that of an exact sign test on these (for one
-    victim and independent images McNemar's).
-
-    Args:
-        a, b: over the same clusters, in the same order.
-        same_seeds: whether seed s of one belongs to seed s of the other.
-
-    Source: Efron & Tibshirani 1993, ch. 8; Field & Welsh, J. R. Stat. Soc. B 69 (2007).
-    """
-    value = a.value - b.value
-    c = int(((a.count.sum(0) + b.count.sum(0)) > 0).sum())
-    if not np.isfinite(value) or c < 2:
-        return Difference(value, float("nan"), float("nan"), 1.0)
-    error = _standard_error(a, b, c, same_seeds)
-    half = _t_quantile(c - 1) * error
-    by_cluster = a.by_cluster - b.by_cluster
-    differing = by_cluster[np.abs(by_cluster) > 1e-12]
-    exact = len(differing) < EXACT_BELOW
-    if exact:
-        p = _sign_test(differing)
-    else:
-        p = float(2 * scipy.stats.t.sf(abs(value) / error, c - 1)) if error else 0.0
-    return Difference(value, value - half, value + half, p, exact)
-
-
-def _standard_error(a: RateEstimate, b: RateEstimate, clusters: int, same_seeds: bool) -> float:
-    paired = a.resampled.mean(1) - b.resampled.mean(1)
-    variance = np.nanvar(paired) * clusters / (clusters - 1)
-    if same_seeds and a.resampled.shape == b.resampled.shape:
-        variance += seed_variance(_finite(a.resampled - b.resampled), clusters)
-    else:
-        variance += sum(seed_variance(_finite(x.resampled), clusters) for x in (a, b))
-    return float(np.sqrt(variance))
-
-
-def _sign_test(differences: FloatArray) -> float:
-    """Two-sided p-value; 1 for no difference at all."""
-    if not len(differences):
-        return 1.0
-    return float(scipy.stats.binomtest(int((differences > 0).sum()), len(differences)).pvalue)
-
-
-def holm(p: Sequence[float]) -> FloatArray:
-    """p-values of several tests, adjusted so that all of them hold at once.
-
-    Source: Holm, Scand. J. Stat. 6 (1979).
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
-        [0.03, 0.06, 0.06]
-    """
-    values = np.asarray(p, float)
-    order = values.argsort()
-    stepped = values[order] * np.arange(len(values), 0, -1)
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.maximum.accumulate(stepped).clip(max=1) if len(values) else stepped
-    return adjusted
-
-
 def next_victim(rates: Sequence[float], images: Sequence[float]) -> tuple[float, float]:
     """95 % prediction interval for the rate of one more victim of the same kind.
 
@@ -330,6 +252,6 @@ def next_victim(rates: Sequence[float], images: Sequence[float]) -> tuple[float,
     if len(rate) < 2:
         return float("nan"), float("nan")
     odds = scipy.special.logit((rate * n + 0.5) / (n + 1))
-    half = _t_quantile(len(odds) - 1) * odds.std(ddof=1) * np.sqrt(1 + 1 / len(odds))
+    half = t_quantile(len(odds) - 1) * odds.std(ddof=1) * np.sqrt(1 + 1 / len(odds))
     low, high = scipy.special.expit(odds.mean() - half), scipy.special.expit(odds.mean() + half)
     return float(low), float(high)

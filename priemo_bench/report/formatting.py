@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
@@ -14,7 +13,7 @@ BUDGET_NAMES = {"equal": "equal SSIM", "equal-psnr": "equal PSNR", "conventional
 """What a reader sees of the budgets, in reading order."""
 
 
-def percent(value: Any, digits: int = 1) -> str:
+def percent(value: float, digits: int = 1) -> str:
     """A share in per cent, "-" where it is unknown.
 
     Example:
@@ -24,12 +23,12 @@ def percent(value: Any, digits: int = 1) -> str:
     return "-" if pd.isna(value) else f"{100 * value:.{digits}f}"
 
 
-def decimal(value: Any, digits: int) -> str:
+def decimal(value: float, digits: int) -> str:
     """A number with `digits` decimals, "-" where it is unknown."""
     return "-" if pd.isna(value) else f"{value:.{digits}f}"
 
 
-def whole(value: Any) -> str:
+def whole(value: float) -> str:
     """A whole number, "-" where it is unknown."""
     return "-" if pd.isna(value) else str(int(value))
 
@@ -78,7 +77,7 @@ def markdown(table: pd.DataFrame) -> str:
         | a\|b | 1 |
     """
 
-    def row(cells: Any) -> str:
+    def row(cells: Iterable[object]) -> str:
         texts = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
         return "| " + " | ".join(texts) + " |"
 

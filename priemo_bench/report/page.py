@@ -90,7 +90,7 @@ def one_sided(facts: Mapping[str, object]) -> str:
 def _kin(facts: Mapping[str, object], relations: tuple[str, ...]) -> str:
     if "kin" not in facts:
         return "not known for this run, which was made before cards declared them"
-    return f"victims that share {' or '.join(relations)}" if relations else "nobody"
+    return f"victims that share {' or '.join(relations)}" if relations else "none"
 
 
 def _render(name: str, context: Mapping[str, object], escape: bool) -> str:

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from priemo_bench.judge.difference import EXACT_BELOW
 from priemo_bench.judge.leaderboard import USABILITY, Tables
 from priemo_bench.judge.ranking import MIN_USED
-from priemo_bench.judge.statistics import EXACT_BELOW
+from priemo_bench.report.columns import columns, method_name
 from priemo_bench.report.formatting import (
-    BUDGET_NAMES,
     Formatter,
     decimal,
     formatted,
-    interval,
     percent,
     pivoted,
     rate,
@@ -121,82 +120,6 @@ def _nonzero(table: pd.DataFrame) -> pd.DataFrame:
     return table[~((table["scale"] == "one") & (table["untouched"] == 1))]
 
 
-def _name(line: pd.Series) -> str:
-    """The attack, and how a universal perturbation is scaled where that makes a difference."""
-    scales = {"one": ", one strength", "per image": ", scaled per image"}
-    equal = line["budget"] != "conventional"
-    return str(line["attack"]) + (scales.get(line["scale"], "") if equal else "")
-
-
-def _without_kin(line: pd.Series) -> str:
-    """ "35.1 (1 of 3)", "none (0 of 3)": the rate, and over how many of the transfer victims."""
-    if pd.isna(line["n_without_kin"]):
-        return "-"
-    left = f"({line['n_without_kin']:.3g} of {line['n_transfer']:.0f})"
-    return f"{percent(line['transfer_without_kin']) if line['n_without_kin'] else 'none'} {left}"
-
-
-def _used(line: pd.Series) -> str:
-    """ "99.6 (98.2)": mean part of the budget used, and images that are on the floor, per cent."""
-    if pd.isna(line["budget_used"]):
-        return "-"
-    return f"{percent(line['budget_used'])} ({percent(line['on_floor'])})"
-
-
-def _eps(line: pd.Series) -> str:
-    """The eps at which a perturbation was computed, in grey levels; "-" for other attacks."""
-    return decimal(255 * line["strength"], 2) if line["surrogate"] != "-" else "-"
-
-
-def _seeds(line: pd.Series) -> str:
-    spread = line["seed_spread"]
-    return f"{line['seeds']}" + ("" if pd.isna(spread) else f" ({percent(spread)})")
-
-
-def _passes(line: pd.Series) -> str:
-    """ "25+25": forward and backward passes per image."""
-    forwards, backwards = line["forwards_per_image"], line["backwards_per_image"]
-    return f"{decimal(forwards, 0)}+{decimal(backwards, 0)}"
-
-
-COLUMNS: dict[str, Formatter] = {
-    "rank": lambda r: whole(r["rank"]),
-    "budget": lambda r: BUDGET_NAMES[r["budget"]],
-    "attack": _name,
-    "scope": lambda r: str(r["scope"]),
-    "surrogate": lambda r: str(r["surrogate"]),
-    "target": lambda r: str(r["target"]),
-    "threat model": lambda r: str(r["threat"]),
-    "protection %": rate,
-    "worst surrogate": lambda r: percent(r["lowest"]),
-    "macro %": lambda r: rate(r, "macro", "macro_protection_rate"),
-    "targeted %": lambda r: percent(r["targeted_rate"]),
-    "transfer %": lambda r: rate(r, "transfer"),
-    "next victim": lambda r: interval(r, "next"),
-    "without kin": _without_kin,
-    "minus noise": lambda r: percent(r["transfer_minus_noise"]),
-    "budget used (on floor)": _used,
-    "SSIM": lambda r: decimal(r["ssim"], 4),
-    "worst SSIM": lambda r: decimal(r["ssim_worst"], 4),
-    "PSNR": lambda r: decimal(r["psnr"], 1),
-    "within": lambda r: "yes" if r["within_budget"] else "no",
-    "used": lambda r: percent(r["budget_used"]),
-    "eps": _eps,
-    "ms/image": lambda r: decimal(r["ms_per_image"], 1),
-    "passes f+b": _passes,
-    "fit s": lambda r: decimal(r["fit_seconds"], 1),
-    "n": lambda r: whole(r["n"]),
-    "seeds": lambda r: whole(r["seeds"]),
-    "seeds (sd)": _seeds,
-    "flags": lambda r: r["flags"] or "",
-}
-"""Heading to formatter, for all tables that have the column."""
-
-
-def _only(*headings: str) -> dict[str, Formatter]:
-    return {heading: COLUMNS[heading] for heading in headings}
-
-
 def _methods(table: pd.DataFrame) -> pd.DataFrame:
     """Methods of one budget, pooled over surrogates, best first."""
     order = table.assign(place=table["rank"].fillna(10**6))
@@ -207,21 +130,21 @@ def _methods(table: pd.DataFrame) -> pd.DataFrame:
     if order["rank_other"].notna().any():
         measure = "PSNR" if (order["budget"] == "equal").all() else "SSIM"
         other = {f"rank at equal {measure}": lambda r: whole(r["rank_other"])}
-    columns = _only(
+    shown = columns(
         "attack", "scope", "threat model", "protection %", "worst surrogate", "macro %",
         "transfer %", "next victim", "without kin", "minus noise", "budget used (on floor)",
         "SSIM", "worst SSIM", "PSNR", "within", "ms/image", "passes f+b", "fit s", "n", "seeds",
     )  # fmt: skip
-    return formatted(_nonzero(order), {**_only("rank"), **other, **columns})
+    return formatted(_nonzero(order), {**columns("rank"), **other, **shown})
 
 
 def _targeted_methods(table: pd.DataFrame) -> pd.DataFrame:
     """Targeted methods, pooled over surrogates and targets."""
-    columns = _only(
+    shown = columns(
         "attack", "scope", "targeted %", "protection %", "transfer %", "next victim",
         "budget used (on floor)", "SSIM", "within", "n",
     )  # fmt: skip
-    return formatted(table.sort_values("targeted_rate", ascending=False), columns)
+    return formatted(table.sort_values("targeted_rate", ascending=False), shown)
 
 
 def _usability(table: pd.DataFrame) -> pd.DataFrame:
@@ -230,27 +153,27 @@ def _usability(table: pd.DataFrame) -> pd.DataFrame:
     def metric(name: str) -> Formatter:
         return lambda r: decimal(r[name], 3)
 
-    columns = _only("budget", "attack", "scope", "protection %", "SSIM", "PSNR")
+    shown = columns("budget", "attack", "scope", "protection %", "SSIM", "PSNR")
     metrics = {name: metric(name) for name in table.columns.drop(USABILITY)}
-    return formatted(table, {**columns, **metrics})
+    return formatted(table, {**shown, **metrics})
 
 
 def _rows(table: pd.DataFrame) -> pd.DataFrame:
     """The leaderboard row by row: one line per surrogate and target."""
-    columns = _only(
+    shown = columns(
         "rank", "budget", "attack", "scope", "surrogate", "target", "protection %", "macro %",
         "targeted %", "transfer %", "without kin", "worst SSIM", "within", "used", "eps",
         "seeds (sd)", "flags",
     )  # fmt: skip
-    columns["macro %"] = lambda r: percent(r["macro_protection_rate"])
-    return formatted(_nonzero(table), columns)
+    shown["macro %"] = lambda r: percent(r["macro_protection_rate"])
+    return formatted(_nonzero(table), shown)
 
 
 def _defenses(table: pd.DataFrame) -> pd.DataFrame:
     """Protection % by method and defense, pooled over surrogates, untargeted."""
     lines = [line for _, line in table.iterrows()]
     texts = [f"{rate(r)} of {r['n']} (clean {percent(r['clean_accuracy'])})" for r in lines]
-    named = table.assign(attack=[_name(line) for line in lines])
+    named = table.assign(attack=[method_name(line) for line in lines])
     named = named.rename(columns={"threat": "threat model"})
     return pivoted(named, ["attack", "scope", "threat model"], "defense", texts)
 

@@ -1,6 +1,6 @@
 """Which loss Pri-EMO takes by default, scope by scope and question by question, on fit faces alone.
 
-    FER2013=fer2013.csv pytest -m slow -s tests/benchmarks/test_defaults.py
+    PRIEMO_FER2013=fer2013.csv pytest -m slow -s tests/benchmarks/test_defaults.py
 
 prints the protection rate of each loss on faces that no attack learned from (half an hour of one
 core), and fails where another loss is better than the default beyond chance.
@@ -20,8 +20,9 @@ from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.image import publish, to_float
 from priemo_bench.contracts.outcomes import hit, protected
 from priemo_bench.contracts.predict import probabilities
+from priemo_bench.judge.difference import difference, holm
 from priemo_bench.judge.ranking import ALPHA
-from priemo_bench.judge.statistics import RateEstimate, difference, holm
+from priemo_bench.judge.statistics import RateEstimate
 from priemo_bench.run.context import RunContext
 from priemo_bench.run.spec import parse
 
@@ -37,7 +38,7 @@ FLOORS = {0.997: 8 / 255, 0.98: 16 / 255}
 
 @pytest.fixture(scope="module")
 def lab() -> RunContext:
-    spec = {"datasets": [{"name": "fer2013", "data": os.environ["FER2013"]}],
+    spec = {"datasets": [{"name": "fer2013", "data": os.environ["PRIEMO_FER2013"]}],
             "victims": EMBEDDED, "attacks": [{"name": "pgd"}]}  # fmt: skip
     return RunContext(parse(spec))
 
@@ -92,7 +93,7 @@ def publish_and_float(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("FER2013" not in os.environ, reason="FER2013 names no file")
+@pytest.mark.skipif("PRIEMO_FER2013" not in os.environ, reason="PRIEMO_FER2013 names no file")
 @pytest.mark.parametrize("floor", FLOORS)
 @pytest.mark.parametrize(
     ("entry", "question"),

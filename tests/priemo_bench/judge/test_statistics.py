@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import binomtest
 
 from priemo_bench.judge import statistics
-from priemo_bench.judge.statistics import RateEstimate, difference, holm, next_victim, wilson
+from priemo_bench.judge.difference import difference, holm
+from priemo_bench.judge.statistics import RateEstimate, next_victim, wilson
 
 RATES = (0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98)
 

@@ -1,0 +1,92 @@
+"""The columns of a report's tables: what stands under each heading."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from priemo_bench.report.formatting import (
+    BUDGET_NAMES,
+    Formatter,
+    decimal,
+    interval,
+    percent,
+    rate,
+    whole,
+)
+
+
+def method_name(line: pd.Series) -> str:
+    """The attack, and how a universal perturbation is scaled where that makes a difference."""
+    scales = {"one": ", one strength", "per image": ", scaled per image"}
+    equal = line["budget"] != "conventional"
+    return str(line["attack"]) + (scales.get(line["scale"], "") if equal else "")
+
+
+def _without_kin(line: pd.Series) -> str:
+    """ "35.1 (1 of 3)", "none (0 of 3)": the rate, and over how many of the transfer victims."""
+    if pd.isna(line["n_without_kin"]):
+        return "-"
+    left = f"({line['n_without_kin']:.3g} of {line['n_transfer']:.0f})"
+    return f"{percent(line['transfer_without_kin']) if line['n_without_kin'] else 'none'} {left}"
+
+
+def _used(line: pd.Series) -> str:
+    """ "99.6 (98.2)": mean part of the budget used, and images that are on the floor, per cent."""
+    if pd.isna(line["budget_used"]):
+        return "-"
+    return f"{percent(line['budget_used'])} ({percent(line['on_floor'])})"
+
+
+def _eps(line: pd.Series) -> str:
+    """The eps at which a perturbation was computed, in grey levels; "-" for other attacks."""
+    return decimal(255 * line["strength"], 2) if line["surrogate"] != "-" else "-"
+
+
+def _seeds(line: pd.Series) -> str:
+    spread = line["seed_spread"]
+    return f"{line['seeds']}" + ("" if pd.isna(spread) else f" ({percent(spread)})")
+
+
+def _passes(line: pd.Series) -> str:
+    """ "25+25": forward and backward passes per image."""
+    forwards, backwards = line["forwards_per_image"], line["backwards_per_image"]
+    return f"{decimal(forwards, 0)}+{decimal(backwards, 0)}"
+
+
+FORMATTERS: dict[str, Formatter] = {
+    "rank": lambda r: whole(r["rank"]),
+    "budget": lambda r: BUDGET_NAMES[r["budget"]],
+    "attack": method_name,
+    "scope": lambda r: str(r["scope"]),
+    "surrogate": lambda r: str(r["surrogate"]),
+    "target": lambda r: str(r["target"]),
+    "threat model": lambda r: str(r["threat"]),
+    "protection %": rate,
+    "worst surrogate": lambda r: percent(r["lowest"]),
+    "macro %": lambda r: rate(r, "macro", "macro_protection_rate"),
+    "targeted %": lambda r: percent(r["targeted_rate"]),
+    "transfer %": lambda r: rate(r, "transfer"),
+    "next victim": lambda r: interval(r, "next"),
+    "without kin": _without_kin,
+    "minus noise": lambda r: percent(r["transfer_minus_noise"]),
+    "budget used (on floor)": _used,
+    "SSIM": lambda r: decimal(r["ssim"], 4),
+    "worst SSIM": lambda r: decimal(r["ssim_worst"], 4),
+    "PSNR": lambda r: decimal(r["psnr"], 1),
+    "within": lambda r: "yes" if r["within_budget"] else "no",
+    "used": lambda r: percent(r["budget_used"]),
+    "eps": _eps,
+    "ms/image": lambda r: decimal(r["ms_per_image"], 1),
+    "passes f+b": _passes,
+    "fit s": lambda r: decimal(r["fit_seconds"], 1),
+    "n": lambda r: whole(r["n"]),
+    "seeds": lambda r: whole(r["seeds"]),
+    "seeds (sd)": _seeds,
+    "flags": lambda r: r["flags"] or "",
+}
+"""By heading of a column."""
+
+
+def columns(*headings: str) -> dict[str, Formatter]:
+    """The formatters of these headings, in this order."""
+    return {heading: FORMATTERS[heading] for heading in headings}
