@@ -1,4 +1,4 @@
-"""Training of embedded victims: what `priemo-bench train` and `priemo-bench cards` call."""
+"""Training and measuring the embedded victims: `priemo-bench train` and `priemo-bench cards`."""
 
 from priemo_bench.train.embedded import measure_again, train_victim
 

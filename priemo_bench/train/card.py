@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from priemo_bench.contracts.card import Card
 from priemo_bench.contracts.dataset import Dataset
@@ -14,10 +13,10 @@ AUTHORS = ("priemo-bench",)
 """Of every victim that is trained by a spec of this project."""
 
 
-def provenance(spec: TrainingSpec, sources: Mapping[str, Dataset]) -> dict[str, Any]:
-    """What a victim comes from, as fields of its card: data and their terms, authors, licence."""
+def provenance(spec: TrainingSpec, sources: Mapping[str, Dataset]) -> dict[str, object]:
+    """The provenance fields of a card: data and their terms, authors, licence, kin."""
     terms = {name: getattr(source, "terms", "not stated") for name, source in sources.items()}
-    found: dict[str, Any] = {"authors": AUTHORS, "licence": "MIT"}
+    found: dict[str, object] = {"authors": AUTHORS, "licence": "MIT"}
     if teaching := spec.teaching:
         found["kin"] = dict.fromkeys(teaching.teachers, ("teachers",))
     if start := spec.start:
@@ -34,17 +33,16 @@ def make_card(
     spec: TrainingSpec,
     digest: str,
     curve: list[dict[str, float]],
-    measured: Mapping[str, Any],
+    measured: Mapping[str, object],
     counts: Mapping[str, int],
 ) -> Card:
     """The card of a finished training.
 
     Args:
-        victim: with the published weights, for its parameters, input and, where it has one,
-            its text `architecture`.
+        victim: for its parameters, input and, if it has one, its text `architecture`.
         digest: SHA-256 of the weight file.
         curve: one row per epoch.
-        measured: further fields, the licence among them, from `measured` in train.
+        measured: further fields, from `priemo_bench.train.embedded.measured`.
         counts: training faces by data set.
     """
     colours = "grey" if victim.channels == 1 else "RGB"
@@ -60,13 +58,13 @@ def make_card(
         "chosen_by": f"{spec.choice} choice split",
         "seed": spec.seed,
     }
-    return Card(
-        name=spec.name,
-        architecture=getattr(victim, "architecture", type(victim).__name__),
-        parameters=sum(p.numel() for p in victim.parameters()),
-        input=f"{victim.size}x{victim.size} {colours}",
-        training_data=data,
-        sha256=digest,
-        **measured,
-        training=training,
-    )
+    fields = {
+        "name": spec.name,
+        "architecture": getattr(victim, "architecture", type(victim).__name__),
+        "parameters": sum(p.numel() for p in victim.parameters()),
+        "input": f"{victim.size}x{victim.size} {colours}",
+        "training_data": data,
+        "sha256": digest,
+        "training": training,
+    }
+    return Card.model_validate({**measured, **fields})

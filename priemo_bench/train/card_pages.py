@@ -1,4 +1,7 @@
-"""The pages of the embedded victims, from their cards: `python -m priemo_bench.train.card_pages`"""
+"""The pages of the embedded victims, from their cards and their measured similarity.
+
+python -m priemo_bench.train.card_pages victims
+"""
 
 from __future__ import annotations
 
@@ -13,38 +16,39 @@ from priemo_bench.contracts.card import Card, Kinship, kinship
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.storage import write_text
 from priemo_bench.errors import PriemoError
-from priemo_bench.train.measure import BINS, BUDGETS, STEPS
-from priemo_bench.train.similarity import FILE, SIDE
+from priemo_bench.train.measure import BINS, BUDGETS, STEPS, CardAccuracy, CardRate
+from priemo_bench.train.similarity import FILE, SIDE, Similarity
 
 HEAD = """# Embedded victims
 
-Written by `python -m priemo_bench.train.card_pages victims` from `cards/`, one for each in `pages`.
-Each was trained by `priemo-bench train NAME --data PATH --out victims`, from `specs/NAME.toml`;
-`curves/` has its epochs, `weights/` its float16 weights. `priemo-bench cards NAME --data PATH`
-measures a card again. Shares are in %, with 95 % intervals for persons where they are known, else
-for images (those of robust accuracy on rendered faces still count each person as one, which is too
-wide). The epoch was chosen on the choice split, so that figure is a little too good; nothing was
-chosen on the test split.
+Written by `python -m priemo_bench.train.card_pages victims` from `cards/`; `pages/` has a page for
+each victim. Each was trained by `priemo-bench train NAME --data PATH --out victims` from
+`specs/NAME.toml`; `curves/` has its training curve, `weights/` its float16 weights. `priemo-bench
+cards NAME --data PATH` measures a card again. Shares are in %, with 95 % intervals clustered by
+person where persons are known, else by image (those of robust accuracy on rendered faces still
+count each person as one image, which makes them too wide). The epoch was chosen on the choice
+split, so accuracy there is slightly optimistic; nothing was chosen on the test split.
 """
-LIKENESS = f"""## How alike they are
+SIMILARITY = f"""## Similarity of victims
 
 Written to `{FILE}` by `python -m priemo_bench.train.similarity victims --data PATH`. All victims
-read the same faces in {SIDE}x{SIDE} grey: the share of faces that two read alike (%), and the mean
-cosine between the gradients, at the pixels, of the logit margin of the face's label.
+predict the same faces in {SIDE}x{SIDE} grey. Agreement is the share of faces on which two victims
+predict the same emotion (%), gradient similarity the mean cosine between their gradients of the
+label's logit margin with respect to the pixels.
 """
-ROBUST = f"""Share read correctly under PGD on the logit margin ({STEPS} steps, one random start),
-by the largest change of a pixel, on the published 8-bit image; faces read wrongly from the start
-count as lost. The faces are a fixed draw, with more of the rarest emotion than the set has.
+ROBUST = f"""Accuracy under PGD on the logit margin ({STEPS} steps, one random start) by linf
+budget, on published 8-bit images; faces misclassified without an attack count as misclassified. The
+faces are a fixed sample, with more of the rarest emotion than the set has.
 """
 
 
 def cell(value: object) -> str:
-    """A text that keeps its place in a table: no bars, line breaks, markup or HTML of its own."""
+    """A text escaped for a Markdown table: bars, line breaks, markup and HTML."""
     text = " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;")
     return "".join("\\" + c if c in "\\|`*[]" else c for c in text)
 
 
-def _rate(rate: Mapping[str, float]) -> str:
+def _percent(rate: CardRate) -> str:
     return f"{rate['value']:.1%} ({rate['low']:.1%} to {rate['high']:.1%})".replace("%", "")
 
 
@@ -54,30 +58,31 @@ def _table(rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(cards: Sequence[Card], likeness: Mapping[str, Any] | None = None) -> str:
-    """Markdown: what each victim is, its figures on every set, and how alike all are."""
-    what = [["victim", "architecture", "parameters", "input", "training data", "licence"]]
+def zoo_page(cards: Sequence[Card], similar: Mapping[str, Similarity] | None = None) -> str:
+    """Markdown: all victims, their measured figures on every set, and their similarity."""
+    facts = [["victim", "architecture", "parameters", "input", "training data", "licence"]]
     for card in cards:
         size = f"{card.parameters / 1e6:.2f} M"
-        what.append(
+        facts.append(
             [card.name, card.architecture, size, card.input, card.training_data, card.licence]
         )
-    parts = [HEAD, _table(what)]
+    parts = [HEAD, _table(facts)]
     for name in _keys(card.accuracy for card in cards):
         parts += [f"## {cell(name)}\n", _table(_accuracies(cards, name))]
     for name in _keys(card.robust_accuracy for card in cards):
         parts += [f"## Robust accuracy, {cell(name)}\n", ROBUST, _table(_robust(cards, name))]
-    if likeness:
-        parts.append(LIKENESS)
-        for name, found in likeness.items():
-            parts += [f"On {found['n']} faces of {cell(name)}, agreement:\n"]
-            parts += [_table(_matrix(found["names"], found["agreement"], 100, 1))]
-            parts += ["and gradients:\n", _table(_matrix(found["names"], found["gradient"], 1, 2))]
+    if similar:
+        parts.append(SIMILARITY)
+        for name, found in similar.items():
+            parts.append(f"Agreement on {found['n']} faces of {cell(name)}:\n")
+            parts.append(_table(_matrix(found["names"], found["agreement"], 100, 1)))
+            parts.append("Gradient similarity:\n")
+            parts.append(_table(_matrix(found["names"], found["gradient"], 1, 2)))
     return "\n".join(parts)
 
 
 def card_page(card: Card, kin: Mapping[str, Iterable[str]]) -> str:
-    """Markdown: all that is known of one victim. `kin` has the kinds of each of its relatives."""
+    """Markdown: the card of one victim. `kin` has what it shares with each of its relatives."""
     relatives = ", ".join(f"{name} ({', '.join(kinds)})" for name, kinds in kin.items())
     facts = [
         ("architecture", card.architecture),
@@ -116,13 +121,13 @@ def _accuracies(cards: Sequence[Card], name: str) -> list[list[str]]:
     rows = [["victim", "n", "accuracy", *EMOTIONS]]
     for card in cards:
         if name in card.accuracy:
-            report: dict[str, Any] = card.accuracy[name]
+            report: CardAccuracy = card.accuracy[name]
             recall = [
                 f"{100 * report['recall'][e]['value']:.0f}" if e in report["recall"] else ""
                 for e in EMOTIONS
             ]
             overall = report["overall"]
-            rows.append([card.name, str(overall["n"]), _rate(overall), *recall])
+            rows.append([card.name, str(overall["n"]), _percent(overall), *recall])
     return rows
 
 
@@ -131,7 +136,7 @@ def _robust(cards: Sequence[Card], name: str) -> list[list[str]]:
     for card in cards:
         if name in card.robust_accuracy:
             found = card.robust_accuracy[name]
-            rates = [_rate(found[str(budget)]) for budget in (0, *BUDGETS)]
+            rates = [_percent(found[str(budget)]) for budget in (0, *BUDGETS)]
             rows.append([card.name, str(found["0"]["n"]), *rates])
     return rows
 
@@ -147,46 +152,45 @@ def _matrix(
 
 
 def _speed(speed: Mapping[str, Any]) -> str:
-    said = (
-        f"Batches of {speed['batch']} on {cell(speed['cpu'])} ({speed['device']}); one thread by "
-        "the CPU time it got, two where the machine was idle.\n"
+    text = (
+        f"Batches of {speed['batch']} on {cell(speed['cpu'])} ({speed['device']}); one thread is "
+        "timed by CPU time, two threads where the machine was idle.\n"
     )
     lines = [
         (threads, speed[threads]["forward"], speed[threads]["forward_backward"])
         for threads in ("1", "2")
         if threads in speed
     ]
-    return said + "\n" + _table([("threads", "forward", "forward and backward"), *lines])
+    return text + "\n" + _table([("threads", "forward", "forward and backward"), *lines])
 
 
-def write_pages(entries: Sequence[Any], out: Path, kin: Kinship) -> None:
-    """OUT/README.md and OUT/pages/NAME.md of trained victims; reads OUT/likeness.json if there."""
-    cards = [entry.card for entry in entries]
+def write_pages(cards: Sequence[Card], out: Path, kin: Kinship) -> None:
+    """Write OUT/README.md and OUT/pages/NAME.md; reads OUT/likeness.json if it exists."""
     path = out / FILE
-    likeness = json.loads(path.read_text("utf-8")) if path.is_file() else None
-    write_text(out / "README.md", page(cards, likeness))
+    similar = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    write_text(out / "README.md", zoo_page(cards, similar))
     for card in cards:
         write_text(out / "pages" / f"{card.name}.md", card_page(card, kin[card.name]))
 
 
-def _known(name: str) -> Card | None:
-    """The card of any registered victim, where it is to be had."""
+def _card(name: str) -> Card | None:
+    """The card of a registered victim; None where its weights are not installed."""
     entry = registry.get("victims", name)
     try:
-        found: Card | None = entry.card if hasattr(entry, "card") else entry().card
-    except PriemoError:  # not installed here
+        card: Card = entry.card if hasattr(entry, "card") else entry().card
+    except PriemoError:
         return None
-    return found
+    return card
 
 
 def main() -> None:
-    """Writes the pages of all victims that were trained here."""
+    """Write the pages of all victims that were trained here."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m priemo_bench.train.card_pages FOLDER")
     names = registry.names("victims")
-    entries = [registry.get("victims", name) for name in names]
-    kin = kinship({name: card for name in names if (card := _known(name))})
-    write_pages([entry for entry in entries if hasattr(entry, "spec")], Path(sys.argv[1]), kin)
+    cards = {name: card for name in names if (card := _card(name))}
+    trained = [cards[name] for name in cards if hasattr(registry.get("victims", name), "spec")]
+    write_pages(trained, Path(sys.argv[1]), kinship(cards))
 
 
 if __name__ == "__main__":

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Protocol, cast
 
 import torch
-from safetensors.torch import load, load_file, save
-from torch import nn
+from safetensors.torch import load
 
 from priemo_bench import registry
 from priemo_bench.contracts.card import Card
 from priemo_bench.contracts.dataset import Dataset, FaceSet
-from priemo_bench.contracts.storage import write_text
+from priemo_bench.contracts.storage import write_file, write_text
 from priemo_bench.contracts.training import TrainingSpec
-from priemo_bench.contracts.victim import freeze
+from priemo_bench.contracts.victim import Victim, freeze
 from priemo_bench.errors import PriemoError
 from priemo_bench.train.card import make_card, provenance
 from priemo_bench.train.measure import measure
 from priemo_bench.train.trainer import BEST, CURVE, Training
 
 
+class TrainableEntry(Protocol):
+    """Entry point of a victim that is trained here: called, it is the trained victim.
+
+    Attributes:
+        spec: how it is trained. card: what is known of it.
+        root: folder of weights/, cards/ and curves/.
+    """
+
+    @property
+    def spec(self) -> TrainingSpec: ...
+    @property
+    def card(self) -> Card: ...
+    @property
+    def root(self) -> Path: ...
+
+    def initial(self) -> Victim:
+        """The victim as its training starts."""
+        ...
+
+    def __call__(self) -> Victim: ...
+
+
 def train_victim(
     name: str, data: Path | None, out: Path | None = None, device: str = "cpu"
 ) -> Path:
-    """Trains the victim `name` by its own spec, or goes on where that stopped.
+    """Train the victim `name` by its own spec, or resume an interrupted training.
 
     Writes under `out`: checkpoints/NAME/ after each epoch; at the end weights/NAME.safetensors
     (float16), cards/NAME.json and curves/NAME.csv, the layout of `victims/`.
@@ -42,10 +62,10 @@ def train_victim(
     Raises:
         PriemoError: unknown victim, one that is not trained here, or data that cannot be read.
     """
-    entry = trained(name)
+    entry = trainable(name)
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise PriemoError(f"device {device!r} is not available here; use cpu")
-    spec: TrainingSpec = entry.spec
+    spec = entry.spec
     out = entry.root if out is None else out
     sources = data_sets(spec, data)
     training = Training(
@@ -57,30 +77,30 @@ def train_victim(
         device,
     )
     training.run()
-    return publish(training, sources, out)
+    return write_victim(training, sources, out)
 
 
-def trained(name: str) -> Any:
+def trainable(name: str) -> TrainableEntry:
     """The entry point of a victim that is trained here; PriemoError when it is not."""
     entry = registry.get("victims", name)
     if not (hasattr(entry, "spec") and hasattr(entry, "initial")):
         raise PriemoError(f"victim {name!r} is not trained here; it has no training spec")
-    return entry
+    return cast(TrainableEntry, entry)
 
 
 def data_sets(spec: TrainingSpec, data: Path | None) -> dict[str, Dataset]:
-    """The data sets a training reads; only FER2013 is on the user's disk, at `data`."""
+    """The data sets of a training, by name; FER2013 is the user's own copy, at `data`."""
     return {
         name: registry.get("datasets", name)(data if name == "fer2013" else None, None)
         for name in spec.repeats
     }
 
 
-def measured(victim: nn.Module, spec: TrainingSpec, sources: dict[str, Dataset]) -> dict[str, Any]:
-    """All that a card says of a trained victim beyond its training; see `measure`.
+def measured(victim: Victim, spec: TrainingSpec, sources: dict[str, Dataset]) -> dict[str, object]:
+    """The fields of a card that do not depend on how the training went; see `measure`.
 
-    PGD is run on the choice split of the set that chose the epoch (its test split is looked at
-    once, clean) and on the test split of the others.
+    Robust accuracy is measured on the choice split of the set that chose the epoch and on the test
+    split of the others.
     """
     attacked = [f"{name} {'choice' if name == spec.choice else 'test'}" for name in sources]
     return measure(victim, held_out(sources), attacked) | provenance(spec, sources)
@@ -89,61 +109,59 @@ def measured(victim: nn.Module, spec: TrainingSpec, sources: dict[str, Dataset])
 def measure_again(
     names: Iterable[str], data: Path | None, out: Path | None = None
 ) -> Iterator[Path]:
-    """The cards of victims, measured again on their published weights, without training.
+    """Measure the cards of victims again, on their stored weights, without training.
 
     Args:
         data, out: as for `train_victim`; only OUT/cards/NAME.json is written.
 
     Yields:
-        Each card, when it is written.
+        The path of each card, once written.
 
     Raises:
-        PriemoError: as `train_victim`, or weights that are not the card's.
+        PriemoError: as `train_victim`, or the weights are not those of the card.
     """
-    read: dict[str, Dataset] = {}  # every data set is read once
-    for entry in [trained(name) for name in names]:
+    loaded: dict[str, Dataset] = {}  # each is read from disk once
+    for entry in [trainable(name) for name in names]:
         victim = entry()
-        read = data_sets(entry.spec, data) | read
-        sources = {key: read[key] for key in entry.spec.repeats}
+        loaded = data_sets(entry.spec, data) | loaded
+        sources = {key: loaded[key] for key in entry.spec.repeats}
         found = measured(victim, entry.spec, sources)
-        card = Card(**entry.card.model_dump() | found)
+        card = Card.model_validate(entry.card.model_dump() | found)
         yield write_card(card, entry.root if out is None else out)
 
 
 def write_card(card: Card, out: Path) -> Path:
-    """OUT/cards/NAME.json."""
+    """Write OUT/cards/NAME.json; returns its path."""
     path = out / "cards" / f"{card.name}.json"
     write_text(path, card.model_dump_json(indent=1) + "\n")
     return path
 
 
 def held_out(sources: dict[str, Dataset]) -> dict[str, FaceSet]:
-    """The sets a card reports: choice and test of each data set, and FER2013's whole PublicTest."""
+    """The sets on a card: choice and test of each data set, and all of FER2013's PublicTest."""
     sets = {}
     for name, source in sources.items():
         sets[f"{name} choice"] = source.split("choice")
         sets[f"{name} test"] = source.split("test")
-        whole: Any = getattr(source, "public_test", None)
-        if whole is not None:
-            sets[f"{name} test with near copies"] = whole
+        if hasattr(source, "public_test"):
+            sets[f"{name} test with near copies"] = source.public_test
     return sets
 
 
-def publish(training: Training, sources: dict[str, Dataset], out: Path) -> Path:
-    """Weights, card and curve of a finished training, into `out`; the weight file."""
+def write_victim(training: Training, sources: dict[str, Dataset], out: Path) -> Path:
+    """Write weights, card and curve of a finished training under `out`; returns the weight file."""
     spec = training.spec
-    for folder in ("weights", "cards", "curves"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    code = save(load_file(training.out / BEST))
+    weights = (training.out / BEST).read_bytes()
     victim = training.build()
-    victim.load_state_dict(load(code))  # what is measured is what is published: float16 weights
+    victim.load_state_dict(load(weights))  # float16, so that the stored weights are measured
     freeze(victim)
     found = measured(victim, spec, sources)
     counts = {name: len(faces) for name, faces in training.sets.items()}
-    digest = sha256(code).hexdigest()
+    digest = sha256(weights).hexdigest()
     card = make_card(victim, spec, digest, training.curve, found, counts)
-    weights = out / "weights" / f"{spec.name}.safetensors"
-    weights.write_bytes(code)
-    shutil.copyfile(training.out / CURVE, out / "curves" / f"{spec.name}.csv")
+    path = out / "weights" / f"{spec.name}.safetensors"
+    write_file(path, lambda file: file.write(weights))
+    curve = (training.out / CURVE).read_bytes()
+    write_file(out / "curves" / f"{spec.name}.csv", lambda file: file.write(curve))
     write_card(card, out)
-    return weights
+    return path

@@ -1,47 +1,61 @@
-"""What a card says of a victim, measured: accuracy, calibration, robust accuracy and speed."""
+"""The measured fields of a card: accuracy, calibration, robust accuracy and speed."""
 
 from __future__ import annotations
 
-import os
-import platform
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
-from statistics import median
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from priemo_bench.contracts.dataset import FaceSet
-from priemo_bench.contracts.image import EMOTIONS
+from priemo_bench.contracts.dataset import FaceSet, Strings
+from priemo_bench.contracts.image import EMOTIONS, ByteImages, Labels, to_float
+from priemo_bench.contracts.predict import device_of, margin, predict, probabilities
 from priemo_bench.data.sampling import sample
 from priemo_bench.judge.statistics import RateEstimate
-
-Floats = npt.NDArray[np.float64]
+from priemo_bench.train.adversarial import pgd
+from priemo_bench.train.speed import speed
 
 BINS = 15
 BUDGETS = (1, 2, 4, 8)
-"""Largest change of a pixel in grey levels of 255."""
+"""linf budgets in grey levels of 255."""
 STEPS = 20
 ATTACKED = 200
 """Faces of each set that PGD is run on, always the same."""
 BATCH = 32
-"""Of the timing."""
+"""Images that are attacked at once."""
 
 
-def measure(victim: nn.Module, sets: Mapping[str, FaceSet], attacked: Iterable[str]) -> Any:
-    """Fields of a card, by name. The victim is frozen, on any device.
+class CardRate(TypedDict):
+    """A share with its Wilson 95 % interval, of n images that show so many persons."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    persons: int
+
+
+class CardAccuracy(TypedDict):
+    """Overall accuracy, and recall by emotion."""
+
+    overall: CardRate
+    recall: dict[str, CardRate]
+
+
+def measure(
+    victim: nn.Module, sets: Mapping[str, FaceSet], attacked: Iterable[str]
+) -> dict[str, object]:
+    """The measured fields of a card, by name.
 
     Args:
-        sets: faces by name; accuracy and calibration are told for each.
-        attacked: the names of those whose robust accuracy is told.
+        victim: frozen, on any device.
+        sets: faces by name; accuracy and calibration are measured on each.
+        attacked: names of the sets that robust accuracy is measured on.
     """
-    found = {name: probabilities(victim, faces) for name, faces in sets.items()}
+    found = {name: probabilities(victim, faces.images) for name, faces in sets.items()}
     return {
         "accuracy": {name: accuracy(found[name].argmax(1), faces) for name, faces in sets.items()},
         "calibration": {
@@ -52,197 +66,111 @@ def measure(victim: nn.Module, sets: Mapping[str, FaceSet], attacked: Iterable[s
     }
 
 
-@torch.no_grad()
-def probabilities(victim: nn.Module, faces: FaceSet, batch: int = 250) -> Floats:
-    """What the victim (in evaluation mode, on any device) makes of published images, (n, 7)."""
-    parts = [
-        victim(_float(victim, faces.images[start : start + batch])).double().softmax(1).cpu()
-        for start in range(0, len(faces), batch)
-    ]
-    return torch.cat(parts).numpy()
+def evaluate_victim(victim: nn.Module, sets: Mapping[str, FaceSet]) -> dict[str, CardAccuracy]:
+    """The `accuracy` of a victim on each set, by name of the set."""
+    return {name: accuracy(predict(victim, faces.images), faces) for name, faces in sets.items()}
 
 
-def predictions(victim: nn.Module, faces: FaceSet, batch: int = 250) -> npt.NDArray[np.int64]:
-    """What it reads in them, (n,)."""
-    return probabilities(victim, faces, batch).argmax(1)
+def accuracy(predictions: Labels, faces: FaceSet) -> CardAccuracy:
+    """Accuracy and recall per emotion, with intervals clustered by person.
 
-
-def evaluate_victim(victim: nn.Module, sets: Mapping[str, FaceSet]) -> dict[str, Any]:
-    """The `accuracy` of what a victim reads in each set, by name of the set."""
-    return {name: accuracy(predictions(victim, faces), faces) for name, faces in sets.items()}
-
-
-def accuracy(read: npt.NDArray[np.int64], faces: FaceSet) -> dict[str, Any]:
-    """Accuracy and recall per emotion, with intervals for persons (`RateEstimate.interval`).
-
-    Returns:
-        {"overall": rate, "recall": {emotion: rate}}; a rate is value, low, high, n (images) and
-        persons (equal to n where persons are not known). Emotions without faces are left out.
+    Persons are equal to n where they are not known; emotions without faces are left out.
     """
-    right = (read == faces.labels).astype(float)
+    correct = predictions == faces.labels
     recall = {}
     for k, emotion in enumerate(EMOTIONS):
-        own = faces.labels == k
-        if own.any():
-            recall[emotion] = _rate(right[own], faces.persons[own])
-    return {"overall": _rate(right, faces.persons), "recall": recall}
+        rows = faces.labels == k
+        if rows.any():
+            recall[emotion] = _rate(correct[rows], faces.persons[rows])
+    return {"overall": _rate(correct, faces.persons), "recall": recall}
 
 
-def calibration(found: Floats, labels: npt.NDArray[np.int64]) -> dict[str, float]:
+def calibration(found: npt.NDArray[np.float32], labels: Labels) -> dict[str, float]:
     """Expected calibration error and Brier score of probabilities (n, 7), and n."""
-    scores = {"ece": ece(found, labels), "brier": brier(found, labels)}
+    exact = found.astype(np.float64)
+    scores = {"ece": ece(exact, labels), "brier": brier(exact, labels)}
     return {name: round(value, 6) for name, value in scores.items()} | {"n": len(labels)}
 
 
-def ece(found: Floats, labels: npt.NDArray[np.int64], bins: int = BINS) -> float:
+def ece(found: npt.NDArray[np.float64], labels: Labels, bins: int = BINS) -> float:
     """Mean gap between confidence and accuracy over equally wide bins of confidence.
 
-    Source: Guo et al., On calibration of modern neural networks, ICML 2017, eq. 3.
+    Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), Eq. 3.
     """
-    confidence, right = found.max(1), found.argmax(1) == labels
+    confidence, correct = found.max(1), found.argmax(1) == labels
     own = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(own, right - confidence, bins)
+    gaps = np.bincount(own, correct - confidence, bins)
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def brier(found: Floats, labels: npt.NDArray[np.int64]) -> float:
-    """Mean squared distance of the probabilities from the truth, 0 to 2.
+def brier(found: npt.NDArray[np.float64], labels: Labels) -> float:
+    """Mean squared distance of the probabilities from the one-hot labels, 0 to 2.
 
-    Source: Brier, Monthly Weather Review 78 (1950), with all classes summed.
+    Brier, Monthly Weather Review 78 (1950), summed over all classes.
     """
     return float(((found - np.eye(found.shape[1])[labels]) ** 2).sum(1).mean())
 
 
 def robust_accuracy(
     victim: nn.Module, faces: FaceSet, limit: int = ATTACKED, steps: int = STEPS
-) -> dict[str, Any]:
-    """Share still read correctly under PGD, by budget ("0" to "8", of 255), as 8-bit images.
+) -> dict[str, CardRate]:
+    """CardAccuracy on published images under PGD, by linf budget ("0" to "8", of 255).
 
-    An image that fell to a smaller budget has fallen to all larger ones.
+    An image misclassified under a smaller budget counts as misclassified under all larger ones.
     """
     faces = sample(faces, limit)
-    standing = predictions(victim, faces) == faces.labels
-    report = {"0": _rate(standing.astype(float), faces.persons)}
+    correct = predict(victim, faces.images) == faces.labels
+    report = {"0": _rate(correct, faces.persons)}
     for budget in BUDGETS:
-        rows = np.flatnonzero(standing)
+        rows = np.flatnonzero(correct)
         for part in np.split(rows, range(BATCH, len(rows), BATCH)):
             if len(part):
-                attacked = pgd(victim, faces.images[part], faces.labels[part], budget, steps)
-                read = predictions(victim, replace(faces.take(part), images=attacked))
-                standing[part] = read == faces.labels[part]
-        report[str(budget)] = _rate(standing.astype(float), faces.persons)
+                images = attack_with_pgd(
+                    victim, faces.images[part], faces.labels[part], budget, steps
+                )
+                correct[part] = predict(victim, images) == faces.labels[part]
+        report[str(budget)] = _rate(correct, faces.persons)
     return report
 
 
-def pgd(
-    victim: nn.Module, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], budget: int,
-    steps: int = STEPS,
-) -> npt.NDArray[np.uint8]:  # fmt: skip
-    """Images (n, c, h, w) within `budget` grey levels, by descent of the logit margin.
+def attack_with_pgd(
+    victim: nn.Module, images: ByteImages, labels: Labels, budget: int, steps: int = STEPS
+) -> ByteImages:
+    """Published images within `budget` grey levels of `images`, by PGD on the logit margin.
 
-    Madry et al. 2018 with the margin as its loss (Carlini & Wagner 2017, f6), a fixed random
-    start, and steps of 2.5 budgets over their number. Rounding keeps the bound: it is whole.
+    Step size 2.5 budget / steps, one fixed random start. The budget is a whole number of grey
+    levels, so rounding to 8 bits keeps it.
+
+    Args:
+        images: (n, c, h, w) uint8. labels: (n,).
     """
-    x, y = _float(victim, images), torch.from_numpy(labels).to(_device(victim))
+    device = device_of(victim)
+    x, y = torch.from_numpy(to_float(images)).to(device), torch.from_numpy(labels).to(device)
     eps = budget / 255
-    generator = torch.Generator().manual_seed(0)
-    start = torch.rand(x.shape, generator=generator).to(x.device) * 2 - 1
-    z = (x + eps * start).clamp(0, 1)
-    for _ in range(steps):
-        z = z.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(margin(victim(z), y).sum(), z)
-        z = z.detach() - 2.5 * eps / steps * gradient.sign()
-        z = torch.minimum(torch.maximum(z, x - eps), x + eps).clamp(0, 1)
-    found: npt.NDArray[np.uint8] = (z * 255).round().byte().cpu().numpy()
-    return found
+    noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).to(device) * 2 - 1
+
+    def project(z: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(z, x - eps), x + eps).clamp(0, 1)
+
+    z = pgd(
+        lambda z: -margin(victim(z), y).sum(),
+        (x + eps * noise).clamp(0, 1),
+        project,
+        2.5 * eps / steps,
+        steps,
+    )
+    published: ByteImages = (z * 255).round().byte().cpu().numpy()
+    return published
 
 
-def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """The label's logit minus the best of the others, (n,): negative when read as another."""
-    own = nn.functional.one_hot(labels, logits.shape[1]).bool()
-    return logits[own] - logits.masked_fill(own, -torch.inf).amax(1)
-
-
-def speed(victim: nn.Module, seconds: float = 0.5) -> dict[str, Any]:
-    """Images a second, forward and forward with backward to the pixels, by number of threads.
-
-    Median over about `seconds` of batches of 32 images of the victim's own size. One thread on a
-    CPU is timed by the CPU time it gets, so that other programs matter little; two threads are
-    left out while those keep this machine's cores busy.
-    """
-    device = _device(victim)
-    size = getattr(victim, "size", 48)
-    x = torch.rand(BATCH, 1, size, size, generator=torch.Generator().manual_seed(0)).to(device)
-
-    def forward() -> None:
-        with torch.no_grad():
-            victim(x)
-
-    def both() -> None:
-        z = x.clone().requires_grad_()
-        torch.autograd.grad(victim(z).sum(), z)
-
-    report: dict[str, Any] = {"cpu": _cpu(), "device": device.type, "batch": BATCH}
-    for threads in (1, 2) if _idle() else (1,):
-        with _threads(threads):
-            alone = threads == 1 and device.type == "cpu"
-            clock = time.process_time if alone else time.perf_counter
-            report[str(threads)] = {
-                "forward": round(BATCH / _median(forward, seconds, clock)),
-                "forward_backward": round(BATCH / _median(both, seconds, clock)),
-            }
-    return report
-
-
-def _median(act: Callable[[], None], seconds: float, clock: Callable[[], float]) -> float:
-    act()
-    times: list[float] = []
-    while sum(times) < seconds or len(times) < 3:
-        start = clock()
-        act()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(clock() - start)
-    return median(times)
-
-
-def _idle() -> bool:
-    """Whether two threads may run without sharing a core with another program."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return (os.cpu_count() or 1) - load > 1.5
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _cpu() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _device(victim: nn.Module) -> torch.device:
-    return next(victim.parameters()).device
-
-
-def _float(victim: nn.Module, images: npt.NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.array(images)).to(_device(victim)).float() / 255
-
-
-def _rate(right: Floats, persons: npt.NDArray[Any]) -> dict[str, float]:
+def _rate(correct: npt.NDArray[np.bool_], persons: Strings) -> CardRate:
     names, cluster = np.unique(persons, return_inverse=True)
-    rate = RateEstimate.of([(right[None], cluster, 1.0)], len(names))
+    rate = RateEstimate.of([(correct.astype(float)[None], cluster, 1.0)], len(names))
     low, high = rate.interval
-    rounded = {"value": round(rate.value, 6), "low": round(low, 6), "high": round(high, 6)}
-    return {**rounded, "n": len(right), "persons": len(names)}
+    return {
+        "value": round(rate.value, 6),
+        "low": round(low, 6),
+        "high": round(high, 6),
+        "n": len(correct),
+        "persons": len(names),
+    }

@@ -1,4 +1,4 @@
-"""Training faces in memory, at the victim's own size and channels, plain and equalised."""
+"""Training faces in memory, with the victim's own size and channels, plain and equalised."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from priemo_bench.contracts.victim import GREY, Victim
 from priemo_bench.errors import PriemoError
 
 
-def fitted(images: ByteImages, size: int, channels: int) -> ByteImages:
-    """Images as a victim of this size and these channels sees them, rounded to 8 bits."""
+def as_input(images: ByteImages, size: int, channels: int) -> ByteImages:
+    """Images with the size and channels of a victim's input, rounded to 8 bits.
+
+    (n, 1 or 3, h, w) uint8 to (n, channels, size, size) uint8.
+    """
     parts = []
     for start in range(0, len(images), 1024):
         x = torch.from_numpy(images[start : start + 1024]).float()
@@ -60,7 +63,7 @@ class Pool:
                     "the train split only"
                 )
             start = sum(len(part) for part in images)
-            images.append(fitted(sets[name].images, victim.size, victim.channels))
+            images.append(as_input(sets[name].images, victim.size, victim.channels))
             labels.append(sets[name].labels)
             rows.append(np.tile(np.arange(start, start + len(images[-1])), repeats))
         plain = np.concatenate(images)
@@ -72,7 +75,7 @@ class Pool:
         )
 
     def weights(self, balance: float) -> Tensor:
-        """(7,) loss weight per emotion, number of faces to the power -balance; 1 on average."""
+        """(7,) loss weights: faces of an emotion to the power -balance, 1 on average over faces."""
         counts = torch.bincount(self.labels[self.rows], minlength=len(EMOTIONS)).clamp_min(1)
         weights = counts.double() ** -balance
         return (weights * (counts.sum() / (counts * weights).sum())).float()
@@ -80,7 +83,7 @@ class Pool:
     def batches(self, size: int, augmentation: Augmentation) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch in random order: augmented (n, c, s, s) in [0, 1], labels (n,)."""
         order = self.rows[torch.randperm(len(self.rows))]
-        for rows in order[: len(order) - len(order) % size].split(size):
+        for rows in torch.split(order[: len(order) - len(order) % size], size):
             equal = (torch.rand(size) < augmentation.equalised).view(-1, 1, 1, 1)
             x = torch.where(equal, self.equal[rows], self.plain[rows]).float() / 255
             yield augment(x, augmentation), self.labels[rows]

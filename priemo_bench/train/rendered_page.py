@@ -1,4 +1,4 @@
-"""What the recognisers at hand read in the rendered faces, written into the data set's page.
+"""The accuracy of all installed recognisers on the rendered faces, for the data set's page.
 
 python -m priemo_bench.train.rendered_page
 """
@@ -6,10 +6,10 @@ python -m priemo_bench.train.rendered_page
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from priemo_bench import registry
 from priemo_bench.contracts.image import EMOTIONS
+from priemo_bench.contracts.storage import write_text
 from priemo_bench.data.rendered import Rendered
 from priemo_bench.errors import PriemoError
 from priemo_bench.train.measure import evaluate_victim
@@ -19,7 +19,7 @@ BEGIN, END = "<!-- RECOGNISERS: begin -->", "<!-- RECOGNISERS: end -->"
 
 
 def table() -> str:
-    """Accuracy with its interval and recall per emotion of each victim on the test split."""
+    """Markdown: accuracy with its interval and recall per emotion of each victim, test split."""
     faces = Rendered().split("test")
     lines = [
         f"| recogniser | trained on | accuracy | {' | '.join(EMOTIONS)} |",
@@ -30,7 +30,7 @@ def table() -> str:
             victim = registry.get("victims", name)()
         except PriemoError:  # not installed here
             continue
-        result: dict[str, Any] = evaluate_victim(victim, {"test": faces})["test"]
+        result = evaluate_victim(victim, {"test": faces})["test"]
         overall = result["overall"]
         shown = f"{overall['value']:.3f} ({overall['low']:.2f}-{overall['high']:.2f})"
         recalls = " | ".join(f"{result['recall'][emotion]['value']:.2f}" for emotion in EMOTIONS)
@@ -42,7 +42,7 @@ def main() -> None:
     """Replace the table on the page."""
     text = PAGE.read_text("utf-8")
     head, tail = text.split(BEGIN)[0], text.split(END)[1]
-    PAGE.write_text(f"{head}{BEGIN}\n{table()}\n{END}{tail}", "utf-8")
+    write_text(PAGE, f"{head}{BEGIN}\n{table()}\n{END}{tail}")
 
 
 if __name__ == "__main__":

@@ -1,39 +1,40 @@
-"""The training loop: optimiser, schedule, moving average, choice of the epoch, resumption."""
+"""The training loop: optimiser, schedule, weight averaging, choice of the epoch, resumption."""
 
 from __future__ import annotations
 
 import csv
+import io
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import track
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from priemo_bench import registry
 from priemo_bench.contracts.dataset import FaceSet
+from priemo_bench.contracts.predict import predict
+from priemo_bench.contracts.storage import write_file, write_text
 from priemo_bench.contracts.training import TrainingSpec
 from priemo_bench.contracts.victim import Victim
 from priemo_bench.errors import PriemoError
 from priemo_bench.train.adversarial import worst_case
-from priemo_bench.train.measure import predictions
 from priemo_bench.train.pool import Pool
 
 CHECKPOINT, BEST, CURVE = "checkpoint.pt", "best.safetensors", "curve.csv"
 
 
 def rate_at(step: int, per_epoch: int, spec: TrainingSpec) -> float:
-    """Learning rate: linear warm-up to `spec.rate`, then a half cosine to nothing.
+    """Learning rate: linear warm-up to `spec.rate`, then half a cosine to zero.
 
-    Each of `spec.more` is a further half cosine of so many epochs, from half the rate.
+    Each of `spec.more` is another half cosine of so many epochs, from half the rate.
     """
     begun, steps = 0, spec.epochs * per_epoch
     for more in spec.more:
@@ -49,8 +50,8 @@ def rate_at(step: int, per_epoch: int, spec: TrainingSpec) -> float:
 
 
 def _optimizer(net: nn.Module, spec: TrainingSpec) -> torch.optim.Optimizer:
-    """Weight decay for matrices and kernels only."""
-    groups: list[dict[str, Any]] = [
+    """Weight decay on matrices and kernels only, not on biases and norms."""
+    groups: list[dict[str, object]] = [
         {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": spec.weight_decay},
         {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
@@ -60,7 +61,7 @@ def _optimizer(net: nn.Module, spec: TrainingSpec) -> torch.optim.Optimizer:
 
 
 def exported(victim: nn.Module) -> dict[str, Tensor]:
-    """The state dict as it is published: float16 where floating, on the CPU."""
+    """The state dict as it is stored: float16 where floating, on the CPU."""
     return {
         name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
         for name, value in victim.state_dict().items()
@@ -72,7 +73,7 @@ class Training:
     """One training, started or continued in `out`.
 
     Attributes:
-        build: the untrained victim; called after seeding, so that a seed fixes it.
+        build: makes the untrained victim; called after seeding, so that the seed determines it.
         sets: training splits by data set name.
         choices: `choice` splits by data set name; that of `spec.choice` picks the epoch.
         out: folder of the checkpoint (written after each epoch), the best weights and the curve.
@@ -87,42 +88,43 @@ class Training:
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
     def run(self, epochs: int | None = None) -> Path:
-        """Trains to the end, or no further than `epochs`; the file of the best weights so far."""
+        """Train to the end, or to epoch `epochs`; returns the file of the best weights so far."""
         self.out.mkdir(parents=True, exist_ok=True)
         total = self.spec.total
         with torch.random.fork_rng(devices=[]):
-            self._start()
+            self._set_up()
             for epoch in range(len(self.curve), min(total, epochs or total)):
                 torch.manual_seed(1000 * self.spec.seed + epoch + 1)
                 self._epoch(epoch)
         return self.out / BEST
 
-    def _start(self) -> None:
+    def _set_up(self) -> None:
         torch.manual_seed(1000 * self.spec.seed)
         victim = self.build()
         names = self.spec.teaching.teachers if self.spec.teaching else ()
         self.teachers = [registry.get("victims", name)().to(self.device) for name in names]
         self.pool = Pool.of(victim, self.spec, self.sets)
         self.net = victim.to(self.device).to(memory_format=torch.channels_last)
-        averaging = get_ema_multi_avg_fn(self.spec.decay)
+        averaging = get_ema_multi_avg_fn(self.spec.decay)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.net, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = _optimizer(self.net, self.spec)
         self.weights = self.pool.weights(self.spec.balance).to(self.device)
         self.curve: list[dict[str, float]] = []
         self.key = self._key()
         if (self.out / CHECKPOINT).exists():
-            self._load()
+            self._resume()
 
     def _key(self) -> str:
-        """What a checkpoint must agree on: spec (what it leaves out does not count) and faces.
+        """A hash of spec and faces, which a checkpoint must have been made with.
 
-        Not on `more`: a finished training goes on with a further schedule.
+        Without `more`, so that a finished training can continue on another schedule, and without
+        defaults, so that a new setting leaves old checkpoints valid.
         """
         faces = [self.sets[name].fingerprint for name in self.spec.repeats]
         spec = self.spec.model_dump_json(exclude={"more"}, exclude_defaults=True)
         return sha256(" ".join([spec, *faces]).encode()).hexdigest()
 
-    def _load(self) -> None:
+    def _resume(self) -> None:
         path = self.out / CHECKPOINT
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
@@ -152,7 +154,7 @@ class Training:
                 group["lr"] = rate_at(epoch * per_epoch + i, per_epoch, spec)
             done = (epoch + i / per_epoch) / spec.total
             losses[i] = self._step(x.to(self.device), y.to(self.device), done)
-        self._close(epoch, float(losses.mean()), time.perf_counter() - begun)
+        self._end_epoch(epoch, float(losses.mean()), time.perf_counter() - begun)
 
     def _step(self, x: Tensor, y: Tensor, done: float) -> Tensor:
         if adversarial := self.spec.adversarial:
@@ -161,41 +163,42 @@ class Training:
             self.net(x), self._label(x, y), self.weights, label_smoothing=self.spec.label_smoothing
         )
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
         self.average.update_parameters(self.net)
         return loss.detach()
 
     @torch.no_grad()
     def _label(self, x: Tensor, y: Tensor) -> Tensor:
-        """The labels (n,), or with teachers (n, 7) mixed with what these read in `x`."""
+        """The labels (n,), or (n, 7) mixed with the teachers' mean probabilities for `x`."""
         if not (teaching := self.spec.teaching):
             return y
-        read = torch.stack([teacher(x).softmax(1) for teacher in self.teachers]).mean(0)
-        given = nn.functional.one_hot(y, read.shape[1])
-        return torch.lerp(given.to(read.dtype), read, teaching.trust)
+        taught = torch.stack([teacher(x).softmax(1) for teacher in self.teachers]).mean(0)
+        given = nn.functional.one_hot(y, taught.shape[1])
+        return torch.lerp(given.to(taught.dtype), taught, teaching.trust)
 
-    def _close(self, epoch: int, loss: float, seconds: float) -> None:
-        """Measures the averaged weights, keeps them when they are the best, writes all down."""
+    def _end_epoch(self, epoch: int, loss: float, seconds: float) -> None:
+        """Evaluate the averaged weights, keep them if they are the best, write the checkpoint."""
         self.average.eval()
         row = {"epoch": float(epoch + 1), "loss": loss, "seconds": seconds}
         for name, faces in self.choices.items():
-            row[name] = float((predictions(self.average, faces) == faces.labels).mean())
+            row[name] = float((predict(self.average, faces.images) == faces.labels).mean())
         best = max((past[self.spec.choice] for past in self.curve), default=-1.0)
         if row[self.spec.choice] > best:
-            save_file(exported(self.average.module), self.out / BEST)
+            weights = save(exported(self.average.module))
+            write_file(self.out / BEST, lambda file: file.write(weights))
         self.curve.append(row)
         self._save()
-        told = " ".join(f"{name} {value:.4g}" for name, value in row.items())
-        self.console.print(f"{self.spec.name}: {told}", highlight=False)
+        shown = " ".join(f"{name} {value:.4g}" for name, value in row.items())
+        self.console.print(f"{self.spec.name}: {shown}", highlight=False)
 
     def _save(self) -> None:
-        state: dict[str, Any] = {"key": self.key, "curve": self.curve}
+        state: dict[str, object] = {"key": self.key, "curve": self.curve}
         for name in ("net", "average", "optimizer"):
             state[name] = getattr(self, name).state_dict()
-        torch.save(state, self.out / "new.pt")
-        (self.out / "new.pt").replace(self.out / CHECKPOINT)
-        with (self.out / CURVE).open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(self.curve[0]))
-            writer.writeheader()
-            writer.writerows(self.curve)
+        write_file(self.out / CHECKPOINT, lambda file: torch.save(state, file))
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(self.curve[0]))
+        writer.writeheader()
+        writer.writerows(self.curve)
+        write_text(self.out / CURVE, text.getvalue())

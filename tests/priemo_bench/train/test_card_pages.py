@@ -1,5 +1,5 @@
 from priemo_bench.contracts.card import Card
-from priemo_bench.train.card_pages import card_page, cell, page
+from priemo_bench.train.card_pages import card_page, cell, zoo_page
 
 
 def test_the_page_says_what_the_cards_say() -> None:
@@ -14,7 +14,7 @@ def test_the_page_says_what_the_cards_say() -> None:
         sha256="0" * 64,
         accuracy={"toy test": {"overall": rate, "recall": {"happy": {**rate, "value": 0.9}}}},
     )
-    text = page([card])
+    text = zoo_page([card])
     assert "| toy | none | 1.25 M | 16x16 grey | toy train (14 faces) | MIT |" in text
     assert "| toy | 210 | 65.4 (60.0 to 70.0) |  |  |  | 90 |  |  |  |" in text
 
@@ -49,7 +49,7 @@ def test_a_victims_page_says_what_its_card_says() -> None:
 def test_matrices_are_on_the_page() -> None:
     found = {"names": ["a", "b"], "n": 5, "agreement": [[1, 0.8], [0.8, 1]],
              "gradient": [[1, -0.25], [-0.25, 1]]}  # fmt: skip
-    text = page([], {"toy test": found})
+    text = zoo_page([], {"toy test": found})
     assert "| a | 100.0 | 80.0 |" in text
     assert "| b | -0.25 | 1.00 |" in text
 

@@ -9,13 +9,19 @@ from torch import Tensor, nn
 
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.victim import freeze
-from priemo_bench.train.measure import brier, ece, margin, measure, pgd, robust_accuracy
+from priemo_bench.train.measure import (
+    attack_with_pgd,
+    brier,
+    ece,
+    measure,
+    robust_accuracy,
+)
 
 Faces = Callable[..., FaceSet]
 
 
 def test_ece_is_the_gap_between_confidence_and_accuracy() -> None:
-    """Four sure readings of which one is wrong, and two readings at 0.6 of which one is wrong."""
+    """Four confident predictions, one of them wrong, and two at 0.6, one of them wrong."""
     sure, unsure = [0.98, 0.02], [0.6, 0.4]
     found = np.array([sure] * 4 + [unsure] * 2)
     labels = np.array([0, 0, 0, 1, 0, 1])
@@ -40,13 +46,8 @@ def test_brier_is_zero_for_truth_and_two_for_its_opposite() -> None:
     assert brier(np.full((1, 7), 1 / 7), np.array([3])) == pytest.approx(6 / 7)
 
 
-def test_margin_is_negative_when_another_emotion_is_read() -> None:
-    logits = torch.tensor([[3.0, 1, 0], [3.0, 1, 0]])
-    assert margin(logits, torch.tensor([0, 1])).tolist() == [2, -2]
-
-
 class Brightness(nn.Module):
-    """Happy where the mean pixel is above `level`, else sad: falls to a known budget."""
+    """Happy where the mean pixel is above `level`, else sad: fooled by a known budget."""
 
     size = 16
 
@@ -61,9 +62,9 @@ class Brightness(nn.Module):
         return torch.cat([rest[:, :3], happy, sad, rest[:, 3:]], 1)
 
 
-@pytest.mark.parametrize(("distance", "falls_to"), [(0.5, 1), (1.5, 2), (3.5, 4), (7.5, 8)])
+@pytest.mark.parametrize(("distance", "fooled_by"), [(0.5, 1), (1.5, 2), (3.5, 4), (7.5, 8)])
 def test_robust_accuracy_of_a_linear_victim_is_its_distance(
-    distance: float, falls_to: int, faces: Faces
+    distance: float, fooled_by: int, faces: Faces
 ) -> None:
     bright = faces("test", n=21)
     bright = FaceSet(
@@ -72,13 +73,13 @@ def test_robust_accuracy_of_a_linear_victim_is_its_distance(
     victim = freeze(Brightness((120 - distance) / 255))
     found = robust_accuracy(victim, bright)
     assert {int(b): rate["value"] for b, rate in found.items()} == {
-        b: float(b < falls_to) for b in (0, 1, 2, 4, 8)
+        b: float(b < fooled_by) for b in (0, 1, 2, 4, 8)
     }
 
 
-def test_pgd_keeps_its_bound(build: Callable[[], nn.Module], faces: Faces) -> None:
+def test_pgd_stays_within_its_budget(build: Callable[[], nn.Module], faces: Faces) -> None:
     test = faces("test", n=14)
-    found = pgd(freeze(build()), test.images, test.labels, 4, steps=5)
+    found = attack_with_pgd(freeze(build()), test.images, test.labels, 4, steps=5)
     change = found.astype(int) - test.images
     assert found.dtype == np.uint8
     assert 1 <= np.abs(change).max() <= 4

@@ -7,11 +7,12 @@ import torch
 from safetensors.torch import load_file
 
 from priemo_bench.contracts.dataset import FaceSet
+from priemo_bench.contracts.predict import predict
 from priemo_bench.contracts.training import Teaching, TrainingSpec
 from priemo_bench.contracts.victim import Victim
 from priemo_bench.errors import PriemoError
 from priemo_bench.train.card import make_card, provenance
-from priemo_bench.train.measure import evaluate_victim, predictions
+from priemo_bench.train.measure import evaluate_victim
 from priemo_bench.train.pool import Pool
 from priemo_bench.train.trainer import CHECKPOINT, Training, rate_at
 
@@ -71,13 +72,13 @@ def test_a_finished_training_goes_on_with_a_further_schedule(
     assert len(longer.curve) == spec.total + 1
 
 
-def test_a_pupil_learns_what_its_teacher_reads(
+def test_a_student_learns_the_predictions_of_its_teacher(
     start: Callable[..., Training],
     spec: TrainingSpec,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """A teacher that sees surprise everywhere: with full trust, so does the pupil."""
+    """A teacher that always predicts surprise: with full trust, so does the student."""
 
     class Teacher(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -85,9 +86,9 @@ def test_a_pupil_learns_what_its_teacher_reads(
 
     monkeypatch.setattr("priemo_bench.train.trainer.registry.get", lambda kind, name: Teacher)
     teaching = Teaching(teachers=("t",), trust=1.0)
-    pupil = start(tmp_path, spec=spec.model_copy(update={"teaching": teaching, "epochs": 40}))
-    pupil.run()
-    assert (predictions(pupil.average.eval(), pupil.sets["toy"]) == 5).all()
+    student = start(tmp_path, spec=spec.model_copy(update={"teaching": teaching, "epochs": 20}))
+    student.run()
+    assert (predict(student.average.eval(), student.sets["toy"].images) == 5).all()
     half = start(tmp_path / "half", spec=spec.model_copy(update={"teaching": teaching}))
     half.spec = half.spec.model_copy(update={"teaching": Teaching(teachers=("t",), trust=0.25)})
     half.teachers = [Teacher()]
@@ -145,8 +146,8 @@ def test_rate_warms_up_and_anneals(spec: TrainingSpec) -> None:
         assert more[-1] < 0.02 * spec.rate
 
 
-def test_the_card_counts_right_readings(build: Build, spec: TrainingSpec, faces: Faces) -> None:
-    """A victim that always says happy is right on the happy faces and nowhere else."""
+def test_a_card_counts_correct_predictions(build: Build, spec: TrainingSpec, faces: Faces) -> None:
+    """A victim that always predicts happy is correct on the happy faces only."""
     victim = build().eval()
     torch.nn.init.zeros_(victim.last.weight)
     victim.last.bias.data = torch.tensor([0.0, 0, 0, 1, 0, 0, 0])
