@@ -6,7 +6,7 @@ need alone. Since [cos >= c] <= cos^2 / c^2, no direction protects a larger shar
 the largest eigenvalue of the mean of g_i g_i' / c_i^2, with c_i no smaller than some c0 and faces
 below c0 counted as protected.
 
-    FER2013=fer2013.csv pytest -m slow -s tests/benchmarks/test_shared_bound.py
+    PRIEMO_FER2013=fer2013.csv pytest -m slow -s tests/benchmarks/test_shared_bound.py
 
 prints it for scopes universal and class beside what a fit reaches on its own faces.
 """
@@ -21,9 +21,9 @@ import torch
 
 from priemo_bench import registry
 from priemo_bench.attacks.priemo import PriEMO
-from priemo_bench.attacks.priemo.geometry import weights
-from priemo_bench.attacks.priemo.objective import margin
+from priemo_bench.attacks.priemo.geometry import scale_map
 from priemo_bench.contracts.image import to_float
+from priemo_bench.contracts.predict import margin
 from priemo_bench.contracts.victim import as_art
 from priemo_bench.data.sampling import sample
 from priemo_bench.quality.budget import Budget
@@ -36,7 +36,7 @@ def first_order(victim: Any, x: torch.Tensor, y: torch.Tensor, budget: Budget) -
     directions, needs = [], []
     for part, own in zip(x.split(64), y.split(64), strict=True):
         u = torch.zeros_like(part).requires_grad_()
-        left = margin(victim(part + weights(part, budget) * u), own, targeted=False)
+        left = margin(victim(part + scale_map(part, budget) * u), own)
         (gradient,) = torch.autograd.grad(left.sum(), u)
         gradient = gradient.flatten(1)
         size = gradient.norm(dim=1)
@@ -63,14 +63,16 @@ def test_the_bound_is_reached_where_all_faces_want_the_same() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("FER2013" not in os.environ, reason="FER2013 names no file")
+@pytest.mark.skipif("PRIEMO_FER2013" not in os.environ, reason="PRIEMO_FER2013 names no file")
 @pytest.mark.parametrize("name", ["resnet", "vgg", "repvgg"])
 @pytest.mark.parametrize(("floor", "eps"), [(0.997, 8 / 255), (0.99, 16 / 255)])
 def test_no_fit_beats_the_bound(name: str, floor: float, eps: float) -> None:
     victim = registry.get("victims", name)()
     classifier = as_art(victim, 1, 48)
     faces = sample(
-        registry.get("datasets", "fer2013")(os.environ["FER2013"], None).split("fit"), FACES, 0
+        registry.get("datasets", "fer2013")(os.environ["PRIEMO_FER2013"], None).split("fit"),
+        FACES,
+        0,
     )
     x, y = torch.from_numpy(to_float(faces.images)), torch.as_tensor(faces.labels).long()
     right = torch.from_numpy(classifier.predict(x.numpy()).argmax(1)) == y
