@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from inspect import signature
-from typing import Any, ClassVar
+from typing import Any
 
 import art.attacks.evasion as evasion
 import numpy as np
 from art.attacks.attack import EvasionAttack
 
-from priemo_bench.attacks.adapter import STEP, AdaptedAttack
-from priemo_bench.attacks.losses import sibling
+from priemo_bench.attacks.adapter import RELATIVE_STEP, AdaptedAttack
+from priemo_bench.attacks.losses import with_loss
 from priemo_bench.attacks.preset import Preset
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, Labels
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 
-STEPS = {"AutoProjectedGradientDescent": 2.0}
-"""First steps other than STEP, in eps: Croce & Hein's."""
+RELATIVE_STEPS = {"AutoProjectedGradientDescent": 2.0}
+"""First step sizes other than RELATIVE_STEP, as shares of eps: that of Croce & Hein."""
+RESERVED = {"self", "classifier", "estimator", "summary_writer"}
+"""Constructor arguments of ART's attacks that are not the user's to set."""
 
 
-def art_class(name: str) -> type[EvasionAttack]:
+def art_attack_class(name: str) -> type[EvasionAttack]:
     """The class `name` of `art.attacks.evasion`; PriemoError names the nearest for a typo."""
     found = getattr(evasion, name, None)
     if not (isinstance(found, type) and issubclass(found, EvasionAttack)):
@@ -32,30 +34,40 @@ def art_class(name: str) -> type[EvasionAttack]:
     return found
 
 
-def accepted(
-    make: Any, given: Mapping[str, Any], defaults: Mapping[str, Any], reserved: set[str]
+def keyword_arguments(
+    attack_class: Callable[..., object],
+    params: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    reserved: set[str],
 ) -> dict[str, Any]:
-    """`given` over those `defaults` that `make` has a parameter for.
+    """`params`, after those of `defaults` that `attack_class` has a parameter for.
 
     Raises:
-        PriemoError: for a name in `given` that `make` has not, or that is `reserved`.
+        PriemoError: `params` has a name that the class has not, or that is `reserved`.
     """
-    known = set(signature(make).parameters) - reserved
-    for name in given:
+    known = set(signature(attack_class).parameters) - reserved
+    for name in params:
         if name not in known:
-            raise unknown(f"{make.__name__} parameters", name, known)
-    return {**{k: v for k, v in defaults.items() if k in known}, **given}
+            raise unknown(f"{attack_class.__name__} parameters", name, known)
+    return {**{k: v for k, v in defaults.items() if k in known}, **params}
 
 
 class ArtAttack(AdaptedAttack):
-    """Any evasion attack of ART that perturbs each image: `ArtAttack(classifier, "DeepFool")`.
+    """Any per-image evasion attack of ART.
 
     `attack` is the name of a class in `art.attacks.evasion`, `params` are further arguments of it
     (`max_iter`, `norm`, `num_random_init` ...); see `AdaptedAttack` for the rest.
+
+    Example:
+        >>> from priemo_bench.attacks.art_adapter import ArtAttack
+        >>> from priemo_bench.testing import toy_classifier, toy_faces
+        >>> classifier, (x, y) = toy_classifier(), toy_faces()
+        >>> protected = ArtAttack(classifier, "DeepFool", max_iter=10).generate(x)
+        >>> float((classifier.predict(protected).argmax(1) != y).mean())
+        1.0
     """
 
-    default = "ProjectedGradientDescent"
-    _reserved: ClassVar[set[str]] = {"self", "classifier", "estimator", "summary_writer"}
+    default_attack = "ProjectedGradientDescent"
 
     def _run(self, x: FloatImages, labels: Labels | None) -> FloatImages:
         one_hot = np.eye(self.estimator.nb_classes, dtype=np.float32)
@@ -63,17 +75,19 @@ class ArtAttack(AdaptedAttack):
         return found
 
     def _build(self) -> EvasionAttack:
-        make = art_class(self.attack)
+        attack_class = art_attack_class(self.attack)
         defaults = {
-            "eps": self.eps, "eps_step": self.eps * STEPS.get(self.attack, STEP),
+            "eps": self.eps,
+            "eps_step": self.eps * RELATIVE_STEPS.get(self.attack, RELATIVE_STEP),
             "targeted": self.targeted,
-            "batch_size": self.batch_size, "verbose": False,
-        }  # fmt: skip
-        if self.targeted and "targeted" not in signature(make).parameters:
+            "batch_size": self.batch_size,
+            "verbose": False,
+        }
+        if self.targeted and "targeted" not in signature(attack_class).parameters:
             raise PriemoError(f"{self.attack} of ART cannot be targeted")
-        return make(
-            sibling(self.estimator, self.loss),
-            **accepted(make, self.params, defaults, self._reserved),
+        return attack_class(
+            with_loss(self.estimator, self.loss),
+            **keyword_arguments(attack_class, self.params, defaults, RESERVED),
         )
 
     def _check_attack(self) -> None:
@@ -98,4 +112,4 @@ apgd = Preset(
     replace(_TRAITS, random=True),
     {"attack": "AutoProjectedGradientDescent", "max_iter": 25, "nb_random_init": 1},
 )
-"""Croce & Hein 2020, arXiv:2003.01690: PGD that halves its own step, from one random start."""
+"""Croce & Hein 2020, arXiv:2003.01690: PGD with an adaptive step size, one random start."""

@@ -1,24 +1,32 @@
-"""What the attacks of this package share: checks, labels, seeds, and a base without a model."""
+"""Bases of the attacks, and the checks of parameters and labels that they share."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from art.attacks.attack import EvasionAttack
+from art.estimators.classification import PyTorchClassifier
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
+from priemo_bench.attacks.serialization import load_attack, save_attack
 from priemo_bench.contracts.attack import Traits
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
+from priemo_bench.contracts.storage import Tensors
 from priemo_bench.errors import PriemoError, require
 
+SESSION_PARAMS = {"summary_writer", "surrogates", "verbose"}
+"""Names in `attack_params` that are not saved."""
 
-def require_whole(attack: object, *names: str, low: int = 1) -> None:
+
+def require_int(attack: object, *names: str, low: int = 1) -> None:
     """PriemoError unless these attributes are whole numbers from `low`."""
     for name in names:
         value = getattr(attack, name)
@@ -26,7 +34,7 @@ def require_whole(attack: object, *names: str, low: int = 1) -> None:
         require(whole, name, value, f"a whole number from {low}")
 
 
-def require_truth(attack: object, *names: str) -> None:
+def require_bool(attack: object, *names: str) -> None:
     """PriemoError unless these attributes are True or False."""
     for name in names:
         value = getattr(attack, name)
@@ -38,18 +46,18 @@ def require_eps(eps: float) -> None:
     require(0 < eps <= 1, "eps", eps, "in (0, 1] (8 grey levels are 8/255)")
 
 
-def as_labels(y: object, n: int, classes: int) -> Labels:
+def check_labels(y: object, n: int, classes: int) -> Labels:
     """`y` as (n,) labels.
 
     Args:
         y: (n,) or (n, 1) whole numbers from 0 to classes - 1, or (n, classes) one-hot.
 
     Raises:
-        PriemoError: another shape, or labels that do not exist.
+        PriemoError: another shape, or labels out of range.
     """
-    array = np.asarray(y)
+    array: npt.NDArray[np.generic] = np.asarray(y)
     if array.shape == (n, classes) and classes > 1:
-        return array.argmax(1).astype(np.int64)
+        return np.asarray(array.argmax(1), np.int64)
     whole = array.size == n and np.array_equal(array, np.rint(array))
     if not whole or array.min() < 0 or array.max() >= classes:
         raise PriemoError(
@@ -59,10 +67,10 @@ def as_labels(y: object, n: int, classes: int) -> Labels:
 
 
 @contextmanager
-def seeded(random_state: int | None) -> Iterator[None]:
-    """Seed the global generators of Python, NumPy and torch inside, and put them back after.
+def temporary_seed(random_state: int | None) -> Iterator[None]:
+    """Seed the global generators of Python, NumPy and torch, and restore their states after.
 
-    For attacks of others that draw from them. None leaves them alone.
+    For attacks of other packages, which use the global generators. None changes nothing.
     """
     if random_state is None:
         yield
@@ -79,10 +87,11 @@ def seeded(random_state: int | None) -> Iterator[None]:
             np.random.set_state(numpy)  # noqa: NPY002
 
 
-class AimedAttack(EvasionAttack):
-    """An attack that may be `targeted`, which ART reads and sets among `attack_params`.
+class GradientAttack(EvasionAttack):  # type: ignore[misc]  # ART has no types
+    """Base of attacks that use gradients of a surrogate and may be targeted.
 
-    Subclasses set `_targeted` in their constructor.
+    Subclasses set `_targeted` in their constructor; ART reads and sets `targeted` as one of
+    `attack_params`.
     """
 
     _estimator_requirements = (BaseEstimator, LossGradientsMixin, ClassifierMixin)
@@ -90,49 +99,104 @@ class AimedAttack(EvasionAttack):
 
     @property
     def targeted(self) -> bool:
-        """Whether `y` are the emotions to be read, and not those to be left."""
+        """Whether `y` holds the targets, not the labels."""
         return self._targeted
 
     @targeted.setter
     def targeted(self, value: bool) -> None:
         self._targeted = value
 
-    def _given(self, y: object | None, n: int, classes: int) -> Labels | None:
-        """`y` as (n,) labels or targets; None for labels that are to be read.
+    def _check_y(self, y: object | None, n: int, classes: int) -> Labels | None:
+        """`y` as (n,) labels or targets; None where the clean predictions are the labels.
 
         Raises:
-            PriemoError: labels that do not exist, or no targets for a targeted attack.
+            PriemoError: labels out of range, or no targets for a targeted attack.
         """
         if y is None and self.targeted:
             raise PriemoError("a targeted attack needs the targets as y")
-        return None if y is None else as_labels(y, n, classes)
+        return None if y is None else check_labels(y, n, classes)
 
 
-class FittedAttack(AimedAttack):
-    """An attack that is fitted once, saved, and then applied, also without a classifier."""
+class FittedAttack(GradientAttack):
+    """Base of attacks that are fitted once, saved, and applied, also without a classifier.
+
+    Subclasses implement `_state` and `_restore`.
+
+    Attributes:
+        fooling_rate: share of the fit faces on which the goal of the fit is reached; None before.
+    """
+
+    fooling_rate: float | None = None
+    _saved_class: ClassVar[str | None] = None
+    """Name of the class in saved files, if not its own."""
 
     @classmethod
-    def is_estimator_valid(cls, estimator: Any, estimator_requirements: Any) -> bool:
-        """As in ART; None is for `load` without a classifier, which then can only `apply`."""
-        return estimator is None or super().is_estimator_valid(estimator, estimator_requirements)
+    def is_estimator_valid(cls, estimator: object, estimator_requirements: object) -> bool:
+        """As in ART, but also True for None: an attack loaded to `apply` only."""
+        return estimator is None or bool(
+            super().is_estimator_valid(estimator, estimator_requirements)
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write what was fitted as safetensors, with the parameters needed to use it again.
+
+        Raises:
+            PriemoError: not fitted, or the file cannot be written.
+        """
+        tensors, image = self._state()
+        settings = {n: getattr(self, n) for n in self.attack_params if n not in SESSION_PARAMS}
+        settings["fooling_rate"] = self.fooling_rate
+        save_attack(self._saved_class or type(self).__name__, Path(path), tensors, image, settings)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, classifier: PyTorchClassifier | None = None, **params: Any
+    ) -> Self:
+        """The attack that `save` wrote; without a classifier it can only `apply`.
+
+        Args:
+            params: constructor arguments that replace the saved ones, or are not saved
+                (`surrogates`, `verbose`).
+
+        Raises:
+            PriemoError: a missing or unreadable file, or one that this class did not write.
+        """
+        tensors, image, settings = load_attack(cls._saved_class or cls.__name__, Path(path))
+        fooling_rate = settings.pop("fooling_rate")
+        attack = cls(classifier, **{**settings, **params})
+        attack.fooling_rate = fooling_rate
+        attack._restore(tensors, image)
+        return attack
+
+    def _state(self) -> tuple[Tensors, str]:
+        """What was fitted, empty before a fit, and the shape of the images, "CxHxW"."""
+        raise NotImplementedError
+
+    def _restore(self, tensors: Tensors, image: str) -> None:
+        """Take over what `_state` gave."""
+        raise NotImplementedError
 
 
-class ModelFreeAttack(EvasionAttack):
-    """An attack that looks into no classifier: `None` may stand in its place.
+class ModelFreeAttack(EvasionAttack):  # type: ignore[misc]  # ART has no types
+    """Base of attacks without a surrogate: `classifier` is ignored and may be None.
 
-    Subclasses set `traits` and `attack_params`, and implement `protect`.
+    Subclasses set `traits` and `attack_params`, and implement `_run`.
     """
 
     traits: ClassVar[Traits]
     _estimator_requirements = ()
 
-    def __init__(self, classifier: Any = None) -> None:
+    def __init__(self, classifier: PyTorchClassifier | None = None) -> None:
         super().__init__(estimator=classifier)
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> FloatImages:
-        """(n, 1 or 3, h, w) floats in [0, 1] to protected images; `y` is not looked at."""
-        return self.protect(check_images(x))
+    def generate(self, x: FloatImages, y: object | None = None, **kwargs: Any) -> FloatImages:
+        """Protected images (n, c, h, w), floats in [0, 1]; `x` is not modified, `y` not used.
 
-    def protect(self, x: FloatImages) -> FloatImages:
-        """Checked images to protected ones, in a new array."""
+        Args:
+            x: (n, 1 or 3, h, w) floats in [0, 1].
+        """
+        return self._run(check_images(x))
+
+    def _run(self, x: FloatImages) -> FloatImages:
+        """The attack on checked images, into a new array."""
         raise NotImplementedError

@@ -1,10 +1,11 @@
-"""Controls: what any attack has to beat."""
+"""Controls: what every attack has to beat."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
+from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.base import ModelFreeAttack, require_eps
 from priemo_bench.contracts.attack import EPS_GRID, Traits
@@ -15,23 +16,31 @@ Distribution = Literal["sign", "uniform"]
 
 
 class Nothing(ModelFreeAttack):
-    """The image as it is: what it costs the victims to be read as published."""
+    """The unchanged image: how often victims change their prediction by publishing alone."""
 
     traits = Traits("control")
 
-    def protect(self, x: FloatImages) -> FloatImages:
+    def _run(self, x: FloatImages) -> FloatImages:
         return x.copy()
 
 
 class RandomNoise(ModelFreeAttack):
-    """Noise that knows nothing: the same size as an attack's perturbation, but no direction.
+    """Random noise within the linf bound: an attack's perturbation without its direction.
 
-    Each call draws anew from `random_state`, so equal calls give equal images.
+    Each call seeds its own generator, so equal calls give equal images.
 
     Args:
-        eps: largest change of a pixel, in (0, 1].
-        distribution: "sign" (plus or minus eps, the most noise under that cap) or "uniform".
+        eps: linf bound in (0, 1].
+        distribution: "sign" (plus or minus eps, the most noise within the bound) or "uniform".
         random_state: seed.
+
+    Example:
+        >>> from priemo_bench.attacks.control import RandomNoise
+        >>> from priemo_bench.testing import toy_faces
+        >>> x, y = toy_faces()
+        >>> noisy = RandomNoise(eps=4 / 255, random_state=0).generate(x)
+        >>> round(float(abs(noisy - x).max() * 255))
+        4
     """
 
     traits: ClassVar[Traits] = Traits("control", knob="eps", strengths=EPS_GRID, random=True)
@@ -39,7 +48,7 @@ class RandomNoise(ModelFreeAttack):
 
     def __init__(
         self,
-        classifier: Any = None,
+        classifier: PyTorchClassifier | None = None,
         eps: float = 8 / 255,
         distribution: Distribution = "sign",
         random_state: int | None = None,
@@ -50,7 +59,7 @@ class RandomNoise(ModelFreeAttack):
         self.random_state = random_state
         self._check_params()
 
-    def protect(self, x: FloatImages) -> FloatImages:
+    def _run(self, x: FloatImages) -> FloatImages:
         noise = np.random.default_rng(self.random_state).uniform(-1, 1, x.shape)
         if self.distribution == "sign":
             noise = np.sign(noise)

@@ -1,10 +1,10 @@
-"""DDN: the smallest change that is enough, direction and size apart.
+"""DDN: a minimum-norm attack that decouples the direction and the norm of the perturbation.
 
 Rony, Hafemann, Oliveira, Ben Ayed, Sabourin & Granger, "Decoupling direction and norm for efficient
 gradient-based l2 adversarial attacks and defenses", CVPR 2019, arXiv:1811.09600, algorithm 1: steps
-along the normalised gradient of the cross-entropy, each followed by a projection onto a sphere that
-shrinks by GAMMA where the image is misread and grows by it where not; the smallest change found
-among 8-bit images is returned. Beside the paper's l2 norm there is a cap on each pixel here.
+along the normalised gradient of the cross-entropy, each followed by a projection onto an l2 sphere,
+whose radius shrinks by GAMMA where the image is adversarial and grows by it where not; the smallest
+adversarial perturbation on the 8-bit grid is returned. The linf bound is an addition.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from art.attacks.attack import EvasionAttack
+from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from priemo_bench.attacks.base import AimedAttack, require_eps, require_truth, require_whole
-from priemo_bench.attacks.surrogate import Surrogate, reading
+from priemo_bench.attacks.base import GradientAttack, require_bool, require_eps, require_int
+from priemo_bench.attacks.surrogate import Surrogate, predict_ensemble
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, check_images
 
@@ -28,17 +28,25 @@ FIRST_STEP, LAST_STEP = 1.0, 0.01
 FIRST_RADIUS = 1.0
 
 
-class DDN(AimedAttack):
-    """Minimum-norm attack on one classifier; images that resist keep the last change within eps.
+class DDN(GradientAttack):
+    """Minimum-norm attack on one classifier; images without a success keep the last iterate.
 
     Args:
         classifier: ART `PyTorchClassifier` with clip values (0, 1).
-        eps: largest change of a pixel in (0, 1].
-        targeted: as in ART, `y` are then the emotions to be read.
-        steps: forward and backward passes an image.
+        eps: linf bound in (0, 1].
+        targeted: as in ART, `y` then holds the targets.
+        steps: forward and backward passes per image.
 
     Raises:
-        PriemoError: for parameters outside these.
+        PriemoError: a parameter out of range.
+
+    Example:
+        >>> from priemo_bench.attacks.ddn import DDN
+        >>> from priemo_bench.testing import toy_classifier, toy_faces
+        >>> classifier, (x, y) = toy_classifier(), toy_faces()
+        >>> protected = DDN(classifier, steps=20).generate(x)
+        >>> float((classifier.predict(protected).argmax(1) != y).mean())
+        1.0
     """
 
     traits = Traits("per-image", "image", "one", True, "eps", EPS_GRID)
@@ -48,7 +56,7 @@ class DDN(AimedAttack):
 
     def __init__(
         self,
-        classifier: Any,
+        classifier: PyTorchClassifier,
         eps: float = 8 / 255,
         targeted: bool = False,
         steps: int = 50,
@@ -61,62 +69,66 @@ class DDN(AimedAttack):
         self.batch_size = batch_size
         self._check_params()
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> FloatImages:
-        """Protected images, on the 8-bit grid if eps allows a level; `x` is not modified.
+    def generate(self, x: FloatImages, y: object | None = None, **kwargs: Any) -> FloatImages:
+        """Protected images (n, c, h, w), on the 8-bit grid where eps is at least 1/255.
 
         Args:
-            x: (n, 1 or 3, h, w) floats in [0, 1]. y: labels (n,) or one-hot, the targets if
-                targeted; None takes what the classifier reads.
+            x: (n, 1 or 3, h, w) floats in [0, 1], not modified.
+            y: labels (n,) or one-hot, the targets if targeted; None takes the clean predictions.
         """
         x = check_images(x)
         surrogate = Surrogate(self.estimator)
-        given = self._given(y, len(x), surrogate.classes)
+        given = self._check_y(y, len(x), surrogate.classes)
         images = torch.from_numpy(x).to(surrogate.device)
         if given is None:
-            labels = reading([surrogate], images, self.batch_size)
+            labels = predict_ensemble([surrogate], images, self.batch_size)
         else:
             labels = torch.from_numpy(given).to(images.device)
-        pairs = zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
-        return torch.cat([self._smallest(surrogate, *pair) for pair in pairs]).cpu().numpy()
+        size = self.batch_size
+        batches = zip(torch.split(images, size), torch.split(labels, size), strict=True)
+        return torch.cat([self._run(surrogate, *batch) for batch in batches]).cpu().numpy()
 
-    def _smallest(self, surrogate: Surrogate, x: Tensor, y: Tensor) -> Tensor:
+    def _run(self, surrogate: Surrogate, x: Tensor, y: Tensor) -> Tensor:
         sign = 1 if self.targeted else -1
-        cap = math.floor(self.eps * 255 + 1e-6) / 255 or self.eps
-        change = torch.zeros_like(x)
+        bound = math.floor(self.eps * 255 + 1e-6) / 255 or self.eps
+        delta = torch.zeros_like(x)
         radius = x.new_full((len(x), 1, 1, 1), FIRST_RADIUS)
-        best, smallest = x.clone(), x.new_full((len(x),), torch.inf)
-        last = x
-        for i in range(self.steps):
-            seen = self._published(x + change).requires_grad_()
-            logits = surrogate(seen)[1]
-            gradient = torch.autograd.grad(cross_entropy(logits, y, reduction="sum"), seen)[0]
-            done = (logits.argmax(1) == y) == self.targeted
-            last = seen.detach()
-            size = (last - x).flatten(1).norm(dim=1)
-            better = done & (size < smallest)
-            best[better], smallest[better] = last[better], size[better]
-            along = FIRST_STEP * self._decay(i)
-            change = change - sign * along * gradient / _norm(gradient)
-            radius = radius * torch.where(done, 1 - GAMMA, 1 + GAMMA).view(-1, 1, 1, 1)
-            change = (change * radius / _norm(change)).clamp(-cap, cap)
-        best[smallest.isinf()] = last[smallest.isinf()]
+        best, best_norm = x.clone(), x.new_full((len(x),), torch.inf)
+        iterate = x
+        for step in range(self.steps):
+            adversarial = self._quantize(x + delta).requires_grad_()
+            logits = surrogate(adversarial)[1]
+            loss = cross_entropy(logits, y, reduction="sum")
+            gradient = torch.autograd.grad(loss, adversarial)[0]
+            success = (logits.argmax(1) == y) == self.targeted
+            iterate = adversarial.detach()
+            norm = (iterate - x).flatten(1).norm(dim=1)
+            better = success & (norm < best_norm)
+            best[better], best_norm[better] = iterate[better], norm[better]
+            step_size = FIRST_STEP * self._decay(step)
+            delta = delta - sign * step_size * gradient / _norm(gradient)
+            radius = radius * torch.where(success, 1 - GAMMA, 1 + GAMMA).view(-1, 1, 1, 1)
+            delta = (delta * radius / _norm(delta)).clamp(-bound, bound)
+        best[best_norm.isinf()] = iterate[best_norm.isinf()]
         return best
 
-    def _published(self, x: Tensor) -> Tensor:
-        """On the 8-bit grid, unless eps is below one of its levels."""
+    def _quantize(self, x: Tensor) -> Tensor:
+        """Clipped and rounded to the 8-bit grid, unless eps is below one of its levels."""
         x = x.clamp(0, 1)
         return (x * 255).round() / 255 if self.eps * 255 >= 1 else x
 
-    def _decay(self, i: int) -> float:
-        """From 1 to LAST_STEP / FIRST_STEP by half a cosine."""
+    def _decay(self, step: int) -> float:
+        """Cosine decay from 1 to LAST_STEP / FIRST_STEP."""
         low = LAST_STEP / FIRST_STEP
-        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * i / self.steps))
+        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
     def _check_params(self) -> None:
         require_eps(self.eps)
-        require_truth(self, "targeted")
-        require_whole(self, "steps", "batch_size")
+        require_bool(self, "targeted")
+        require_int(self, "steps", "batch_size")
 
 
 def _norm(x: Tensor) -> Tensor:
-    return x.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+    """(n, 1, 1, 1) l2 norms, at least 1e-12."""
+    norms: Tensor = x.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+    return norms

@@ -1,45 +1,44 @@
-"""The loss that gradient attacks climb: cross-entropy, or the margin of the logits."""
+"""The loss that a gradient attack maximises, cross-entropy or logit margin, as ART takes it."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
+from priemo_bench.contracts.predict import margin
 from priemo_bench.errors import PriemoError
 
-Loss = Literal["cross_entropy", "margin"]
-LOSSES: tuple[str, ...] = get_args(Loss)
+LossName = Literal["cross_entropy", "margin"]
+LOSSES: tuple[str, ...] = get_args(LossName)
 
 
-class Margin(nn.Module):
-    """Best other logit minus own logit, mean over images: what ART maximises (Carlini & Wagner
-    2017, eq. 6 with kappa infinite); its gradient does not fade where the reading is confident.
+class MarginLoss(nn.Module):
+    """Minus the logit margin, mean over images; ART maximises it (Carlini & Wagner 2017, f6).
+
+    Unlike that of the cross-entropy, its gradient does not vanish at confident predictions.
     """
 
     reduction = "mean"
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
         """(n, classes) logits and one-hot labels to a scalar."""
-        own = y > 0
-        other = logits.masked_fill(own, -torch.inf).amax(1)
-        return (other - logits[own]).mean()
+        return -margin(logits, y.argmax(1)).mean()
 
 
 def clip(x: Tensor) -> Tensor:
-    """`x` clipped to [0, 1], its gradient passed straight through.
+    """`x` clipped to [0, 1], with a straight-through gradient.
 
-    That of `clamp` is zero outside, and in some versions of torch at 0 and 1 too, so that no
-    white pixel could be darkened.
+    The gradient of `clamp` is zero outside, and in some versions of torch at 0 and 1 too: a white
+    pixel could never be darkened.
     """
     return x + (x.clamp(0, 1) - x).detach()
 
 
-class Clipped(nn.Module):
-    """`model` reading its input clipped to [0, 1], as the published image is."""
+class ClippedInput(nn.Module):
+    """`model` on its input clipped to [0, 1], as published images are."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -50,31 +49,38 @@ class Clipped(nn.Module):
         return logits
 
 
-def check_classifier(classifier: Any) -> None:
+def check_classifier(classifier: object) -> None:
     """PriemoError unless a PyTorchClassifier with clip values 0 and 1."""
     if not isinstance(classifier, PyTorchClassifier):
         raise PriemoError(
             f"the classifier is a {type(classifier).__name__}; it must be an ART PyTorchClassifier"
         )
-    clip = classifier.clip_values
-    if clip is None or np.any(np.asarray(clip[0]) != 0) or np.any(np.asarray(clip[1]) != 1):
-        raise PriemoError(f"clip_values of the classifier are {clip}; they must be (0, 1)")
+    bounds = classifier.clip_values
+    if bounds is None or np.any(np.asarray(bounds[0]) != 0) or np.any(np.asarray(bounds[1]) != 1):
+        raise PriemoError(f"clip_values of the classifier are {bounds}; they must be (0, 1)")
 
 
-def sibling(
-    classifier: PyTorchClassifier, loss: Loss = "cross_entropy", clipped: bool = False
+def with_loss(
+    classifier: PyTorchClassifier, loss: LossName = "cross_entropy", clip_input: bool = False
 ) -> PyTorchClassifier:
-    """The same model, preprocessing and device under another loss; itself if it fits.
+    """A classifier of the same model, preprocessing and device with another loss.
 
     Args:
-        clipped: whether the model sees its input clipped to [0, 1].
+        clip_input: whether the model gets its input clipped to [0, 1].
+
+    Returns:
+        `classifier` itself where nothing has to change.
+
+    Raises:
+        PriemoError: not a PyTorchClassifier with clip values (0, 1).
     """
     check_classifier(classifier)
-    if loss == "cross_entropy" and not clipped and isinstance(classifier.loss, nn.CrossEntropyLoss):
+    is_entropy = isinstance(classifier.loss, nn.CrossEntropyLoss)
+    if loss == "cross_entropy" and not clip_input and is_entropy:
         return classifier
     return PyTorchClassifier(
-        model=Clipped(classifier.model) if clipped else classifier.model,
-        loss=Margin() if loss == "margin" else nn.CrossEntropyLoss(),
+        model=ClippedInput(classifier.model) if clip_input else classifier.model,
+        loss=MarginLoss() if loss == "margin" else nn.CrossEntropyLoss(),
         input_shape=classifier.input_shape,
         nb_classes=classifier.nb_classes,
         clip_values=(0.0, 1.0),

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.base import ModelFreeAttack
 from priemo_bench.contracts.attack import Traits
 from priemo_bench.contracts.image import FloatImages
 from priemo_bench.errors import require
 
-Box = tuple[float, float, float, float]
-"""Top, left, bottom, right, as shares of the image's height and width."""
+RelativeBox = tuple[float, float, float, float]
+"""Top, left, bottom, right, as shares of the image's height (top, bottom) and width."""
 
-EYES_AND_MOUTH: tuple[Box, ...] = ((0.25, 0.12, 0.47, 0.88), (0.64, 0.25, 0.90, 0.75))
-"""Where both eyes with their brows, and the mouth, lie in a face crop like those of the data sets:
-upright, cut near chin and hairline, eyes at about 0.37 of the height, mouth at 0.70 to 0.80."""
+EYES_AND_MOUTH: tuple[RelativeBox, ...] = ((0.25, 0.12, 0.47, 0.88), (0.64, 0.25, 0.90, 0.75))
+"""Both eyes with their brows, and the mouth, in face crops like those of the data sets: upright,
+from hairline to chin, eyes at about 0.37 of the height, mouth at 0.70 to 0.80."""
 
 
 class Occlusion(ModelFreeAttack):
-    """Fixed bars over eyes and mouth of an aligned face crop; nothing is detected.
+    """Fixed bars over eyes and mouth of an aligned face crop, without a face detector.
 
     Args:
-        size: how large each box is drawn about its centre; 1 as given, cut at the image's edge.
+        size: factor, above 0, that scales each box about its centre; clipped at the image border.
         boxes: shares (top, left, bottom, right) of height and width.
         value: grey level of the bars in [0, 1].
+
+    Example:
+        >>> from priemo_bench.attacks.occlusion import Occlusion
+        >>> from priemo_bench.testing import toy_faces
+        >>> x, y = toy_faces(size=32)
+        >>> round(float((Occlusion(size=0.5).generate(x) == 0).mean()), 2)
+        0.07
     """
 
     traits: ClassVar[Traits] = Traits(
@@ -33,9 +42,9 @@ class Occlusion(ModelFreeAttack):
 
     def __init__(
         self,
-        classifier: Any = None,
+        classifier: PyTorchClassifier | None = None,
         size: float = 1.0,
-        boxes: tuple[Box, ...] = EYES_AND_MOUTH,
+        boxes: tuple[RelativeBox, ...] = EYES_AND_MOUTH,
         value: float = 0.0,
     ) -> None:
         super().__init__(classifier)
@@ -44,7 +53,7 @@ class Occlusion(ModelFreeAttack):
         self.value = value
         self._check_params()
 
-    def protect(self, x: FloatImages) -> FloatImages:
+    def _run(self, x: FloatImages) -> FloatImages:
         x = x.copy()
         height, width = x.shape[2:]
         for top, left, bottom, right in self.boxes:

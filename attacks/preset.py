@@ -1,27 +1,35 @@
-"""An attack class with some arguments fixed, as the registry lists it."""
+"""Named configurations of an attack class, as the registry lists them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from priemo_bench.contracts.attack import Attack, Traits
+
+if TYPE_CHECKING:
+    from art.estimators.classification import PyTorchClassifier
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Calls `make(classifier, **params)`, `preset` filling in what is not given."""
+    """An attack class with default arguments of its own: an `AttackEntry`.
 
-    make: Callable[..., Attack]
+    Attributes:
+        attack: the class, called as `attack(classifier, **params)`.
+        params: arguments that a call may override.
+    """
+
+    attack: Callable[..., Attack]
     traits: Traits
-    preset: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, classifier: Any, **params: Any) -> Attack:
-        return self.make(classifier, **{**self.preset, **params})
+    def __call__(self, classifier: PyTorchClassifier | None, **params: Any) -> Attack:
+        return self.attack(classifier, **{**self.params, **params})
 
     @property
     def load(self) -> Callable[..., Attack]:
-        """Reads what the attack's `save` wrote: `load(path, classifier=None, ...)`."""
-        found: Callable[..., Attack] = self.make.load  # type: ignore[attr-defined]
-        return found
+        """The class's `load(path, classifier=None, ...)`, for what its `save` wrote."""
+        load: Callable[..., Attack] = getattr(self.attack, "load")  # noqa: B009
+        return load

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
+from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
-from priemo_bench.attacks.adapter import STEP, AdaptedAttack
-from priemo_bench.attacks.art_adapter import accepted
-from priemo_bench.attacks.base import seeded
+from priemo_bench.attacks.adapter import RELATIVE_STEP, AdaptedAttack
+from priemo_bench.attacks.art_adapter import keyword_arguments
+from priemo_bench.attacks.base import temporary_seed
 from priemo_bench.attacks.losses import check_classifier, clip
 from priemo_bench.attacks.preset import Preset
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, Labels
+from priemo_bench.contracts.predict import margin
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 
@@ -23,83 +26,97 @@ GRADIENT_ONLY = {
     "BIM", "DIFGSM", "FGSM", "MIFGSM", "NIFGSM", "PGD", "PGDL2", "RFGSM", "SINIFGSM", "TIFGSM",
     "VMIFGSM", "VNIFGSM",
 }  # fmt: skip
-"""Attacks that use of the loss nothing but the gradient of the cross-entropy."""
+"""Attacks that use nothing but the gradient of the cross-entropy, so that the margin can be put
+in its place."""
 
-
-COLOURS_ONLY = {"PIFGSM", "PIFGSMPP", "TIFGSM"}
-"""Attacks that smooth over exactly three channels: a grey image is shown to them as three."""
+RGB_ONLY = {"PIFGSM", "PIFGSMPP", "TIFGSM"}
+"""Attacks that smooth over exactly three channels: a grey image is repeated for them."""
 
 
 def _torchattacks() -> ModuleType:
     try:
-        import torchattacks
+        return import_module("torchattacks")
     except ImportError as error:
         raise PriemoError(
             "torchattacks is not installed; pip install 'priemo-bench[torchattacks]'"
         ) from error
-    return torchattacks  # type: ignore[no-any-return]
 
 
-class _Reader(nn.Module):
-    """The classifier, preprocessing included, as torchattacks sees it.
+class _Torchattack(Protocol):
+    """What is used of an attack of torchattacks."""
 
-    With `labels` the logits are such that the gradient of the cross-entropy is half that of the
-    margin, best other logit minus own: both are moved to zero without touching their gradient,
-    and the others removed. `grey` images come as three equal channels, and are read as one.
+    supported_mode: list[str]
+
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor: ...
+    def set_device(self, device: torch.device) -> None: ...
+    def set_mode_targeted_by_label(self, quiet: bool) -> None: ...
+
+
+class _WrappedModel(nn.Module):
+    """The classifier, preprocessing included, as a model for torchattacks.
+
+    Args:
+        repeated: whether images are grey, given as three equal channels.
+
+    Attributes:
+        margin_labels: (n,) labels, or None for the logits as they are. With labels the logits are
+            replaced by those of two classes, such that the gradient of the cross-entropy is half
+            that of minus the logit margin.
     """
 
-    def __init__(self, classifier: Any, grey: bool = False) -> None:
+    def __init__(self, classifier: PyTorchClassifier, repeated: bool = False) -> None:
         super().__init__()
-        self.grey = grey
-        self.model = classifier.model
-        self.prepare = classifier._apply_preprocessing
-        self.labels: Tensor | None = None
+        self.repeated = repeated
+        self.model: nn.Module = classifier.model
+        self.preprocess = classifier._apply_preprocessing
+        self.margin_labels: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.mean(1, keepdim=True) if self.grey else x
-        x, _ = self.prepare(clip(x), y=None, no_grad=False)
+        x = x.mean(1, keepdim=True) if self.repeated else x
+        x, _ = self.preprocess(clip(x), y=None, no_grad=False)
         logits: Tensor = self.model(x)
-        if self.labels is None:
+        if self.margin_labels is None:
             return logits
-        own = nn.functional.one_hot(self.labels, logits.shape[1]).bool()
-        best = logits.masked_fill(own, -torch.inf).argmax(1, keepdim=True)
-        return (logits - logits.detach()).masked_fill(~own.scatter(1, best, True), -torch.inf)
+        margins = margin(logits, self.margin_labels)[:, None]
+        own = nn.functional.one_hot(self.margin_labels, logits.shape[1]).bool()
+        other = torch.where(own.roll(1, 1), 0.0, -torch.inf)
+        return torch.where(own, margins - margins.detach(), other)
 
 
 class TorchAttack(AdaptedAttack):
-    """Any attack of torchattacks: `TorchAttack(classifier, "MIFGSM")`.
+    """Any attack of torchattacks.
 
     `attack` is the name of a class in `torchattacks`, `params` are further arguments of it
-    (`steps`, `decay` ...), its step is `alpha`; loss "margin" is for attacks in GRADIENT_ONLY. See
-    `AdaptedAttack` for the rest. PriemoError when torchattacks is missing.
+    (`steps`, `decay` ...), its step size is `alpha`; loss "margin" is for attacks in
+    GRADIENT_ONLY. See `AdaptedAttack` for the rest. PriemoError when torchattacks is missing.
     """
 
-    default = "PGD"
+    default_attack = "PGD"
 
     def _run(self, x: FloatImages, labels: Labels | None) -> FloatImages:
         if labels is None:
-            with seeded(self.random_state):  # predict() draws numbers too
+            with temporary_seed(self.random_state):  # ART's predict() uses the generators too
                 labels = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
-        grey = x.shape[1] == 1 and self.attack in COLOURS_ONLY
-        reader = _Reader(self.estimator, grey).eval()
-        attack = self._build(reader)
-        done = []
+        repeated = x.shape[1] == 1 and self.attack in RGB_ONLY
+        model = _WrappedModel(self.estimator, repeated).eval()
+        attack = self._build(model)
+        protected = []
         for start in range(0, len(x), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            own = torch.from_numpy(labels[part]).to(self.estimator.device)
-            reader.labels = own if self.loss == "margin" else None
-            seen = torch.from_numpy(x[part]).expand(-1, 3 if grey else -1, -1, -1)
-            done.append(attack(seen, own).detach().cpu().numpy())
-        return np.concatenate(done)[:, : x.shape[1]]
+            rows = slice(start, start + self.batch_size)
+            y = torch.from_numpy(labels[rows]).to(self.estimator.device)
+            model.margin_labels = y if self.loss == "margin" else None
+            images = torch.from_numpy(x[rows]).expand(-1, 3 if repeated else -1, -1, -1)
+            protected.append(attack(images, y).detach().cpu().numpy())
+        return np.concatenate(protected)[:, : x.shape[1]]
 
-    def _build(self, model: nn.Module) -> Any:
+    def _build(self, model: nn.Module) -> _Torchattack:
         package = _torchattacks()
         if self.attack not in package.__all__:
             raise unknown("torchattacks attacks", self.attack, package.__all__)
-        make = getattr(package, self.attack)
-        defaults = {"eps": self.eps, "alpha": self.eps * STEP, "random_start": False}
-        params = accepted(make, self.params, defaults, {"self", "model"})
-        attack = make(model, **params)
+        attack_class = getattr(package, self.attack)
+        defaults = {"eps": self.eps, "alpha": self.eps * RELATIVE_STEP, "random_start": False}
+        params = keyword_arguments(attack_class, self.params, defaults, {"self", "model"})
+        attack: _Torchattack = attack_class(model, **params)
         attack.set_device(self.estimator.device)
         if self.targeted:
             if "targeted" not in attack.supported_mode:
@@ -116,7 +133,7 @@ class TorchAttack(AdaptedAttack):
         check_classifier(self.estimator)
         if not self.estimator.all_framework_preprocessing:
             raise PriemoError("the classifier's preprocessing has no gradient in torch; remove it")
-        self._build(_Reader(self.estimator))
+        self._build(_WrappedModel(self.estimator))
 
 
 def _traits(random: bool) -> Traits:
@@ -133,10 +150,10 @@ difgsm = Preset(TorchAttack, _traits(True), {"attack": "DIFGSM", "steps": 25, "d
 """Xie et al. 2019, arXiv:1803.06978, with momentum (M-DI2-FGSM)."""
 
 vmifgsm = Preset(TorchAttack, _traits(True), {"attack": "VMIFGSM", "steps": 25})
-"""Wang & He 2021, arXiv:2103.15571; six gradients a step."""
+"""Wang & He 2021, arXiv:2103.15571; six gradients per step."""
 
 tifgsm = Preset(TorchAttack, _traits(True), {"attack": "TIFGSM", "steps": 25, "decay": 1.0})
 """Dong et al. 2019, arXiv:1904.02884, with momentum and input diversity (TI-DIM)."""
 
 sinifgsm = Preset(TorchAttack, _traits(False), {"attack": "SINIFGSM", "steps": 25})
-"""Lin et al. 2020, arXiv:1908.06281; five gradients a step."""
+"""Lin et al. 2020, arXiv:1908.06281; five gradients per step."""

@@ -1,15 +1,16 @@
-"""Transforms: what people do to a photo to hide a face, blind to any classifier.
+"""Image transforms as people use them to hide a face, without a surrogate.
 
-Each has one knob, and `traits.strengths` lists it from weakest to strongest.
+Each has one knob; `traits.strengths` lists its values from weakest to strongest.
 """
 
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
+from art.estimators.classification import PyTorchClassifier
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import interpolate
@@ -21,10 +22,17 @@ from priemo_bench.errors import require
 
 
 class GaussianBlur(ModelFreeAttack):
-    """Gaussian blur, per channel, borders reflected, cut at 4 sigma.
+    """Gaussian blur, per channel, borders reflected, kernel truncated at 4 sigma.
 
     Args:
         sigma: standard deviation in pixels, above 0.
+
+    Example:
+        >>> from priemo_bench.attacks.transform import GaussianBlur
+        >>> from priemo_bench.testing import toy_faces
+        >>> x, y = toy_faces()
+        >>> bool(GaussianBlur(sigma=2).generate(x).std() < x.std())
+        True
     """
 
     traits: ClassVar[Traits] = Traits(
@@ -34,12 +42,12 @@ class GaussianBlur(ModelFreeAttack):
     )
     attack_params = [*ModelFreeAttack.attack_params, "sigma"]
 
-    def __init__(self, classifier: Any = None, sigma: float = 2.0) -> None:
+    def __init__(self, classifier: PyTorchClassifier | None = None, sigma: float = 2.0) -> None:
         super().__init__(classifier)
         self.sigma = sigma
         self._check_params()
 
-    def protect(self, x: FloatImages) -> FloatImages:
+    def _run(self, x: FloatImages) -> FloatImages:
         return check_images(gaussian_filter(x, (0, 0, self.sigma, self.sigma)))
 
     def _check_params(self) -> None:
@@ -47,10 +55,10 @@ class GaussianBlur(ModelFreeAttack):
 
 
 class Pixelation(ModelFreeAttack):
-    """Each square of pixels becomes its mean; squares at the right and lower edge may be smaller.
+    """Each block of pixels becomes its mean; blocks at the right and lower border may be smaller.
 
     Args:
-        block: side of a square in pixels, at least 2.
+        block: side of a block in pixels, at least 2.
     """
 
     traits: ClassVar[Traits] = Traits(
@@ -58,12 +66,12 @@ class Pixelation(ModelFreeAttack):
     )
     attack_params = [*ModelFreeAttack.attack_params, "block"]
 
-    def __init__(self, classifier: Any = None, block: int = 8) -> None:
+    def __init__(self, classifier: PyTorchClassifier | None = None, block: int = 8) -> None:
         super().__init__(classifier)
         self.block = block
         self._check_params()
 
-    def protect(self, x: FloatImages) -> FloatImages:
+    def _run(self, x: FloatImages) -> FloatImages:
         for axis in (2, 3):
             starts = np.arange(0, x.shape[axis], self.block)
             sizes = np.diff(starts, append=x.shape[axis])
@@ -78,7 +86,7 @@ class Pixelation(ModelFreeAttack):
 
 
 class JPEG(ModelFreeAttack):
-    """JPEG compression by Pillow of the 8-bit image, grey as mode L.
+    """JPEG compression of the 8-bit image by Pillow, grey as mode L.
 
     Args:
         quality: 1 (worst) to 95 (best).
@@ -89,20 +97,20 @@ class JPEG(ModelFreeAttack):
     )
     attack_params = [*ModelFreeAttack.attack_params, "quality"]
 
-    def __init__(self, classifier: Any = None, quality: int = 20) -> None:
+    def __init__(self, classifier: PyTorchClassifier | None = None, quality: int = 20) -> None:
         super().__init__(classifier)
         self.quality = quality
         self._check_params()
 
-    def protect(self, x: FloatImages) -> FloatImages:
+    def _run(self, x: FloatImages) -> FloatImages:
         return to_float(np.stack([self._compress(image) for image in publish(x)]))
 
     def _compress(self, image: ByteImages) -> ByteImages:
         buffer = BytesIO()
         pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
         Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=self.quality)
-        read = np.asarray(Image.open(buffer))
-        return read[None] if read.ndim == 2 else read.transpose(2, 0, 1)
+        decoded: ByteImages = np.asarray(Image.open(buffer))
+        return decoded[None] if decoded.ndim == 2 else decoded.transpose(2, 0, 1)
 
     def _check_params(self) -> None:
         whole = int(self.quality) == self.quality
@@ -111,10 +119,10 @@ class JPEG(ModelFreeAttack):
 
 
 class DownUp(ModelFreeAttack):
-    """Made smaller (bilinear, antialiased) and brought back to its size (bilinear).
+    """Downsampling (bilinear, antialiased) and upsampling to the original size (bilinear).
 
     Args:
-        factor: how many times smaller, above 1; sides are rounded, at least one pixel stays.
+        factor: of downsampling, above 1; sides are rounded to at least one pixel.
     """
 
     traits: ClassVar[Traits] = Traits(
@@ -122,12 +130,12 @@ class DownUp(ModelFreeAttack):
     )
     attack_params = [*ModelFreeAttack.attack_params, "factor"]
 
-    def __init__(self, classifier: Any = None, factor: float = 4.0) -> None:
+    def __init__(self, classifier: PyTorchClassifier | None = None, factor: float = 4.0) -> None:
         super().__init__(classifier)
         self.factor = factor
         self._check_params()
 
-    def protect(self, x: FloatImages) -> FloatImages:
+    def _run(self, x: FloatImages) -> FloatImages:
         size = [max(1, round(side / self.factor)) for side in x.shape[2:]]
         small = interpolate(torch.from_numpy(x), size, mode="bilinear", antialias=True)
         return check_images(interpolate(small, x.shape[2:], mode="bilinear").numpy())
@@ -137,10 +145,10 @@ class DownUp(ModelFreeAttack):
 
 
 class BrightnessContrast(ModelFreeAttack):
-    """A veil of white: contrast times 1 - strength, and everything brighter; nothing is clipped.
+    """Blending with white: (1 - strength) x + strength, so that nothing is clipped.
 
     Args:
-        strength: share of white, above 0 and below 1.
+        strength: share of white in (0, 1).
     """
 
     traits: ClassVar[Traits] = Traits(
@@ -150,12 +158,12 @@ class BrightnessContrast(ModelFreeAttack):
     )
     attack_params = [*ModelFreeAttack.attack_params, "strength"]
 
-    def __init__(self, classifier: Any = None, strength: float = 0.5) -> None:
+    def __init__(self, classifier: PyTorchClassifier | None = None, strength: float = 0.5) -> None:
         super().__init__(classifier)
         self.strength = strength
         self._check_params()
 
-    def protect(self, x: FloatImages) -> FloatImages:
+    def _run(self, x: FloatImages) -> FloatImages:
         return check_images((1 - np.float32(self.strength)) * x + np.float32(self.strength))
 
     def _check_params(self) -> None:

@@ -40,7 +40,7 @@ MOVED = {
 """Module of version 0.2 to the modules that have its names today, both below `priemo_bench`."""
 RENAMED = {
     "attacks.entry": {"Entry": "Preset"},
-    "attacks.shared_noise": {"SharedNoise": "UniversalNoise"},
+    "attacks.shared_noise": {"SharedNoise": "BaseUniversalAttack"},
     "attacks.wrapped": {"WrappedAttack": "AdaptedAttack"},
     "images": {"Floats": "FloatImages", "Bytes": "ByteImages"},
     "attack": {"SHARED": "FITTED_SCOPES"},

@@ -1,4 +1,4 @@
-"""Cloaks of face-recognition privacy, with emotions for identities: one file for each paper."""
+"""Feature-space cloaks of face-recognition privacy, with emotions in place of identities."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Encryption: hides everything from every victim, and from every person without the key.
+"""Encryption: hides the whole image, from classifiers and from people without the key.
 
-None of these can keep an image-quality budget; they show what full protection costs.
+No cipher can meet an image-quality budget; they show what full protection costs.
 """
 
 from priemo_bench.attacks.cryptographic.aes import AESCTR

@@ -1,4 +1,4 @@
-"""Chaotic image encryption: Arnold's cat map moves the pixels, the logistic map changes them.
+"""Chaotic image encryption: Arnold's cat map permutes pixels, the logistic map changes them.
 
 The permutation-diffusion architecture of Fridrich, "Symmetric ciphers based on two-dimensional
 chaotic maps", Int. J. Bifurcation and Chaos 8(6), 1998, with the generalised cat map of Chen, Mao
@@ -9,16 +9,17 @@ Fractals 21, 2004. Schemes of this kind are a baseline of the literature, not pr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from art.estimators.classification import PyTorchClassifier
 
-from priemo_bench.attacks.cryptographic.cipher import Cipher
+from priemo_bench.attacks.cryptographic.cipher import Cipher, Indices
 from priemo_bench.contracts.image import ByteImages
 from priemo_bench.errors import PriemoError, require
 
 TRANSIENT = 200
-"""Steps of the logistic map thrown away before its values are used."""
+"""First steps of the logistic map that are discarded."""
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -27,9 +28,9 @@ class CatMapKey:
     """Key of `CatMapLogistic`.
 
     Attributes:
-        x0, mu: start in (0, 1) and parameter in [3.9, 4) of x <- mu x (1 - x).
-        p, q: of the cat map (r, c) <- (r + p c, q r + (p q + 1) c) modulo the side.
-        iterations: how often the cat map is applied in each round.
+        x0, mu: initial value in (0, 1) and parameter in [3.9, 4) of x <- mu x (1 - x).
+        p, q: parameters of the cat map (r, c) <- (r + p c, q r + (p q + 1) c) modulo the side.
+        iterations: of the cat map in each round.
     """
 
     x0: float
@@ -46,8 +47,8 @@ class CatMapKey:
             require(isinstance(value, int) and value >= 1, name, value, "a whole number from 1")
 
     @classmethod
-    def draw(cls, random_state: int | None) -> CatMapKey:
-        """A key from a seed, or a new one."""
+    def from_seed(cls, random_state: int | None) -> CatMapKey:
+        """A key from a seed; None takes a secret one."""
         rng = np.random.default_rng(random_state)
         p, q, iterations = (int(v) for v in rng.integers(1, 1000, 3))
         return cls(rng.uniform(0.1, 0.9), rng.uniform(3.99, 4), p, q, iterations)
@@ -56,50 +57,50 @@ class CatMapKey:
 class CatMapLogistic(Cipher):
     """Rounds of cat-map permutation, then diffusion forward and backward over all pixels.
 
-    Diffusion is c[i] = rotate(p[i] + c[i-1], 3 bits) xor k[i], k from the logistic map: the
-    feedback carries a changed pixel into all others, the rotation keeps the lowest bit, which
-    sums and xors alone would leave linear, from staying apart.
+    Diffusion is c[i] = rotate(p[i] + c[i-1], 3 bits) xor k[i], k from the logistic map. The
+    feedback carries a changed pixel into all others; the rotation mixes in the lowest bit, on
+    which sums and xors alone are linear.
 
     Args:
         key: `CatMapKey`, or None for one from `random_state`.
-        rounds: at least 1; two let one changed pixel change 99.6 % of all by a third of the range.
+        rounds: at least 1; with two, one changed pixel changes 99.6 % of all by a third of 255.
     """
 
     attack_params = [*Cipher.attack_params, "rounds"]
 
     def __init__(
         self,
-        classifier: Any = None,
+        classifier: PyTorchClassifier | None = None,
         key: CatMapKey | None = None,
         rounds: int = 2,
         random_state: int | None = None,
     ) -> None:
         super().__init__(classifier, random_state)
-        self.key = CatMapKey.draw(random_state) if key is None else key
+        self.key = CatMapKey.from_seed(random_state) if key is None else key
         self.rounds = rounds
         self._check_params()
 
-    def _encrypt(self, pixels: ByteImages, numbers: np.ndarray) -> ByteImages:
+    def _encrypt(self, pixels: ByteImages, indices: Indices) -> ByteImages:
         target = cat_map(_side(pixels), self.key)
         flat = pixels.reshape(*pixels.shape[:2], -1)
-        for forward, backward in self._streams(pixels[0].size, numbers):
+        for forward, backward in self._streams(pixels[0].size, indices):
             moved = np.empty_like(flat)
             moved[..., target] = flat
             rows = _diffuse(moved.reshape(len(flat), -1).T, forward)
             flat = _diffuse(rows[::-1], backward)[::-1].T.reshape(flat.shape)
         return np.ascontiguousarray(flat.reshape(pixels.shape))
 
-    def _decrypt(self, pixels: ByteImages, numbers: np.ndarray) -> ByteImages:
+    def _decrypt(self, pixels: ByteImages, indices: Indices) -> ByteImages:
         target = cat_map(_side(pixels), self.key)
         flat = pixels.reshape(*pixels.shape[:2], -1)
-        for forward, backward in reversed(self._streams(pixels[0].size, numbers)):
+        for forward, backward in reversed(self._streams(pixels[0].size, indices)):
             rows = _undiffuse(flat.reshape(len(flat), -1).T[::-1], backward)[::-1]
             flat = _undiffuse(rows, forward).T.reshape(flat.shape)[..., target]
         return np.ascontiguousarray(flat.reshape(pixels.shape))
 
-    def _streams(self, size: int, numbers: np.ndarray) -> list[tuple[ByteImages, ByteImages]]:
-        """For each round the keystreams (size + 1, n) of both directions."""
-        start = 0.1 + 0.8 * ((self.key.x0 + numbers * GOLDEN) % 1)
+    def _streams(self, size: int, indices: Indices) -> list[tuple[ByteImages, ByteImages]]:
+        """For each round the keystreams (size + 1, n) of the forward and the backward diffusion."""
+        start = 0.1 + 0.8 * ((self.key.x0 + indices * GOLDEN) % 1)
         stream = logistic_bytes(start, self.key.mu, 2 * self.rounds * (size + 1))
         parts = np.split(stream, 2 * self.rounds)
         return list(zip(parts[::2], parts[1::2], strict=True))
@@ -112,7 +113,7 @@ class CatMapLogistic(Cipher):
 
 
 def _side(pixels: ByteImages) -> int:
-    height, width = pixels.shape[2:]
+    height, width = int(pixels.shape[2]), int(pixels.shape[3])
     if height != width:
         raise PriemoError(
             f"x has images of {height}x{width}; Arnold's cat map needs square ones: crop or resize"
@@ -120,20 +121,19 @@ def _side(pixels: ByteImages) -> int:
     return height
 
 
-def cat_map(side: int, key: CatMapKey) -> np.ndarray:
-    """(side * side,) where each pixel of a square goes, in row-major numbers."""
-    step = [[1, key.p], [key.q, key.p * key.q + 1]]
-    (a, b), (c, d) = (1, 0), (0, 1)
+def cat_map(side: int, key: CatMapKey) -> npt.NDArray[np.int64]:
+    """(side * side,) row-major index that each pixel of a square moves to."""
+    once = np.array([[1, key.p % side], [key.q % side, (key.p * key.q + 1) % side]], np.int64)
+    matrix = np.eye(2, dtype=np.int64)
     for _ in range(key.iterations):
-        (a, b), (c, d) = (
-            ((step[0][0] * a + step[0][1] * c) % side, (step[0][0] * b + step[0][1] * d) % side),
-            ((step[1][0] * a + step[1][1] * c) % side, (step[1][0] * b + step[1][1] * d) % side),
-        )
-    rows, columns = np.divmod(np.arange(side * side), side)
-    return (a * rows + b * columns) % side * side + (c * rows + d * columns) % side
+        matrix = once @ matrix % side
+    places = np.stack(np.divmod(np.arange(side * side), side))
+    rows, columns = matrix @ places % side
+    moved: npt.NDArray[np.int64] = rows * side + columns
+    return moved
 
 
-def logistic_bytes(start: np.ndarray, mu: float, size: int) -> ByteImages:
+def logistic_bytes(start: npt.NDArray[np.float64], mu: float, size: int) -> ByteImages:
     """(size, n) bytes: floor(1e14 x) mod 256 along the logistic map from `start` (n,)."""
     x = start.astype(np.float64)
     values = np.empty((size, len(x)))
@@ -146,7 +146,7 @@ def logistic_bytes(start: np.ndarray, mu: float, size: int) -> ByteImages:
 
 
 def _diffuse(rows: ByteImages, stream: ByteImages) -> ByteImages:
-    """(size, n) with feedback from row to row; row 0 of the stream (size + 1, n) starts it."""
+    """(size, n) with feedback from row to row; row 0 of the stream (size + 1, n) is the first."""
     out = np.empty(rows.shape, np.uint8)
     last = stream[0]
     for i, row in enumerate(rows):
@@ -156,5 +156,7 @@ def _diffuse(rows: ByteImages, stream: ByteImages) -> ByteImages:
 
 
 def _undiffuse(rows: ByteImages, stream: ByteImages) -> ByteImages:
+    """The inverse of `_diffuse`."""
     total = rows ^ stream[1:]
-    return ((total >> 3) | (total << 5)) - np.concatenate([stream[:1], rows[:-1]])
+    rotated: ByteImages = (total >> 3) | (total << 5)
+    return rotated - np.concatenate([stream[:1], rows[:-1]])

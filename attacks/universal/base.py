@@ -1,50 +1,58 @@
-"""What perturbations that are learned once, then added to any face, have in common."""
+"""Base of attacks with one perturbation, or one per emotion, that is fitted once and then added."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
+from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.base import FittedAttack
-from priemo_bench.attacks.universal import serialization as noise_file
+from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
+from priemo_bench.contracts.storage import Tensors
 from priemo_bench.errors import PriemoError
 
+Goal = Literal["leave", "rarest"]
+"""Of an untargeted fit: leave the label, or reach the rarest one."""
 
-class UniversalNoise(FittedAttack):
-    """Base of universal attacks within linf `eps`: `apply`, `generate`, `converged`, files.
 
-    Subclasses set `eps` and `delta`, and implement `fit`, which leaves `noise` and `fooling_rate`.
+class BaseUniversalAttack(FittedAttack):
+    """Base of universal attacks within a linf bound: `apply`, `generate`, `converged`, files.
+
+    Subclasses set `eps`, `goal` and `delta`, and implement `fit`, which sets `noise` and
+    `fooling_rate`.
 
     Attributes:
-        noise: (1 or groups, c, h, w) what is added, within eps; None before `fit`.
-        fooling_rate: share of the fit faces on which it does what was asked.
+        noise: (1 or classes, c, h, w) perturbations, within eps; None before `fit`.
     """
 
+    goal: Goal
     delta: float
 
-    def __init__(self, classifier: Any) -> None:
+    def __init__(self, classifier: PyTorchClassifier | None) -> None:
         super().__init__(estimator=classifier)
         self.noise: FloatImages | None = None
-        self.fooling_rate: float | None = None
 
     @property
     def converged(self) -> bool:
-        """Whether the perturbation reached its goal on at least 1 - delta of the fit faces."""
+        """Whether the fooling rate on the fit faces is at least 1 - delta."""
         return self.fooling_rate is not None and self.fooling_rate >= 1 - self.delta
 
-    def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> Self:
-        """Learn the perturbation from faces (n, 1 or 3, h, w) in [0, 1]."""
+    def fit(self, x: FloatImages, y: object | None = None) -> Self:
+        """Fit the perturbation on faces (n, 1 or 3, h, w) in [0, 1]."""
         raise NotImplementedError
 
-    def apply(self, x: np.ndarray, y: np.ndarray | None = None) -> FloatImages:
-        """Add the fitted perturbation and clip to [0, 1]: no gradient.
+    def apply(self, x: FloatImages, y: object | None = None) -> FloatImages:
+        """Add the fitted perturbation and clip to [0, 1], without a gradient.
 
         Args:
-            x: (n, 1 or 3, h, w) floats in [0, 1]. y: looked at only where there is one
-                perturbation for each emotion; see the class.
+            x: (n, 1 or 3, h, w) floats in [0, 1].
+            y: labels (n,) or one-hot, for scope class only; see the class.
+
+        Raises:
+            PriemoError: not fitted, or on images of another shape.
         """
         x = check_images(x)
         if self.noise is None:
@@ -53,25 +61,45 @@ class UniversalNoise(FittedAttack):
             raise PriemoError(
                 f"x has images of {x.shape[1:]}; the perturbation is {self.noise.shape[1:]}"
             )
-        return np.clip(x + self.noise[self._groups(x, y)], 0, 1)
+        protected: FloatImages = np.clip(x + self.noise[self._noise_rows(x, y)], 0, 1)
+        return protected
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None, **kwargs: Any) -> FloatImages:
         """`apply` to `x`, after `fit` on it unless fitted before."""
         return (self if self.noise is not None else self.fit(x, y)).apply(x, y)
 
-    def save(self, path: str | Path) -> None:
-        """Write the fitted perturbation as safetensors, with what is needed to use it again."""
-        arrays = {} if self.noise is None else {"noise": self.noise}
-        image = "" if self.noise is None else "x".join(map(str, self.noise.shape[1:]))
-        noise_file.save(self, Path(path), arrays, image)
+    @property
+    def _has_target(self) -> bool:
+        return self.targeted or self.goal == "rarest"
 
-    @classmethod
-    def load(cls, path: str | Path, classifier: Any = None) -> Self:
-        """Read what `save` wrote; without a classifier it can only `apply`."""
-        attack, arrays, _ = noise_file.load(cls, Path(path), classifier)
-        attack.noise = arrays["noise"]
-        return attack
+    def _goal_labels(self, labels: Labels) -> Labels:
+        """(n,) labels to leave, or targets; PriemoError for several targets."""
+        if self.targeted and len(np.unique(labels)) > 1:
+            raise PriemoError("one perturbation can have one target only: give the same for all")
+        if self.targeted or self.goal == "leave":
+            return labels
+        counts = np.bincount(labels, minlength=int(self.estimator.nb_classes))
+        return np.full_like(labels, counts.argmin())
 
-    def _groups(self, x: FloatImages, y: np.ndarray | None) -> Labels:
-        """(n,) which perturbation each face gets."""
+    def _state(self) -> tuple[Tensors, str]:
+        if self.noise is None:
+            return {}, ""
+        return {"noise": self.noise}, "x".join(map(str, self.noise.shape[1:]))
+
+    def _restore(self, tensors: Tensors, image: str) -> None:
+        self.noise = tensors["noise"]
+
+    def _noise_rows(self, x: FloatImages, y: object | None) -> Labels:
+        """(n,) row of `noise` for each face."""
         return np.zeros(len(x), np.int64)
+
+
+def open_surrogates(
+    classifier: PyTorchClassifier | None,
+    others: Sequence[PyTorchClassifier] = (),
+    layer: str | None = None,
+) -> list[Surrogate]:
+    """The surrogates of an attack; PriemoError for one that was loaded without a classifier."""
+    if classifier is None:
+        raise PriemoError("this needs a classifier: load(path, classifier)")
+    return [Surrogate(c, layer) for c in (classifier, *others)]

@@ -8,39 +8,39 @@ import numpy as np
 import pytest
 import torch
 
-from priemo_bench.attacks.base import as_labels, seeded
+from priemo_bench.attacks.base import check_labels, temporary_seed
 from priemo_bench.attacks.control import Nothing
 from priemo_bench.errors import PriemoError
 
 
 @pytest.mark.parametrize("y", [[0, 6, 3], [[0], [6], [3]], np.eye(7)[[0, 6, 3]], [0.0, 6.0, 3.0]])
 def test_labels_in_any_form(y: object) -> None:
-    assert as_labels(y, 3, 7).tolist() == [0, 6, 3]
-    assert as_labels(y, 3, 7).dtype == np.int64
+    assert check_labels(y, 3, 7).tolist() == [0, 6, 3]
+    assert check_labels(y, 3, 7).dtype == np.int64
 
 
 @pytest.mark.parametrize("y", [[0, 7, 3], [-1, 0, 0], [0, 1], [0.5, 1, 2], np.zeros((3, 6))])
 def test_labels_that_do_not_exist(y: object) -> None:
     with pytest.raises(PriemoError, match="3 labels from 0 to 6"):
-        as_labels(y, 3, 7)
+        check_labels(y, 3, 7)
 
 
 def test_seeded_repeats_and_puts_back() -> None:
     def draw() -> tuple[float, float, float]:
         return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
 
-    with seeded(5):
+    with temporary_seed(5):
         first = draw()
     outside = draw()
-    with seeded(5):
+    with temporary_seed(5):
         assert draw() == first
-    with seeded(None):
+    with temporary_seed(None):
         assert draw() not in (first, outside)
 
 
 def test_seeded_puts_back_after_an_error() -> None:
     state = random.getstate()
-    with pytest.raises(ZeroDivisionError), seeded(1):
+    with pytest.raises(ZeroDivisionError), temporary_seed(1):
         _ = random.random() / 0
     assert random.getstate() == state
 

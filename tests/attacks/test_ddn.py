@@ -18,7 +18,7 @@ def test_finds_the_nearest_point_beyond_the_boundary(
     logits = linear.predict(linear_x)
     nearest = (logits[:, 0] - logits[:, 1]) / np.linalg.norm(weight)
     attack = DDN(linear, 0.999 / 255 * 10, targeted, steps=200)
-    attack._published = lambda x: x  # type: ignore[method-assign]
+    attack._quantize = lambda x: x  # type: ignore[method-assign]
     y = np.full(len(linear_x), int(targeted))
     change = (attack.generate(linear_x, y) - linear_x).reshape(len(linear_x), -1)
     sizes = np.linalg.norm(change, axis=1)

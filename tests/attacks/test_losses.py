@@ -8,13 +8,13 @@ import torch
 from art.estimators.classification import BlackBoxClassifier, PyTorchClassifier
 from torch import nn
 
-from priemo_bench.attacks.losses import Clipped, Margin, clip, sibling
+from priemo_bench.attacks.losses import ClippedInput, MarginLoss, clip, with_loss
 from priemo_bench.errors import PriemoError
 
 
 def test_margin_is_best_other_minus_own() -> None:
     logits = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, -1.0]], requires_grad=True)
-    loss = Margin()(logits, torch.eye(3)[[0, 2]])
+    loss = MarginLoss()(logits, torch.eye(3)[[0, 2]])
     assert loss.item() == pytest.approx(((2 - 3) + (5 - -1)) / 2)
     loss.backward()
     np.testing.assert_allclose(logits.grad, [[-0.5, 0, 0.5], [0, 0.5, -0.5]])
@@ -24,7 +24,7 @@ def test_margin_sibling_has_the_gradient_of_the_margin(
     classifier: PyTorchClassifier, x: np.ndarray
 ) -> None:
     y = np.arange(len(x)) % 7
-    gradient = sibling(classifier, "margin").loss_gradient(x, np.eye(7, dtype=np.float32)[y])
+    gradient = with_loss(classifier, "margin").loss_gradient(x, np.eye(7, dtype=np.float32)[y])
     t = torch.from_numpy(x.copy()).requires_grad_()
     logits = classifier.model(t)
     own = logits[torch.arange(len(x)), y]
@@ -34,9 +34,9 @@ def test_margin_sibling_has_the_gradient_of_the_margin(
 
 
 def test_sibling_shares_the_model(classifier: PyTorchClassifier, x: np.ndarray) -> None:
-    assert sibling(classifier) is classifier
+    assert with_loss(classifier) is classifier
     for loss in ("cross_entropy", "margin"):
-        other = sibling(classifier, loss, clipped=True)  # type: ignore[arg-type]
+        other = with_loss(classifier, loss, clip_input=True)  # type: ignore[arg-type]
         assert other.model.model is classifier.model
         np.testing.assert_array_equal(other.predict(x), classifier.predict(x))
 
@@ -44,7 +44,7 @@ def test_sibling_shares_the_model(classifier: PyTorchClassifier, x: np.ndarray) 
 def test_clipped_reads_what_is_published(classifier: PyTorchClassifier, x: np.ndarray) -> None:
     outside = torch.from_numpy(x * 3 - 1)
     expected = classifier.model(outside.clamp(0, 1))
-    torch.testing.assert_close(Clipped(classifier.model)(outside), expected)
+    torch.testing.assert_close(ClippedInput(classifier.model)(outside), expected)
 
 
 def test_clipping_passes_the_gradient() -> None:
@@ -61,15 +61,15 @@ def test_preprocessing_stays_with_the_sibling(x: np.ndarray) -> None:
         model, nn.CrossEntropyLoss(), x.shape[1:], 7, clip_values=(0, 1), device_type="cpu",
         preprocessing=(0.3, 0.5),
     )  # fmt: skip
-    np.testing.assert_array_equal(sibling(first, "margin").predict(x), first.predict(x))
+    np.testing.assert_array_equal(with_loss(first, "margin").predict(x), first.predict(x))
 
 
 def test_other_classifiers_are_refused(x: np.ndarray) -> None:
     with pytest.raises(PriemoError, match="PyTorchClassifier"):
-        sibling(BlackBoxClassifier(lambda v: np.zeros((len(v), 7)), x.shape[1:], 7))  # type: ignore[arg-type]
+        with_loss(BlackBoxClassifier(lambda v: np.zeros((len(v), 7)), x.shape[1:], 7))  # type: ignore[arg-type]
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 7))
     for values in (None, (0, 255)):
         with pytest.raises(PriemoError, match="clip_values"):
-            sibling(
+            with_loss(
                 PyTorchClassifier(model, nn.CrossEntropyLoss(), (1, 2, 2), 7, clip_values=values)
             )

@@ -90,7 +90,7 @@ def test_mistakes_are_named(turning: PyTorchClassifier, faces: np.ndarray) -> No
     with pytest.raises(PriemoError, match="two emotions or more"):
         TIPIM(turning, verbose=False).fit(faces[:1])
     attack = TIPIM(turning, targeted=True, verbose=False).fit(faces[:2])
-    with pytest.raises(PriemoError, match="read as class 2"):
+    with pytest.raises(PriemoError, match="predicted as class 2"):
         attack.generate(faces, np.array([2, 2, 2]))
     with pytest.raises(PriemoError, match="all None"):
         Fawkes(turning, None, None)

@@ -1,28 +1,50 @@
-"""What holds for every cipher, and what each of them is by definition."""
+"""What holds for every cipher, and what each of them is by definition.
+
+By the statistics of Wu, Noonan & Agaian, "NPCR and UACI randomness tests for image encryption", J.
+Selected Areas in Telecommunications, 2011: two independent uniform images have NPCR 255/256 and
+UACI 257/768; a uniform one has nearly 8 bits of entropy.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher as Block
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from scipy.ndimage import gaussian_filter
+from skimage.measure import shannon_entropy
 
 from priemo_bench.attacks.cryptographic import AESCTR, CatMapKey, CatMapLogistic, Cipher, EtC
 from priemo_bench.attacks.cryptographic.cat_map import cat_map, logistic_bytes
-from priemo_bench.attacks.cryptographic.cipher_statistics import (
-    entropy,
-    neighbour_correlation,
-    npcr,
-    uaci,
-)
 from priemo_bench.attacks.transform import JPEG
-from priemo_bench.contracts.image import publish, to_float
+from priemo_bench.contracts.image import ByteImages, publish, to_float
 from priemo_bench.errors import PriemoError
 
 CIPHERS = [AESCTR, CatMapLogistic, EtC]
 FULL = [AESCTR, CatMapLogistic]
+PerImage = npt.NDArray[np.float64]
+
+
+def npcr(x: ByteImages, y: ByteImages) -> PerImage:
+    """(n,) share of pixel values that differ."""
+    return (x != y).mean((1, 2, 3))
+
+
+def uaci(x: ByteImages, y: ByteImages) -> PerImage:
+    """(n,) mean change of a pixel value as a share of 255."""
+    return np.abs(x.astype(np.int16) - y).mean((1, 2, 3)) / 255
+
+
+def entropy(x: ByteImages) -> PerImage:
+    """(n,) Shannon entropy of the grey levels in bits, by scikit-image."""
+    return np.array([shannon_entropy(image) for image in x])
+
+
+def neighbour_correlation(x: ByteImages) -> PerImage:
+    """(n,) correlation of horizontally adjacent pixels: near 1 in photographs, 0 in noise."""
+    return np.array([np.corrcoef(i[..., :-1].ravel(), i[..., 1:].ravel())[0, 1] for i in x])
 
 
 def smooth(n: int, channels: int, side: int) -> np.ndarray:
@@ -149,6 +171,13 @@ def test_etc_can_be_compressed_and_aes_cannot() -> None:
         for y in (make(random_state=0).generate(x) for make in (EtC, AESCTR))
     ]
     assert errors[0] < errors[1] / 5
+
+
+def test_statistics_of_independent_uniform_images() -> None:
+    x, y = np.random.default_rng(0).integers(0, 256, (2, 4, 3, 64, 64), np.uint8)
+    assert npcr(x, y).mean() == pytest.approx(255 / 256, abs=1e-3)
+    assert uaci(x, y).mean() == pytest.approx(257 / 768, abs=3e-3)
+    np.testing.assert_allclose(neighbour_correlation(x), 0, atol=0.04)
 
 
 def test_wrong_shapes_and_keys() -> None:

@@ -10,8 +10,8 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.surrogate import Surrogate
-from priemo_bench.attacks.universal import AIMED, METHODS, UniversalAttack
-from priemo_bench.attacks.universal.opom import nearest
+from priemo_bench.attacks.universal import TARGETED_METHODS, METHODS, UniversalAttack
+from priemo_bench.attacks.universal.opom import project_onto_hull
 from priemo_bench.errors import PriemoError
 
 EPS = 6 / 255
@@ -22,7 +22,7 @@ def signs(x: np.ndarray, n: int = 20) -> np.ndarray:
     return np.random.default_rng(0).choice([-0.1, 0.1], (n, 1, *x.shape[1:])).astype(np.float32)
 
 
-@pytest.mark.parametrize("method", [*AIMED, "cos-uap"])
+@pytest.mark.parametrize("method", [*TARGETED_METHODS, "cos-uap"])
 def test_fools_more_of_its_fit_faces_than_random_signs(
     method: str, classifier: PyTorchClassifier, x: np.ndarray
 ) -> None:
@@ -43,7 +43,7 @@ def test_moves_features_further_than_random_signs(
         with torch.no_grad():
             pair = [open_up(torch.from_numpy(np.clip(x + d, 0, 1)))[0] for d in (0 * noise, noise)]
         before, after = (torch.nn.functional.normalize(f) for f in pair)
-        there = nearest(after, before) if method == "opom" else before
+        there = project_onto_hull(after, before) if method == "opom" else before
         return float((after - there).square().sum(1).mean())
 
     noise = UniversalAttack(classifier, method, eps=0.1, passes=20, random_state=0).fit(x).noise
@@ -134,8 +134,8 @@ def test_mistakes_are_named(classifier: PyTorchClassifier, x: np.ndarray) -> Non
     for bad in ({"scope": "image"}, {"goal": "x"}, {"passes": 0}, {"batch_size": 0}, {"delta": 2}):
         with pytest.raises(PriemoError, match=next(iter(bad))):
             UniversalAttack(classifier, **bad)  # type: ignore[arg-type]
-    for method in set(METHODS) - set(AIMED):
-        with pytest.raises(PriemoError, match="cannot go towards"):
+    for method in set(METHODS) - set(TARGETED_METHODS):
+        with pytest.raises(PriemoError, match="cannot be targeted"):
             UniversalAttack(classifier, method, targeted=True)
     with pytest.raises(PriemoError, match="one target only"):
         UniversalAttack(classifier, targeted=True).fit(x, np.arange(len(x)) % 7)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from art.estimators.classification import PyTorchClassifier
 
-from priemo_bench.attacks.universal.gap import GAP, fooling, scaled
+from priemo_bench.attacks.universal.gap import GAP, fooling_loss, scale_to_linf
 from priemo_bench.errors import PriemoError
 from priemo_bench.run.profiling import PassCounter
 
@@ -77,7 +77,7 @@ def test_what_is_not_fitted_is_said(halves: PyTorchClassifier, tmp_path: Path) -
 def test_scaling_is_to_the_bound_and_never_up() -> None:
     raw = torch.tensor([[[[0.5, -0.9]]], [[[0.001, 0.002]]]])
     expected = torch.tensor([[[[0.1 * 0.5 / 0.9, -0.1]]], [[[0.001, 0.002]]]])
-    assert torch.allclose(scaled(raw.atanh(), 0.1), expected)
+    assert torch.allclose(scale_to_linf(raw.atanh(), 0.1), expected)
 
 
 def test_loss_is_the_log_of_the_cross_entropy() -> None:
@@ -85,5 +85,5 @@ def test_loss_is_the_log_of_the_cross_entropy() -> None:
     z = 1.7
     logits, y = torch.tensor([[0.0, z]]), torch.tensor([0])
     value = np.log(np.log1p(np.exp(z)))
-    assert float(fooling(logits, y, targeted=False)) == pytest.approx(-value, rel=1e-5)
-    assert float(fooling(logits, y, targeted=True)) == pytest.approx(value, rel=1e-5)
+    assert float(fooling_loss(logits, y, targeted=False)) == pytest.approx(-value, rel=1e-5)
+    assert float(fooling_loss(logits, y, targeted=True)) == pytest.approx(value, rel=1e-5)

@@ -13,21 +13,21 @@ from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.attacks.universal import UniversalAttack
 from priemo_bench.attacks.universal.cos_uap import cosine
 from priemo_bench.attacks.universal.df_uap import KAPPA, bounded_margin
-from priemo_bench.attacks.universal.fi_uap import nearness
-from priemo_bench.attacks.universal.gd_uap import emptiness
-from priemo_bench.attacks.universal.opom import nearest
-from priemo_bench.attacks.universal.sgd_uap import BETA, clamped
-from priemo_bench.attacks.universal.task import View
+from priemo_bench.attacks.universal.fi_uap import negative_distance
+from priemo_bench.attacks.universal.gd_uap import negative_activation
+from priemo_bench.attacks.universal.opom import project_onto_hull
+from priemo_bench.attacks.universal.sgd_uap import BETA, clamped_cross_entropy
+from priemo_bench.attacks.universal.problem import Outputs
 
 EPS = 6 / 255
 SIDE = 12
 
 
-def view(seed: int = 0, targeted: bool = False, scale: float = 1.0) -> View:
+def view(seed: int = 0, targeted: bool = False, scale: float = 1.0) -> Outputs:
     """Made-up features (5, 4) and logits (5, 3)."""
     rng = torch.Generator().manual_seed(seed)
     f, z, clean_f, clean_z = (torch.randn(5, d, generator=rng) * scale for d in (4, 3, 4, 3))
-    return View(f, z, clean_f, clean_z, clean_f, torch.tensor([0, 1, 2, 0, 1]), targeted)
+    return Outputs(f, z, clean_f, clean_z, clean_f, torch.tensor([0, 1, 2, 0, 1]), targeted)
 
 
 @pytest.mark.parametrize("method", ["sgd-uap", "sga", "df-uap"])
@@ -106,7 +106,7 @@ def test_emptiness_is_the_formula() -> None:
     second = model[2](first).relu()
     expected = -(np.log(first.square().sum().sqrt().item()))
     expected -= np.log(second.square().sum().sqrt().item())
-    assert emptiness(Surrogate(classifier), x).item() == pytest.approx(expected, rel=1e-5)
+    assert negative_activation(Surrogate(classifier), x).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_losses_are_the_formulas() -> None:
@@ -115,7 +115,7 @@ def test_losses_are_the_formulas() -> None:
     y = seen.labels.numpy()
     rows = np.arange(5)
     entropy = np.log(np.exp(z).sum(1)) - z[rows, y]
-    np.testing.assert_allclose(clamped(seen), -entropy, rtol=1e-5)
+    np.testing.assert_allclose(clamped_cross_entropy(seen), -entropy, rtol=1e-5)
     others = np.where(np.eye(3, dtype=bool)[y], -np.inf, z).max(1)
     np.testing.assert_allclose(bounded_margin(seen), z[rows, y] - others, rtol=1e-5)
     np.testing.assert_allclose(bounded_margin(view(targeted=True)), others - z[rows, y], rtol=1e-5)
@@ -124,14 +124,14 @@ def test_losses_are_the_formulas() -> None:
     np.testing.assert_allclose(cosine(seen), dot, rtol=1e-5)
     unit, own = (a / np.linalg.norm(a, axis=1, keepdims=True)
                  for a in (f, seen.clean_features.numpy()))  # fmt: skip
-    np.testing.assert_allclose(nearness(seen), -((unit - own) ** 2).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(negative_distance(seen), -((unit - own) ** 2).sum(1), rtol=1e-5)
 
 
 def test_a_face_that_is_fooled_thoroughly_counts_no_further() -> None:
     far = view(scale=1000.0)
     wrong = far.logits.argmax(1) != far.labels
     assert wrong.any()
-    assert torch.equal(clamped(far)[wrong], torch.full((int(wrong.sum()),), -BETA))
+    assert torch.equal(clamped_cross_entropy(far)[wrong], torch.full((int(wrong.sum()),), -BETA))
     assert torch.equal(bounded_margin(far)[wrong], torch.full((int(wrong.sum()),), -KAPPA))
 
 
@@ -139,8 +139,8 @@ def test_nearest_point_of_a_triangle() -> None:
     corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     points = torch.tensor([[-1.0, -1.0], [2.0, 0.0], [1.0, 1.0], [0.4, -3.0], [0.2, 0.3]])
     expected = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.4, 0.0], [0.2, 0.3]])
-    assert torch.allclose(nearest(points, corners, 2000), expected, atol=2e-3)
-    assert torch.allclose(nearest(points, corners), expected, atol=0.1)
+    assert torch.allclose(project_onto_hull(points, corners, 2000), expected, atol=2e-3)
+    assert torch.allclose(project_onto_hull(points, corners), expected, atol=0.1)
 
 
 def test_nearest_point_of_a_hull_is_that_of_a_solver() -> None:
@@ -153,5 +153,5 @@ def test_nearest_point_of_a_hull_is_that_of_a_solver() -> None:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
         options={"ftol": 1e-12},
     )
-    found = nearest(torch.from_numpy(point)[None], torch.from_numpy(corners), 3000)[0].numpy()
+    found = project_onto_hull(torch.from_numpy(point)[None], torch.from_numpy(corners), 3000)[0].numpy()
     assert ((found - point) ** 2).sum() == pytest.approx(best.fun, rel=1e-3)
