@@ -6,10 +6,13 @@ A perturbation that transfers between kin says little of its transfer to unrelat
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from priemo_bench.contracts.card import RELATIONS, Kinship
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
+
+if TYPE_CHECKING:
+    from priemo_bench.contracts.card import Kinship
 
 COUNTED_RELATIONS = ("weights", "teachers", "authors", "data")
 """The relations that make two victims kin unless the user says otherwise."""
@@ -22,6 +25,8 @@ def check_relations(names: Iterable[str]) -> tuple[str, ...]:
         >>> check_relations(["data"])
         ('data',)
     """
+    from priemo_bench.contracts.card import RELATIONS  # pydantic is slow to import
+
     names = tuple(names)
     for name in names:
         if name not in RELATIONS:

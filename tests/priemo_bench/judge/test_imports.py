@@ -9,7 +9,7 @@ IMPORTED = [
     "priemo_bench.judge.compare", "priemo_bench.judge.curves", "priemo_bench.judge.leaderboard",
     "priemo_bench.report", "priemo_bench.report.curves", "priemo_bench.report.terminal",
 ]  # fmt: skip
-SLOW = ["art", "matplotlib", "scipy.stats", "seaborn", "timm", "torch"]
+SLOW = ["art", "matplotlib", "pydantic", "scipy.stats", "seaborn", "timm", "torch"]
 
 
 def test_neither_torch_nor_a_drawing_library_is_imported() -> None:
