@@ -85,10 +85,10 @@ def test_a_run_from_spec_to_page(tmp_path: Path) -> None:
     for name in [*tables, *pages, "results.parquet"]:
         assert (tmp_path / name).is_file(), name
     assert not (tmp_path / "figures" / "grid.png").exists()  # toys are no made-up persons
-    read = pd.read_csv(tmp_path / "leaderboard.csv")
-    assert read["protection_rate"].tolist() == pytest.approx(
-        results.leaderboard()["protection_rate"].tolist(), rel=1e-5
-    )
+    for name in ("leaderboard", "methods"):
+        read = pd.read_csv(tmp_path / f"{name}.csv")["protection_rate"].tolist()
+        assert getattr(results, name)()["protection_rate"].tolist() == pytest.approx(read, rel=1e-5)
+    assert repr(results) == f"Results({str(tmp_path)!r})"
 
 
 def test_a_metric_of_another_plugin_is_a_column(world: Any, tmp_path: Path) -> None:
