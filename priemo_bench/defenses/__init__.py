@@ -1,6 +1,6 @@
-"""Defenses that come with the project, a file for each family; an entry point for each strength.
+"""The bundled defenses: a file for each family, an entry point for each strength.
 
-ART's preprocessors do the work where they can, on a scale of 0 to 255, where they neither truncate
+ART's preprocessors are used where possible, on a scale of 0 to 255, on which they neither truncate
 nor lose precision.
 """
 

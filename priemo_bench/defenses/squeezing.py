@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from priemo_bench.contracts.image import (
-    ByteImages,
-    FloatImages,
-    check_images,
-    to_float,
-)
+from priemo_bench.contracts.image import ByteImages, FloatImages, check_images, to_float
 from priemo_bench.errors import require
 
 
 @dataclass(frozen=True)
 class Bits:
-    """Bit-depth reduction: feature squeezing (Xu, Evans & Qi 2018, arXiv:1704.01155).
+    """Bit-depth reduction.
 
     Attributes:
-        depth: bits a channel keeps, 1 to 7.
+        depth: bits per channel, 1 to 7.
     """
 
     depth: int = 4
@@ -30,6 +25,6 @@ class Bits:
         from art.defences.preprocessor import FeatureSqueezing
 
         # ART multiplies by a float64 scalar; since NumPy 2 (NEP 50) that makes the array float64,
-        # which no float32 estimator takes. The values are right: check_images casts them back.
+        # which a float32 estimator refuses. The values are correct: check_images casts them back.
         squeeze = FeatureSqueezing((0, 1), bit_depth=self.depth)
         return check_images(squeeze(to_float(x))[0])

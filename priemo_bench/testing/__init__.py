@@ -1,4 +1,4 @@
-"""A conformance kit: what every attack and every victim must do, for ours and for a stranger's.
+"""The conformance kit: rules that every attack and every victim must keep, bundled or not.
 
     from priemo_bench import testing
 
@@ -9,10 +9,10 @@
     def test_my_victim(rule) -> None:
         rule(my_victim())
 
-A rule is a function that raises `Broken`, an AssertionError whose sentence says what was found. It
-needs neither data nor weights: there are toy faces with seven patterns for emotions, and a toy
-victim that reads them. `FACE_RULES` take labelled faces too, `rule(my_victim(), faces)`: the order
-of the labels, and the accuracy on the card.
+A rule is a function that raises `Broken`, an AssertionError that says what was found. Rules need
+neither data nor weights: `toy_faces` have a pattern for each emotion, and `ToyVictim` classifies
+them. FACE_RULES, called as `rule(my_victim(), faces)` with labelled faces, check the order of the
+labels and the accuracy on the card.
 """
 
 from priemo_bench.testing.attacks import ATTACK_RULES, AttackCase, check_attack, protect

@@ -1,4 +1,4 @@
-"""Toy faces and a toy victim that reads them: small, seeded, nothing to download."""
+"""Toy faces and a toy victim that classifies them: small, seeded, nothing to download."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Broken(AssertionError):
     """A rule of the conformance kit does not hold."""
 
 
-def require(holds: object, sentence: str) -> None:
+def check(holds: object, sentence: str) -> None:
     """Raise `Broken` with `sentence` unless `holds` (kept where Python drops assert)."""
     if not holds:
         raise Broken(sentence)
 
 
 def _patterns() -> npt.NDArray[np.float64]:
-    """(7, 8, 8) orthogonal patterns without mean, of standard deviation 1: one an emotion."""
+    """(7, 8, 8) orthogonal patterns of mean 0 and standard deviation 1, one for each emotion."""
     noise = np.random.default_rng(7).normal(size=(_SIDE**2, len(EMOTIONS)))
     basis, _ = np.linalg.qr(noise - noise.mean(0))
     return basis.T.reshape(-1, _SIDE, _SIDE) * _SIDE
@@ -42,7 +42,15 @@ def toy_faces(
 ) -> tuple[FloatImages, Labels]:
     """`n` images (n, channels, size, size) on the 8-bit grid in [0, 1], emotions in turn.
 
-    Each shows the pattern of its emotion, at a contrast and on a brightness of its own, with noise.
+    Each shows the pattern of its emotion with random contrast, brightness and noise.
+
+    Returns:
+        float32 images and (n,) labels.
+
+    Example:
+        >>> x, y = toy_faces(7)
+        >>> x.shape, y.tolist()
+        ((7, 1, 32, 32), [0, 1, 2, 3, 4, 5, 6])
     """
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % len(EMOTIONS)
@@ -54,13 +62,13 @@ def toy_faces(
 
 
 class ToyVictim(Victim):
-    """Two layers, tanh between: a random rotation of 8x8 pixels, then nearest pattern."""
+    """Two linear layers with tanh between, on 8x8 grey: a random rotation, then nearest pattern."""
 
     def __init__(self, seed: int = 0, sharpness: float = 2.0) -> None:
         super().__init__(size=_SIDE, channels=1, mean=(0.5,), std=(0.1,))
         generator = torch.Generator().manual_seed(seed)
         rotation = torch.linalg.qr(torch.randn(_SIDE**2, _SIDE**2, generator=generator)).Q
-        rotation = rotation - rotation.mean(1, keepdim=True)  # blind to brightness
+        rotation = rotation - rotation.mean(1, keepdim=True)  # invariant to brightness
         patterns = torch.from_numpy(_patterns()).float().flatten(1)
         self.first = nn.Linear(_SIDE**2, _SIDE**2, bias=False)
         self.last = nn.Linear(_SIDE**2, len(EMOTIONS))
@@ -81,12 +89,20 @@ class ToyVictim(Victim):
         freeze(self)
 
     def embed(self, x: Tensor) -> Tensor:
-        return self.first(x.flatten(1)).tanh()
+        features: Tensor = self.first(x.flatten(1)).tanh()
+        return features
 
     def head(self, f: Tensor) -> Tensor:
-        return self.last(f)
+        logits: Tensor = self.last(f)
+        return logits
 
 
 def toy_classifier(channels: int = 1, size: int = 32, seed: int = 0) -> PyTorchClassifier:
-    """The toy victim as the ART classifier that attacks get."""
+    """The toy victim as the ART classifier that attacks get.
+
+    Example:
+        >>> x, y = toy_faces()
+        >>> bool((toy_classifier().predict(x).argmax(1) == y).all())
+        True
+    """
     return as_art(ToyVictim(seed), channels=channels, size=size)

@@ -1,4 +1,4 @@
-"""A tiny world for the harness: toy faces, toy victims and hand-made attacks, all registered."""
+"""Toy faces, toy victims and hand-made attacks, all registered under short names."""
 
 from __future__ import annotations
 
@@ -34,21 +34,19 @@ class ToyFaces:
 
 
 class Shift:
-    """Adds eps to every pixel, and remembers what it was told."""
+    """Adds eps to every pixel."""
 
     traits = Traits("control", knob="eps", strengths=(0.5,))
-    told: list[Any] = []
 
     def __init__(self, classifier: Any = None, eps: float = 0.01) -> None:
         self.eps = eps
 
     def generate(self, x: FloatImages, y: Labels | None = None) -> FloatImages:
-        Shift.told.append(y)
         return np.clip(x + np.float32(self.eps), 0, 1)
 
 
 class Gradient:
-    """One step of the sign of the gradient; a white-box attack with an eps."""
+    """FGSM: one step along the sign of the gradient."""
 
     traits = Traits("per-image", "image", "many", targeted=True, knob="eps", strengths=(0.1,))
 
@@ -63,7 +61,7 @@ class Gradient:
 
 
 class Shared(Gradient):
-    """One delta for all faces: the sign of the mean gradient over the fit faces."""
+    """One perturbation for all faces: the sign of the mean gradient over the fit faces."""
 
     traits = Traits("universal", "universal", "one", targeted=True, knob="eps", strengths=(0.1,))
 
@@ -76,7 +74,7 @@ class Shared(Gradient):
         return np.clip(x + self.noise, 0, 1)
 
 
-class Broken(Shift):
+class Failing(Shift):
     """Always fails."""
 
     def generate(self, x: FloatImages, y: Labels | None = None) -> FloatImages:
@@ -96,7 +94,7 @@ class Point:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Point]]:
-    """Registers the toys beside what is there; more may be added to what is returned."""
+    """Registers the toys beside the installed entry points; tests may add to what is returned."""
     kinds = {kind: dict(registry._points(kind)) for kind in registry.GROUPS}
 
     def add(kind: str, name: str, thing: Any) -> None:
@@ -109,7 +107,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Point]]:
     add("attacks", "shift", Shift)
     add("attacks", "gradient", Gradient)
     add("attacks", "shared", Shared)
-    add("attacks", "broken", Broken)
+    add("attacks", "broken", Failing)
     monkeypatch.setattr(registry, "_points", kinds.__getitem__)
-    Shift.told.clear()
     return kinds

@@ -21,7 +21,7 @@ from priemo_bench.testing.attacks import toy_case
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_toy_victim_reads_toy_faces(channels: int) -> None:
+def test_toy_victim_classifies_toy_faces(channels: int) -> None:
     x, y = testing.toy_faces(70, channels)
     assert (testing.toy_classifier(channels).predict(x).argmax(1) == y).all()
 
@@ -64,11 +64,11 @@ class BesideTheHead(testing.ToyVictim):
 @pytest.mark.parametrize(
     ("victim", "rule"),
     [
-        (Softmax, victim_rules.gives_logits),
-        (Masked, victim_rules.gradient_is_true),
+        (Softmax, victim_rules.returns_logits),
+        (Masked, victim_rules.gradient_is_correct),
         (Training, victim_rules.is_in_evaluation_mode),
-        (BatchNormed, victim_rules.reads_each_image_alone),
-        (Random, victim_rules.repeats_itself),
+        (BatchNormed, victim_rules.is_independent_of_the_batch),
+        (Random, victim_rules.is_deterministic),
         (BesideTheHead, victim_rules.head_of_features_is_forward),
     ],
 )
@@ -143,11 +143,11 @@ class OverBudget(Darken):
     [
         (Outside, attack_rules.keeps_the_image_contract),
         (Double, attack_rules.keeps_the_image_contract),
-        (OverBatch, attack_rules.treats_each_image_alone),
-        (Stuck, attack_rules.its_knob_turns),
+        (OverBatch, attack_rules.is_independent_of_the_batch),
+        (Stuck, attack_rules.knob_changes_strength),
         (Stuck, attack_rules.refuses_bad_images),
-        (Unseeded, attack_rules.repeats_itself),
-        (OverBudget, attack_rules.lands_on_its_budget),
+        (Unseeded, attack_rules.is_reproducible),
+        (OverBudget, attack_rules.meets_its_budget),
     ],
 )
 def test_broken_attacks_are_caught(entry: Any, rule: Callable[[testing.AttackCase], None]) -> None:
@@ -157,7 +157,7 @@ def test_broken_attacks_are_caught(entry: Any, rule: Callable[[testing.AttackCas
 
 def test_modified_input_is_caught() -> None:
     with pytest.raises(ValueError, match="read-only"):
-        attack_rules.leaves_its_input_alone(toy_case(InPlace))
+        attack_rules.does_not_modify_its_input(toy_case(InPlace))
 
 
 class Shuffled(testing.ToyVictim):
@@ -175,18 +175,18 @@ def _labelled(n: int = 70) -> FaceSet:
 
 def test_labels_in_another_order_are_caught() -> None:
     victim_rules.labels_are_in_order(testing.ToyVictim(), _labelled())
-    with pytest.raises(testing.Broken, match="angry faces are read as disgust"):
+    with pytest.raises(testing.Broken, match="angry faces are predicted as disgust"):
         victim_rules.labels_are_in_order(Shuffled(), _labelled())
 
 
-def test_a_card_that_promises_more_is_caught() -> None:
+def test_an_accuracy_other_than_the_cards_is_caught() -> None:
     victim = testing.ToyVictim()
-    victim_rules.is_as_accurate_as_its_card(victim, _labelled())  # it promises nothing
+    victim_rules.is_as_accurate_as_its_card(victim, _labelled())  # without an accuracy
     for low, high in ((0.95, 1.0), (0.4, 0.6)):
-        told = {"toys test": {"overall": {"low": low, "high": high}}}
-        victim.card = victim.card.model_copy(update={"accuracy": told})
+        claimed = {"toys test": {"overall": {"low": low, "high": high}}}
+        victim.card = victim.card.model_copy(update={"accuracy": claimed})
         if high == 1:
             victim_rules.is_as_accurate_as_its_card(victim, _labelled())
         else:
-            with pytest.raises(testing.Broken, match=r"100\.0% of toys test"):
+            with pytest.raises(testing.Broken, match=r"toys test is 100\.0%"):
                 victim_rules.is_as_accurate_as_its_card(victim, _labelled())
