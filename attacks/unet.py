@@ -1,13 +1,12 @@
-"""A small U-Net from images to perturbations, and how one is fitted: for attacks that generate.
+"""A small U-Net from images to perturbations, and its training: for generative attacks.
 
-A network learns a few hundred faces by heart, so it never sees one twice as it was: each is
-turned, shifted or toned (AUGMENTATION).
+Trained on augmented faces (AUGMENTATION), because it would overfit a few hundred.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
@@ -22,20 +21,21 @@ from priemo_bench.quality.ssim import blur
 WIDTHS = (32, 64, 64)
 """Channels at a half, a quarter and an eighth of the side."""
 GROUPS = 8
-BATCH = 32
-"""Images read at once at use: what a processor's cache holds."""
+INFERENCE_BATCH = 32
+"""Images that go through the network at once without gradients: what a processor's cache holds."""
 WARMUP = 0.05
+"""Share of the steps in which the learning rate rises."""
 MUON = 5
-"""What the learning rate of kernels is times that of the rest."""
+"""Learning rate of convolution kernels, as a multiple of that of the other parameters."""
 AUGMENTATION = Augmentation(
     equalised=0, rotation=5, scale=0.05, shift=0.04, blurred=0, noisy=0, erased=0
 )
 CONTRAST = 0.1
-"""What an image's deviation from its local mean is divided by before it is read."""
+"""Divisor of an image's deviation from its local mean, the second input of the network."""
 
 
 class Residual(nn.Module):
-    """x + two 3x3 convolutions of it; normalised by groups, so that no batch is needed."""
+    """Residual block of two 3x3 convolutions with group normalisation."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -57,8 +57,9 @@ class UNet(nn.Module):
     """Images to unbounded perturbations.
 
     Args:
-        channels: 1 or 3. size: (h, w) it is fitted at; other images are read at this size, and
-            what it gives is enlarged.
+        channels: 1 or 3.
+        size: (h, w) of the training images, rounded up to multiples of 8; other images are resized
+            to it, and the output is resized back.
     """
 
     def __init__(self, channels: int, size: tuple[int, int]) -> None:
@@ -78,15 +79,15 @@ class UNet(nn.Module):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(c,) of the images it is for; their size is free."""
+        """(c,) of the images it takes; their size is free."""
         return (self.leave.out_channels // 4,)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) in [0, 1] to (n, c, h, w)."""
-        seen = x
+        resized = x
         if x.shape[-2:] != self.size:
-            seen = F.interpolate(x, self.size, mode="bilinear", antialias=True)
-        pair = torch.cat([2 * seen - 1, (seen - blur(seen)) / CONTRAST], 1)
+            resized = F.interpolate(x, self.size, mode="bilinear", antialias=True)
+        pair = torch.cat([2 * resized - 1, (resized - blur(resized)) / CONTRAST], 1)
         first = self.before[0](self.enter(F.pixel_unshuffle(pair, 2)))
         second = self.before[1](self.down[0](first))
         deep = self.after[0](self.before[2](self.down[1](second)))
@@ -98,64 +99,69 @@ class UNet(nn.Module):
         return u
 
     def run(self, x: Tensor) -> Tensor:
-        """What it gives for images (n, c, h, w), without gradients, on the CPU."""
-        x = x.to(memory_format=torch.channels_last)  # faster to convolve
+        """Output for images (n, c, h, w), in batches, without gradients, on the device of `x`."""
+        weight = self.leave.weight
+        images = x.to(memory_format=torch.channels_last)  # faster to convolve
         with torch.no_grad():
-            done = torch.cat([self(part.to(self.leave.weight)).cpu() for part in x.split(BATCH)])
-        return done.contiguous()
+            parts = [
+                self(part.to(weight)).to(x.device) for part in torch.split(images, INFERENCE_BATCH)
+            ]
+        return torch.cat(parts).contiguous()
 
 
 Net = TypeVar("Net", bound=UNet)
 
 
-def learn(
+def train(
     make: Callable[[], Net],
     x: Tensor,
     loss: Callable[[Net, Tensor, Tensor], Tensor],
+    *,
     steps: int,
     batch_size: int,
-    seed: int,
     rate: float,
-    shown: bool = False,
+    seed: int,
+    verbose: bool = False,
 ) -> Net:
-    """Fit a network on random mini-batches of altered faces; frozen.
+    """Train a network on random mini-batches of augmented faces; returned frozen.
 
-    By Muon (Jordan et al. 2024) for kernels, as matrices of their first axis by the others, and
-    AdamW for the rest.
+    Muon (Jordan et al. 2024) for convolution kernels, flattened to matrices, and AdamW for the
+    rest.
 
     Args:
         make: the network, untrained; called after seeding.
-        x: (n, c, h, w) faces.
-        loss: network, altered faces and their rows in `x` to what is minimised.
-        rate: the highest learning rate of AdamW; that of Muon is MUON times as high.
-        shown: whether a progress bar is.
+        x: (n, c, h, w) faces in [0, 1].
+        loss: of the network, augmented faces and their rows in `x`: the scalar to minimise.
+        rate: peak learning rate of AdamW; that of Muon is MUON times as high.
+        verbose: show a progress bar.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = make().to(x.device)
         kernels = [p for p in net.parameters() if p.ndim == 4]
         matrices = [kernel.detach().flatten(1) for kernel in kernels]  # same memory
-        muon = torch.optim.Muon(matrices, MUON * rate, weight_decay=0.01)
-        adam = torch.optim.AdamW([p for p in net.parameters() if p.ndim < 4], rate)
-        for step in track(range(steps), "generator", disable=not shown, transient=True):
-            muon.param_groups[0]["lr"] = MUON * rate * _schedule(step, steps)
-            adam.param_groups[0]["lr"] = rate * _schedule(step, steps)
+        optimizers: dict[torch.optim.Optimizer, float] = {
+            torch.optim.Muon(matrices, MUON * rate, weight_decay=0.01): MUON * rate,
+            torch.optim.AdamW([p for p in net.parameters() if p.ndim < 4], rate): rate,
+        }
+        for step in track(range(steps), "generator", disable=not verbose, transient=True):
             rows = torch.randint(len(x), (batch_size,))
             images = augment(x[rows.to(x.device)].cpu(), AUGMENTATION).to(x.device)
             net.zero_grad()
-            loss(net, images, rows).backward()
+            torch.autograd.backward(loss(net, images, rows))
             for matrix, kernel in zip(matrices, kernels, strict=True):
                 matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
-            muon.step()
-            adam.step()
+            for optimizer, peak in optimizers.items():
+                optimizer.param_groups[0]["lr"] = peak * _schedule(step, steps)
+                optimizer.step()
     return net.eval().requires_grad_(False)
 
 
-def restored(net: Net, state: dict[str, Tensor]) -> Net:
-    """The network with saved weights; frozen.
+def restore(net: Net, state: Mapping[str, Tensor]) -> Net:
+    """The network with saved weights, frozen.
 
     Raises:
-        PriemoError: for weights of another architecture.
+        PriemoError: weights of another architecture.
     """
     try:
         net.load_state_dict(state)
@@ -167,5 +173,5 @@ def restored(net: Net, state: dict[str, Tensor]) -> Net:
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Linear warm-up, then half a cosine, as a share of the rate."""
+    """Linear warm-up and cosine decay, as a share of the peak learning rate."""
     return min(1.0, (step + 1) / (WARMUP * steps)) * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -1,32 +1,58 @@
-"""Pri-EMO as an ART evasion attack: one front for its scopes."""
+"""Pri-EMO as an ART evasion attack: the front that users type, and the base of its scopes."""
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, get_args
 
-import numpy as np
 import torch
 from art.attacks.attack import EvasionAttack
-from rich.progress import track
 from torch import Tensor
 
-from priemo_bench.attacks.base import FittedAttack
-from priemo_bench.attacks.priemo import generator
-from priemo_bench.attacks.priemo import serialization as store
-from priemo_bench.attacks.priemo import universal as shared
-from priemo_bench.attacks.priemo.generator import Generator
-from priemo_bench.attacks.priemo.image import Descent, protect
-from priemo_bench.attacks.priemo.objective import Distance, Loss, Objective, Weighting
-from priemo_bench.attacks.priemo.params import DIVERSITY, STEPS, Scope, check, mini_batches
-from priemo_bench.attacks.priemo.universal import Pattern
-from priemo_bench.attacks.surrogate import Layers, Surrogate, reading
-from priemo_bench.contracts.image import EMOTIONS, FloatImages, check_images, publish, to_float
-from priemo_bench.errors import PriemoError
+from priemo_bench.attacks.base import FittedAttack, require_bool, require_int
+from priemo_bench.attacks.priemo.objective import (
+    Distance,
+    FeatureLoss,
+    FeatureVectors,
+    Objective,
+    Weighting,
+)
+from priemo_bench.attacks.serialization import load_attack, save_attack
+from priemo_bench.attacks.surrogate import Layers, Surrogate, predict_ensemble
+from priemo_bench.contracts.attack import Scope
+from priemo_bench.contracts.image import EMOTIONS, FloatImages, check_images
+from priemo_bench.contracts.storage import Tensors
+from priemo_bench.errors import PriemoError, require
 from priemo_bench.quality.budget import Budget
+from priemo_bench.registry import unknown
 
-MINI_BATCH = 32
-"""Faces that a step of a fit looks at, at most."""
+if TYPE_CHECKING:
+    from art.estimators.classification import PyTorchClassifier
+
+NAME = "PriEMO"
+"""Of the attack in saved files, whatever its scope."""
+UNSAVED = ("summary_writer", "surrogates", "verbose")
+"""Attributes in `attack_params` that belong to the session, not to the fit."""
+
+
+class SharedParams(TypedDict, total=False):
+    """Parameters of every scope, as documented at `PriEMO`."""
+
+    targeted: bool
+    ssim_floor: float | None
+    eps: float | None
+    psnr_floor: float | None
+    surrogates: tuple[PyTorchClassifier, ...]
+    layer: Layers
+    loss: FeatureLoss
+    distance: Distance
+    weighting: Weighting
+    delta: float
+    batch_size: int
+    random_state: int | None
+    verbose: bool
 
 
 class PriEMO(FittedAttack):
@@ -35,86 +61,95 @@ class PriEMO(FittedAttack):
     Zeng, Zhang, Liu, Ma, Liu: "Pri-EMO: a universal perturbation method for privacy preserving
     facial emotion recognition", Journal of Information and Intelligence 1(4), 2023, doi
     10.1016/j.jiixd.2023.08.001. Only the abstract is public; objective (objective.py), budget
-    (geometry.py) and optimiser (image.py, shared.py) are this project's own.
+    (geometry.py) and optimisers are this project's own.
+
+    `PriEMO(classifier, scope, ...)` makes an instance of the class of the scope, whose docstring
+    has the parameters that act there only:
+
+    - "image", `ImagePriEMO`: one perturbation per image, optimised against all surrogates;
+    - "class", `ClassPriEMO`: one universal perturbation per emotion of the original;
+    - "universal", `UniversalPriEMO`: one universal perturbation for all images;
+    - "generator", `GeneratorPriEMO`: a network that outputs a perturbation for each image.
 
     Args:
         classifier: ART `PyTorchClassifier` with clip values (0, 1); the first surrogate.
-        scope: "image": one perturbation per image, aimed at all surrogates; "class": one per
-            emotion of the original; "universal": one for all images; "generator": a network
-            that makes one for each image in one pass (generator.py).
-        targeted: as in ART, `y` are then the emotions to be read.
-        ssim_floor: SSIM that every published image keeps (both means), or None.
+        scope: what shares one perturbation; "class" unless given.
+        targeted: as in ART, `y` are then the targets.
+        ssim_floor: SSIM that every published image keeps (both means), in (0, 1), or None.
         eps: largest change of a pixel in (0, 1], or None. A floor or a cap is needed.
-        psnr_floor: PSNR in dB that every published image keeps, where ssim_floor is None. Steps
-            are then steepest in L2.
-        surrogates: further PyTorchClassifiers to look into.
+        psnr_floor: PSNR in dB that every published image keeps, where ssim_floor is None.
+        surrogates: further PyTorchClassifiers.
         layer: submodule whose output are the features, or several; None finds them (see
             `Surrogate`).
-        loss: "feature" (cosine margins to the universal feature vectors), "logit", or "both".
-        distance: of features: "cosine", or "whitened" (cosine after whitening; objective.py).
-        weighting: of surrogates: their "sum", or for each image the "worst".
-        confidence: how far beyond the boundary an image is pushed, in margins of a clean face
-            (scopes image and generator).
-        steps: passes per image (scope image), or passes over the fit images (other scopes). None:
-            25 for scope image, 100 for generator, 15 for class and universal, or as many as make
-            450 mini-batches where faces are few.
-        restarts: times that an image starts again towards another emotion while a surrogate still
-            reads its own (scope image). Targeted, what is missed takes one longer descent, or none
-            for 0.
-        momentum: of the descent, in [0, 1) (scope image).
-        diversity: chance in [0, 1] that an image is altered before a step reads it (views.py).
-            Scope image alters what it has protected so far: for recognisers that are no
-            surrogates, at some cost on those that are. Scopes class and universal alter the faces
-            they learn from, for faces they never see. None: 0 for scope image, 1 for those two.
-        translation: standard deviation in pixels of a blur of the gradients, 0 for none (scope
-            image; views.py).
-        sharpness: how far uphill the gradient is taken, 0 for where the perturbation is (scopes
-            class and universal; shared.py). Above 0 a step costs two passes.
-        balance: how far emotions count alike in what is fitted, from 0 (each face does) to 1 (each
-            emotion does, as in the macro protection rate); shared scopes.
-        delta: `converged` when the fooling rate on the fit images is above 1 - delta.
-        batch_size: images read at once; a step of a fit takes MINI_BATCH of them at most.
-        random_state: seed of the mini-batches and of the generator's first weights.
+        loss: margin of the feature vectors ("feature"), of the logits ("logit"), or "both".
+        distance: of features, "cosine" or "whitened" (cosine after whitening; objective.py).
+        weighting: of surrogates: the "sum" of their losses, or for each image the "worst".
+        delta: `converged` when the fooling rate on the fit images is at least 1 - delta.
+        batch_size: images per forward pass.
+        random_state: seed.
+        verbose: show a progress bar.
 
     Raises:
-        PriemoError: for parameters outside these ranges.
+        PriemoError: a parameter out of range, or one that does not act in the scope.
+
+    Example:
+        >>> from priemo_bench.attacks import PriEMO
+        >>> from priemo_bench.testing import toy_classifier, toy_faces
+        >>> classifier, (x, y) = toy_classifier(), toy_faces()
+        >>> attack = PriEMO(
+        ...     classifier, "image", ssim_floor=0.7, eps=None, steps=3, restarts=0, verbose=False
+        ... )
+        >>> type(attack).__name__, isinstance(attack, PriEMO)
+        ('ImagePriEMO', True)
+        >>> protected = attack.generate(x, y)
+        >>> int((classifier.predict(protected).argmax(1) == y).sum()), len(y)
+        (0, 14)
     """
 
     attack_params = [
         *EvasionAttack.attack_params,
         "scope", "targeted", "ssim_floor", "eps", "psnr_floor", "surrogates", "layer", "loss",
-        "distance", "weighting", "confidence", "steps", "restarts", "momentum", "diversity",
-        "translation", "sharpness", "balance", "delta", "batch_size", "random_state", "verbose",
+        "distance", "weighting", "delta", "batch_size", "random_state", "verbose",
     ]  # fmt: skip
+    scope: Scope
+    _scopes: ClassVar[dict[str, type[PriEMO]]] = {}
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "scope" in cls.__dict__:
+            cls._scopes[cls.scope] = cls
+
+    def __new__(
+        cls, classifier: PyTorchClassifier | None = None, scope: str = "class", **params: object
+    ) -> PriEMO:
+        """The class of the scope, as `pathlib.Path` makes a path of the platform."""
+        return object.__new__(_class_of(scope) if cls is PriEMO else cls)
 
     def __init__(
         self,
-        classifier: Any,
-        scope: Scope = "class",
+        classifier: PyTorchClassifier | None,
+        scope: Scope | None = None,
+        *,
         targeted: bool = False,
         ssim_floor: float | None = 0.997,
         eps: float | None = 8 / 255,
-        surrogates: tuple[Any, ...] = (),
+        psnr_floor: float | None = None,
+        surrogates: tuple[PyTorchClassifier, ...] = (),
         layer: Layers = None,
-        loss: Loss = "both",
+        loss: FeatureLoss = "both",
         distance: Distance = "cosine",
         weighting: Weighting = "sum",
-        confidence: float = 0.5,
-        steps: int | None = None,
-        restarts: int = 6,
-        momentum: float = 0.75,
-        diversity: float | None = None,
-        translation: float = 0.0,
-        sharpness: float = 0.0,
-        balance: float = 0.0,
         delta: float = 0.2,
         batch_size: int = 64,
         random_state: int | None = None,
         verbose: bool = True,
-        psnr_floor: float | None = None,
+        **scope_params: Any,
     ) -> None:
         super().__init__(estimator=classifier)
-        self.scope = scope
+        self.scope = scope or self.scope
+        self._check_scope()
+        if scope_params:
+            raise self._refused(next(iter(scope_params)))
         self._targeted = targeted
         self.ssim_floor = ssim_floor
         self.eps = eps
@@ -124,154 +159,151 @@ class PriEMO(FittedAttack):
         self.loss = loss
         self.distance = distance
         self.weighting = weighting
-        self.confidence = confidence
-        self.steps = steps
-        self.restarts = restarts
-        self.momentum = momentum
-        self.diversity = diversity
-        self.translation = translation
-        self.sharpness = sharpness
-        self.balance = balance
         self.delta = delta
         self.batch_size = batch_size
         self.random_state = random_state
         self.verbose = verbose
         self.fooling_rate: float | None = None
-        self._carrier: Pattern | Generator | None = None
         self._objective: Objective | None = None
-        self._check_params()
 
     @property
     def budget(self) -> Budget:
-        """What every published image keeps."""
+        """The budget that every published image keeps."""
         return Budget.of(self.ssim_floor, self.eps, self.psnr_floor)
 
     @property
-    def noise(self) -> np.ndarray | None:
-        """(1 or classes, c, h, w) shared perturbation; with a floor in units of its metric.
-
-        With a floor each image weighs it (geometry.py); without one it is what is added. None
-        before `fit`, and for scopes image and generator.
-        """
-        if not isinstance(self._carrier, Pattern):
-            return None
-        scale = 1.0 if self.budget.floor is not None else float(self.eps or 0)
-        return (self._carrier.u * scale).cpu().numpy()
+    def noise(self) -> FloatImages | None:
+        """The universal perturbation; None before `fit`, and for scopes image and generator."""
+        return None
 
     @property
     def converged(self) -> bool:
-        """Whether the perturbation fools more than 1 - delta of the fit images."""
+        """Whether the perturbation fools at least 1 - delta of the fit images."""
         return self.fooling_rate is not None and self.fooling_rate >= 1 - self.delta
 
-    def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> PriEMO:
-        """Learn the universal feature vectors, and for shared scopes the perturbation.
+    def fit(self, x: FloatImages, y: object | None = None) -> Self:
+        """Compute the universal feature vectors and, but for scope image, learn the perturbation.
 
         Args:
-            x: (n, 1 or 3, h, w) floats in [0, 1]. y: labels (n,) or one-hot, targets if
-                targeted; None takes what the surrogates read.
+            x: (n, 1 or 3, h, w) floats in [0, 1].
+            y: labels (n,) or one-hot, targets if targeted; None takes the predictions of the
+                surrogates.
         """
         x = check_images(x)
         objective = self._new_objective()
         images = torch.from_numpy(x).to(objective.surrogates[0].device)
-        read = objective.learn(images.split(self.batch_size)).argmax(1)
-        labels = self._labels(y, len(x), read)
-        objective.check(labels)
+        predicted = objective.fit(torch.split(images, self.batch_size))
+        labels = self._labels(y, images, predicted)
+        objective.check_labels(labels)
         self._objective = objective
-        if self.scope == "image":
-            return self
-        groups, count = self._groups(labels, read)
-        batch = min(self.batch_size, MINI_BATCH, len(x))
-        steps = mini_batches(self.scope, self.steps, len(x), batch)
-        emphasis = _emphasis(read if self.targeted else labels, self.balance)
-        seed = self.random_state or 0
-        if self.scope == "generator":
-            self._carrier = generator.learn(
-                images, labels, objective, self.budget, steps, batch, emphasis, seed, self.verbose
-            )
-        else:
-            self._carrier = shared.learn(
-                images, labels, groups, count, objective, self.budget, steps, batch,
-                self._diversity, self.sharpness, emphasis, torch.Generator().manual_seed(seed),
-                self.verbose,
-            )  # fmt: skip
-        protected = torch.from_numpy(self.apply(x, groups.cpu().numpy() if count > 1 else None))
-        now = self._read(protected.to(images.device))
-        hit = now == labels if self.targeted else now != read
-        self.fooling_rate = float(hit.float().mean())
+        self._fit_perturbation(images, labels, predicted, objective)
         return self
 
-    def apply(self, x: np.ndarray, y: np.ndarray | None = None) -> FloatImages:
-        """Add the fitted perturbation: no gradient.
+    def apply(self, x: FloatImages, y: object | None = None) -> FloatImages:
+        """Add the fitted perturbation, without a gradient.
 
         Args:
-            x: (n, 1 or 3, h, w) floats in [0, 1]. y: the emotion of each original, for scope
-                class only; None, or targeted, takes what the surrogates read.
+            x: (n, 1 or 3, h, w) floats in [0, 1].
+            y: labels of the originals, for scope class only; without them, or targeted, the
+                predictions of the surrogates.
 
         Returns:
-            float32 images of the same shape; on the 8-bit grid when there is a floor.
+            float32 images of the same shape, on the 8-bit grid where there is a floor.
         """
-        x = check_images(x)
-        if self._carrier is None:
-            raise PriemoError("apply() needs a fitted perturbation; scope image has none to fit")
-        wanted = self._carrier.shape
-        if x.shape[1 : 1 + len(wanted)] != wanted:
-            raise PriemoError(f"x has images of {x.shape[1:]}; the perturbation is for {wanted}")
-        groups = np.zeros(len(x), np.int64)
-        if self.scope == "class":
-            groups = self._emotions(x, y)
-        starts = range(0, len(x), self.batch_size)
-        parts = [slice(start, start + self.batch_size) for start in starts]
-        return np.concatenate(
-            [shared.add(x[p], self._carrier, groups[p], self.budget) for p in parts]
-        )
+        raise PriemoError(f"apply() needs a fitted perturbation; scope {self.scope} has none")
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
         """Protected images, floats in [0, 1]; `x` is not modified.
 
-        Scope image optimises each image (on the 8-bit grid) with the vectors of `fit`, or of `x`
-        when there was none. Other scopes fit on `x` unless fitted, and apply.
+        Scope image optimises each image, published on the 8-bit grid, with the feature vectors of
+        `fit`; the other scopes `apply`. Without an earlier `fit`, fits on `x`.
+
+        Args:
+            x: (n, 1 or 3, h, w) floats in [0, 1]. y: as for `fit`.
         """
         x = check_images(x)
-        if self.scope != "image":
-            return (self if self._carrier is not None else self.fit(x, y)).apply(x, y)
-        if self._objective is None:
+        if not self._is_fitted:
             self.fit(x, y)
-        objective = self._objective
-        assert objective is not None
-        device = objective.surrogates[0].device
-        images = torch.from_numpy(to_float(publish(x))).to(device)
-        labels = self._labels(y, len(x), None if y is not None else self._read(images))
-        objective.check(labels)
-        how = Descent(
-            self.steps or STEPS["image"], self.restarts, self.momentum, self._diversity,
-            self.translation, self.random_state or 0,
-        )  # fmt: skip
-        parts = list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
-        done = [
-            protect(part, own, objective, self.budget, how).cpu().numpy()
-            for part, own in track(parts, "Pri-EMO", disable=not self.verbose, transient=True)
-        ]
-        return np.concatenate(done)
+        return self._protect(x, y)
 
     def save(self, path: str | Path) -> None:
-        """Write what was fitted as safetensors, with what is needed to use it again."""
-        store.save(self, Path(path))
+        """Write what was fitted as safetensors, with the parameters needed to use it again."""
+        settings = {name: getattr(self, name) for name in self.attack_params if name not in UNSAVED}
+        settings["fooling_rate"] = self.fooling_rate
+        tensors, image = self._state()
+        save_attack(NAME, Path(path), tensors, image, settings)
 
     @classmethod
-    def load(cls, path: str | Path, classifier: Any = None, **params: Any) -> PriEMO:
-        """Read what `save` wrote. Scopes universal and generator apply without a classifier."""
-        return store.load(cls, Path(path), classifier, **params)
+    def load(
+        cls, path: str | Path, classifier: PyTorchClassifier | None = None, **params: Any
+    ) -> PriEMO:
+        """The attack that `save` wrote; scopes universal and generator apply without a classifier.
+
+        Args:
+            params: constructor arguments that replace the saved ones, or are not saved
+                (`surrogates`, `verbose`).
+
+        Raises:
+            PriemoError: another file, or other surrogates than it was fitted with.
+        """
+        tensors, image, settings = load_attack(NAME, Path(path))
+        fooling_rate = settings.pop("fooling_rate")
+        attack = cls(classifier, **{**settings, **params})
+        attack.fooling_rate = fooling_rate
+        attack._restore(tensors, image)
+        return attack
 
     @property
-    def _diversity(self) -> float:
-        return DIVERSITY[self.scope] if self.diversity is None else self.diversity
+    def _is_fitted(self) -> bool:
+        return self._objective is not None
 
     @property
-    def _classes(self) -> int:
-        if self.estimator is not None:
-            return int(self.estimator.nb_classes)
-        shared_by = len(self._carrier.u) if isinstance(self._carrier, Pattern) else 1
-        return shared_by if shared_by > 1 else len(EMOTIONS)
+    def _device(self) -> torch.device:
+        """That of the surrogates; the CPU without any."""
+        return self._objective.surrogates[0].device if self._objective else torch.device("cpu")
+
+    @property
+    def _n_classes(self) -> int:
+        return len(EMOTIONS) if self.estimator is None else int(self.estimator.nb_classes)
+
+    def _fit_perturbation(
+        self, x: Tensor, labels: Tensor, predicted: Tensor, objective: Objective
+    ) -> None:
+        """What `fit` learns beyond the feature vectors."""
+
+    def _protect(self, x: FloatImages, y: object | None) -> FloatImages:
+        """`generate` on checked images, once fitted."""
+        raise NotImplementedError
+
+    def _state(self) -> tuple[Tensors, str]:
+        """What was fitted, as arrays, and the shape "CxHxW" of the images it is for, or "any"."""
+        vectors = self._objective.vectors if self._objective else []
+        tensors = {
+            f"{i}.{name}": value.cpu().numpy()
+            for i, part in enumerate(vectors)
+            for name, value in vars(part).items()
+            if value is not None
+        }
+        return tensors, "any"
+
+    def _restore(self, tensors: Tensors, image: str) -> None:
+        """Inverse of `_state`; the feature vectors only where there are surrogates."""
+        if self.estimator is None:
+            return
+        objective = self._new_objective()
+        surrogates, saved = objective.surrogates, sum(name.endswith(".centre") for name in tensors)
+        if len(surrogates) != saved:
+            raise PriemoError(
+                f"the file was fitted with {saved} surrogates, but {len(surrogates)} are given"
+            )
+        for i, surrogate in enumerate(surrogates):
+            fields = {
+                name.removeprefix(f"{i}."): torch.from_numpy(value).to(surrogate.device)
+                for name, value in tensors.items()
+                if name.startswith(f"{i}.")
+            }
+            objective.vectors.append(FeatureVectors(**fields))
+        self._objective = objective
 
     def _open(self) -> list[Surrogate]:
         if self.estimator is None:
@@ -279,43 +311,71 @@ class PriEMO(FittedAttack):
         return [Surrogate(c, self.layer) for c in (self.estimator, *self.surrogates)]
 
     def _new_objective(self) -> Objective:
+        """The objective of the parameters, not fitted."""
         return Objective(
-            self._open(), self.loss, self.targeted, self.scope in ("class", "universal"),
-            self.distance, self.weighting, self.confidence,
+            self._open(), self._penalty, loss=self.loss, targeted=self.targeted,
+            distance=self.distance, weighting=self.weighting,
         )  # fmt: skip
 
-    def _read(self, x: Tensor) -> Tensor:
-        """(n,) what the surrogates together read."""
+    def _penalty(self, margins: Tensor) -> Tensor:
+        """Of the objective: of margins (n,)."""
+        raise NotImplementedError
+
+    def _predict(self, x: Tensor) -> Tensor:
+        """(n,) classes that the surrogates predict together."""
         surrogates = self._objective.surrogates if self._objective else self._open()
-        return reading(surrogates, x, self.batch_size)
+        return predict_ensemble(surrogates, x, self.batch_size)
 
-    def _labels(self, y: np.ndarray | None, n: int, read: Tensor | None) -> Tensor:
-        given = self._given(y, n, self._classes)
-        if given is None:
-            assert read is not None
-            return read
-        device = self._objective.surrogates[0].device if self._objective else None
-        return torch.from_numpy(given).to(read.device if read is not None else device or "cpu")
+    def _labels(self, y: object | None, x: Tensor, predicted: Tensor | None = None) -> Tensor:
+        """(n,) labels or targets of images `x`, on their device: `y`, or what is predicted."""
+        given = self._check_y(y, len(x), self._n_classes)
+        if given is not None:
+            return torch.from_numpy(given).to(x.device)
+        return self._predict(x) if predicted is None else predicted
 
-    def _groups(self, labels: Tensor, read: Tensor) -> tuple[Tensor, int]:
-        if self.scope != "class":
-            if self.targeted and len(labels.unique()) > 1:
-                raise PriemoError(f"scope {self.scope} learns one target: give the same for all")
-            return torch.zeros_like(labels), 1
-        return (read if self.targeted else labels), self._classes
+    def _refused(self, name: str) -> PriemoError:
+        """The error for a constructor argument that this scope does not have."""
+        scopes = sorted(scope for scope, cls in self._scopes.items() if name in cls.attack_params)
+        if not scopes:
+            return unknown("parameters", name, self.attack_params)
+        return PriemoError(
+            f"{name} does not act in scope {self.scope}; it does in {', '.join(scopes)}"
+        )
 
-    def _emotions(self, x: FloatImages, y: np.ndarray | None) -> np.ndarray:
-        if y is None or self.targeted:
-            device = self._open()[0].device
-            return self._read(torch.from_numpy(x).to(device)).cpu().numpy()
-        return self._labels(y, len(x), None).cpu().numpy()
+    def _check_scope(self) -> None:
+        own = type(self).scope
+        if self.scope != own:
+            other = _class_of(self.scope).__name__
+            raise PriemoError(
+                f"scope is {self.scope!r}; {type(self).__name__} has {own!r}, {other} has that"
+            )
 
     def _check_params(self) -> None:
-        check(self)
+        self._check_scope()
+        for name, choices in (
+            ("loss", FeatureLoss), ("distance", Distance), ("weighting", Weighting),
+        ):  # fmt: skip
+            known, value = get_args(choices), getattr(self, name)
+            require(value in known, name, value, f"one of {', '.join(known)}")
+        budget = self.budget  # checks its bounds
+        if budget.floor is None and budget.eps is None:
+            raise PriemoError("ssim_floor, psnr_floor and eps are all None; give a floor or a cap")
+        require_int(self, "batch_size")
+        require_range(self, "delta", high=1)
+        require_bool(self, "targeted", "verbose")
 
 
-def _emphasis(emotions: Tensor, balance: float) -> Tensor:
-    """(n,) emotions to weights of mean 1: to the power -balance of how many faces show each."""
-    _, which, counts = emotions.unique(return_inverse=True, return_counts=True)
-    weights = counts[which].float() ** -balance
-    return weights / weights.mean()
+def require_range(attack: object, *names: str, high: float = math.inf) -> None:
+    """PriemoError unless these attributes are numbers from 0 to `high`."""
+    for name in names:
+        value = getattr(attack, name)
+        holds = isinstance(value, Real) and 0 <= float(value) <= high
+        require(
+            holds, name, value, f"a number in [0, {high:g}]" if high < math.inf else "0 or more"
+        )
+
+
+def _class_of(scope: str) -> type[PriEMO]:
+    if scope not in PriEMO._scopes:
+        raise unknown("scopes", str(scope), PriEMO._scopes)
+    return PriEMO._scopes[scope]

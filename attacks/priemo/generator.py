@@ -1,75 +1,146 @@
-"""Scope generator: one small network, fitted once, that gives every image its own perturbation.
+"""Scope generator: a small network, fitted once, that outputs a perturbation for each image.
 
-It is a U-Net from the image to a pattern u in the metric of the budget, weighed by the image's own
-M as shared patterns are (geometry.py). At use it needs no gradient, label or victim: one forward
-pass and the landing on the budget. The design is ours; the idea of a network that outputs
-perturbations is Poursaeed et al.'s (see gap.py, the baseline).
+A U-Net from the image to u in the metric of the budget, which the image's own map M scales as it
+scales universal perturbations (geometry.py). `apply` needs no gradient, label or surrogate: one
+forward pass, matched to the budget. The design is ours; generative adversarial perturbations are
+Poursaeed et al.'s (universal/gap.py, the baseline).
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
+import torch
 from torch import Tensor
 
 from priemo_bench.attacks import unet
-from priemo_bench.attacks.priemo.geometry import cut, rms, weights
-from priemo_bench.attacks.priemo.image import quantise
-from priemo_bench.attacks.priemo.objective import Objective
-from priemo_bench.attacks.surrogate import reading
-from priemo_bench.quality.budget import Budget
+from priemo_bench.attacks.priemo.attack import PriEMO, SharedParams, require_range
+from priemo_bench.attacks.priemo.fitted import FitSet, FittedPriEMO
+from priemo_bench.attacks.priemo.geometry import rms
+from priemo_bench.attacks.priemo.objective import Objective, softplus_penalty
+from priemo_bench.attacks.priemo.quantisation import perturb_quantised
+from priemo_bench.attacks.surrogate import predict_ensemble
+from priemo_bench.contracts.attack import Scope
+from priemo_bench.contracts.storage import Tensors
 
-RATE = 2e-3
+if TYPE_CHECKING:
+    from art.estimators.classification import PyTorchClassifier
+
+LEARNING_RATE = 2e-3
+PREFIX = "generator."
+"""Of the names of the weights in saved files."""
 
 
 class Generator(unet.UNet):
-    """Images to patterns.
+    """Images (n, c, h, w) in [0, 1] to normalised perturbations u of the same shape.
 
     Args:
         channels, size: as for `UNet`.
-        bounded: patterns with |u| <= 1, for a budget without a floor; else of rms 1.
+        bounded: |u| <= 1, for a budget without a floor; otherwise an rms of 1.
     """
 
     def __init__(self, channels: int, size: tuple[int, int], bounded: bool) -> None:
         super().__init__(channels, size)
         self.bounded = bounded
 
-    def patterns(self, x: Tensor, groups: Tensor) -> Tensor:
-        """Images (n, c, h, w) to patterns of the same shape, on the CPU; `groups` do not matter."""
-        return self.run(x)
-
     def forward(self, x: Tensor) -> Tensor:
-        """(n, c, h, w) in [0, 1] to patterns (n, c, h, w)."""
+        """(n, c, h, w) in [0, 1] to u (n, c, h, w)."""
         u = super().forward(x)
         return u.tanh() if self.bounded else u / rms(u).clamp_min(1e-6)
 
 
-def learn(
-    x: Tensor,
-    y: Tensor,
-    objective: Objective,
-    budget: Budget,
-    steps: int,
-    batch_size: int,
-    emphasis: Tensor,
-    seed: int,
-    shown: bool,
-) -> Generator:
-    """Fit a generator on altered faces; untargeted, the label of one is what is read in it then.
+class GeneratorPriEMO(FittedPriEMO):
+    """Scope generator: a network that outputs a perturbation for each image, of any size.
+
+    Trained on augmented faces; untargeted, with the predictions of the surrogates on them.
 
     Args:
-        x: (n, c, h, w) faces; y: (n,) targets, looked at only if targeted.
-        steps: mini-batches of `batch_size`: one forward and backward pass each, and one more
-            forward pass if untargeted.
-        emphasis: (n,) weight of each face.
-        shown: whether a progress bar is.
+        classifier, scope, shared: as for `PriEMO`.
+        steps: passes over the fit images.
+        confidence: margin beyond the decision boundary up to which an image is optimised, in mean
+            margins of clean faces.
+        balance: as for `UniversalPriEMO`.
+
+    Raises:
+        PriemoError: a parameter out of range.
+
+    Example:
+        >>> from priemo_bench.attacks import GeneratorPriEMO
+        >>> from priemo_bench.testing import toy_classifier, toy_faces
+        >>> attack = GeneratorPriEMO(toy_classifier(), steps=1, random_state=0, verbose=False)
+        >>> x, _ = toy_faces(7, size=48, seed=1)
+        >>> attack.fit(*toy_faces(14)).apply(x).shape
+        (7, 1, 48, 48)
     """
 
-    def loss(net: Generator, images: Tensor, rows: Tensor) -> Tensor:
-        own = y[rows] if objective.targeted else reading(objective.surrogates, images)
-        seen = images + cut(weights(images, budget) * net(images), budget)
-        seen = seen + (quantise(seen) - seen).detach()
-        return (objective(seen, own)[0] * emphasis[rows]).mean()
+    scope: Scope = "generator"
+    attack_params = [*PriEMO.attack_params, "steps", "confidence", "balance"]
 
-    def make() -> Generator:
-        return Generator(x.shape[1], (x.shape[2], x.shape[3]), budget.floor is None)
+    def __init__(
+        self,
+        classifier: PyTorchClassifier | None,
+        scope: Scope | None = None,
+        *,
+        steps: int = 100,
+        confidence: float = 0.5,
+        balance: float = 0.0,
+        **shared: Unpack[SharedParams],
+    ) -> None:
+        super().__init__(classifier, scope, **shared)
+        self.steps = steps
+        self.confidence = confidence
+        self.balance = balance
+        self._net: Generator | None = None
+        self._check_params()
 
-    return unet.learn(make, x, loss, steps, batch_size, seed, RATE, shown)
+    def _penalty(self, margins: Tensor) -> Tensor:
+        return softplus_penalty(margins, self.confidence)
+
+    def _new_net(self, channels: int, height: int, width: int) -> Generator:
+        return Generator(channels, (height, width), bounded=self.budget.floor is None)
+
+    def _train(self, data: FitSet, objective: Objective) -> None:
+        def loss(net: Generator, images: Tensor, rows: Tensor) -> Tensor:
+            labels = (
+                data.labels[rows]
+                if self.targeted
+                else predict_ensemble(objective.surrogates, images)
+            )
+            protected = perturb_quantised(images, net(images), self.budget)
+            return (objective(protected, labels)[0] * data.weights[rows]).mean()
+
+        n, *shape = data.x.shape
+        self._net = unet.train(
+            lambda: self._new_net(*shape), data.x, loss, steps=self._n_steps(n),
+            batch_size=self._batch(n), rate=LEARNING_RATE, seed=self.random_state or 0,
+            verbose=self.verbose,
+        )  # fmt: skip
+
+    def _normalised(self, x: Tensor, groups: Tensor) -> Tensor:
+        assert self._net is not None
+        return self._net.run(x)
+
+    @property
+    def _image_shape(self) -> tuple[int, ...] | None:
+        return None if self._net is None else self._net.shape
+
+    def _state(self) -> tuple[Tensors, str]:
+        tensors, image = super()._state()
+        if self._net is None:
+            return tensors, image
+        weights = {PREFIX + k: v.cpu().numpy() for k, v in self._net.state_dict().items()}
+        return {**tensors, **weights}, "x".join(map(str, (*self._net.shape, *self._net.size)))
+
+    def _restore(self, tensors: Tensors, image: str) -> None:
+        super()._restore(tensors, image)
+        weights = {
+            name.removeprefix(PREFIX): torch.from_numpy(value)
+            for name, value in tensors.items()
+            if name.startswith(PREFIX)
+        }
+        net = self._new_net(*(int(side) for side in image.split("x")))
+        self._net = unet.restore(net, weights).to(self._device)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        require_range(self, "confidence")

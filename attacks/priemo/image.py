@@ -1,112 +1,181 @@
-"""Scope image: one perturbation for each image, aimed at all surrogates at once."""
+"""Scope image: one perturbation for each image, optimised against all surrogates at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Unpack
 
+import numpy as np
 import torch
+from rich.progress import track
 from torch import Tensor
 
-from priemo_bench.attacks.priemo.geometry import body, cut, rms
-from priemo_bench.attacks.priemo.input_transforms import alter, smooth
-from priemo_bench.attacks.priemo.objective import Objective
-from priemo_bench.quality.budget import Budget, match_budget
+from priemo_bench.attacks.base import require_int
+from priemo_bench.attacks.priemo.attack import PriEMO, SharedParams, require_range
+from priemo_bench.attacks.priemo.geometry import clip_to_cap, feasible_set, rms
+from priemo_bench.attacks.priemo.input_transforms import input_diversity, smooth_gradient
+from priemo_bench.attacks.priemo.objective import Objective, softplus_penalty
+from priemo_bench.attacks.priemo.quantisation import match, quantise
+from priemo_bench.contracts.attack import Scope
+from priemo_bench.contracts.image import FloatImages, publish, to_float
+from priemo_bench.errors import require
+
+if TYPE_CHECKING:
+    from art.estimators.classification import PyTorchClassifier
 
 FIRST_STEP, LAST_STEP = 0.5, 0.05
-"""Step lengths at the start and the end, in radii of the body."""
+"""Step sizes at the start and the end, in radii of the feasible set."""
 LONGER = 4
-"""Times as many steps for an image that did not reach its target."""
+"""Factor of the steps for an image that did not reach its target."""
 
 
-@dataclass(frozen=True)
-class Descent:
-    """How an image is optimised; see `PriEMO` for the meaning of each."""
+class ImagePriEMO(PriEMO):
+    """Scope image: steepest descent with momentum in the metric of the budget, for each image.
 
-    steps: int
-    restarts: int
-    momentum: float
-    diversity: float
-    translation: float
-    seed: int
+    `fit` computes the universal feature vectors; `generate` optimises.
 
+    Args:
+        classifier, scope, shared: as for `PriEMO`.
+        steps: forward and backward passes per image and restart.
+        restarts: untargeted, how many times an image that a surrogate still classifies correctly
+            is restarted towards another emotion. Targeted, images that miss the target are
+            optimised once more with LONGER times the steps; 0 for none.
+        momentum: decay of the mean gradient, in [0, 1).
+        diversity: probability in [0, 1] that the input of a step is transformed (input diversity):
+            for transfer to other classifiers, at some cost on the surrogates.
+        translation: standard deviation in pixels of a blur of the gradients (translation
+            invariance); 0 for none.
+        confidence: margin beyond the decision boundary up to which an image is optimised, in mean
+            margins of clean faces.
 
-def quantise(x: Tensor) -> Tensor:
-    """The 8-bit image that will be published, as floats."""
-    return (x.clamp(0, 1) * 255).round() / 255
+    Raises:
+        PriemoError: a parameter out of range.
 
-
-def protect(x: Tensor, y: Tensor, objective: Objective, budget: Budget, how: Descent) -> Tensor:
-    """Published images for `x` (n, c, h, w) on the 8-bit grid with labels or targets `y` (n,).
-
-    An image that is missed when its descent ends starts again, if `how.restarts`. Untargeted it
-    may sit in a valley of its own: it goes towards one other emotion after the other, `restarts`
-    at most. Targeted it may have had far to go: it takes LONGER times as many steps, once.
+    Example:
+        >>> from priemo_bench.attacks import ImagePriEMO
+        >>> from priemo_bench.testing import toy_classifier, toy_faces
+        >>> x, y = toy_faces(7)
+        >>> attack = ImagePriEMO(toy_classifier(), steps=2, restarts=0, verbose=False)
+        >>> attack.fit(*toy_faces(14)).generate(x, y).shape
+        (7, 1, 32, 32)
     """
-    protected = descend(x, y, objective, budget, how)
-    if not how.restarts:
-        return protected
-    rows = objective.missed(protected, y).nonzero()[:, 0]
-    if objective.targeted:
-        if len(rows):
-            longer = replace(how, steps=LONGER * how.steps)
-            protected[rows] = descend(x[rows], y[rows], objective, budget, longer)
-        return protected
-    order = objective.nearest(x[rows], y[rows]) if len(rows) else torch.empty(0, 0)
-    for k in range(min(how.restarts, order.shape[1])):
-        own = y[rows]
-        again = descend(x[rows], own, objective, budget, how, order[:, k])
-        missed = objective.missed(again, own)
-        protected[rows[~missed]] = again[~missed]
-        rows, order = rows[missed], order[missed]
+
+    scope: Scope = "image"
+    attack_params = [
+        *PriEMO.attack_params,
+        "steps", "restarts", "momentum", "diversity", "translation", "confidence",
+    ]  # fmt: skip
+
+    def __init__(
+        self,
+        classifier: PyTorchClassifier | None,
+        scope: Scope | None = None,
+        *,
+        steps: int = 25,
+        restarts: int = 6,
+        momentum: float = 0.75,
+        diversity: float = 0.0,
+        translation: float = 0.0,
+        confidence: float = 0.5,
+        **shared: Unpack[SharedParams],
+    ) -> None:
+        super().__init__(classifier, scope, **shared)
+        self.steps = steps
+        self.restarts = restarts
+        self.momentum = momentum
+        self.diversity = diversity
+        self.translation = translation
+        self.confidence = confidence
+        self._check_params()
+
+    def _penalty(self, margins: Tensor) -> Tensor:
+        return softplus_penalty(margins, self.confidence)
+
+    def _protect(self, x: FloatImages, y: object | None) -> FloatImages:
+        objective = self._objective
+        assert objective is not None
+        images = torch.from_numpy(to_float(publish(x))).to(objective.surrogates[0].device)
+        labels = self._labels(y, images)
+        objective.check_labels(labels)
+        batches = zip(
+            torch.split(images, self.batch_size), torch.split(labels, self.batch_size), strict=True
+        )
+        protected = [
+            self._run(part, own, objective).cpu().numpy()
+            for part, own in track(
+                list(batches), "Pri-EMO", disable=not self.verbose, transient=True
+            )
+        ]
+        return np.concatenate(protected)
+
+    def _run(self, x: Tensor, y: Tensor, objective: Objective) -> Tensor:
+        """Published images for `x` (n, c, h, w) on the 8-bit grid, labels or targets `y` (n,).
+
+        Images still unprotected are restarted. Untargeted the descent may have ended in a local
+        minimum: it is repeated towards one other emotion after the other. Targeted the target may
+        be far: it is repeated once with more steps.
+        """
+        protected = self._optimise(x, y, objective, self.steps)
+        if not self.restarts:
+            return protected
+        rows = objective.unprotected(protected, y).nonzero()[:, 0]
         if not len(rows):
-            break
-    return protected
+            return protected
+        if self.targeted:
+            protected[rows] = self._optimise(x[rows], y[rows], objective, LONGER * self.steps)
+            return protected
+        others = objective.runners_up(x[rows], y[rows])
+        for k in range(min(self.restarts, others.shape[1])):
+            again = self._optimise(x[rows], y[rows], objective, self.steps, others[:, k])
+            failed = objective.unprotected(again, y[rows])
+            protected[rows[~failed]] = again[~failed]
+            rows, others = rows[failed], others[failed]
+            if not len(rows):
+                break
+        return protected
 
+    def _optimise(
+        self, x: Tensor, y: Tensor, objective: Objective, steps: int, other: Tensor | None = None
+    ) -> Tensor:
+        """One descent, whose margins compare with class `other` (n,), or with the best other one.
 
-def descend(
-    x: Tensor,
-    y: Tensor,
-    objective: Objective,
-    budget: Budget,
-    how: Descent,
-    towards: Tensor | None = None,
-) -> Tensor:
-    """Steepest descent with momentum in the metric of the budget; see `protect`.
+        Loss and gradient are taken at the quantised image: at an SSIM drop of .003 most changes are
+        below two grey levels, and their rounding decides. The feasible set is adapted to the
+        measured quality of that image, and the image of the lowest score that keeps the budget is
+        returned; with input diversity, whose scores are random, the last image.
 
-    The loss is read, and its gradient taken, at the rounded image: at an SSIM drop of .003 most
-    changes are below two grey levels, and what rounding does to them decides. The body follows what
-    that rounded image measures, and the best image that kept the budget is returned. Where
-    the loss is read at altered views it does not tell which was best: then the last one is.
+        Costs `steps` forward and backward passes through every surrogate, and one forward pass.
+        """
+        feasible = feasible_set(x, self.budget)
+        d, velocity = torch.zeros_like(x), torch.zeros_like(x)
+        best, best_score = x.clone(), x.new_full((len(x),), torch.inf)
+        generator = torch.Generator().manual_seed(self.random_state or 0)
+        for step in range(steps):
+            quantised = quantise(x + d).requires_grad_()
+            inputs = input_diversity(quantised, self.diversity, generator)
+            loss, score = objective(inputs, y, other)
+            gradient = torch.autograd.grad(loss.sum(), quantised)[0]
+            gradient = smooth_gradient(gradient, self.translation)
+            quantised = quantised.detach()
+            better = feasible.adapt(quantised) & (score < best_score)
+            best[better], best_score[better] = quantised[better], score[better]
+            # exponential mean of normalised gradients; steepest() rescales it
+            velocity = self.momentum * velocity + gradient / rms(gradient).clamp_min(1e-20)
+            size = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(steps - 1, 1)
+            d = feasible.project(d - size * feasible.steepest(velocity))
+            d = clip_to_cap(d, self.budget)
+        last = match(x, (x + d).clamp(0, 1), self.budget)
+        if self.diversity:
+            return last
+        with torch.no_grad():
+            better = objective(last, y, other)[1] < best_score
+        best[better] = last[better]
+        # the feasible set is measured in single precision, the budget in double
+        return match(x, best, self.budget, grow=False)
 
-    Costs `how.steps` forward and backward passes through every surrogate, and one forward pass.
-    """
-    shape = body(x, budget)
-    d, velocity = torch.zeros_like(x), torch.zeros_like(x)
-    best, best_score = x.clone(), x.new_full((len(x),), torch.inf)
-    generator = torch.Generator().manual_seed(how.seed)
-    for step in range(how.steps):
-        seen = quantise(x + d).requires_grad_()
-        loss, score = objective(alter(seen, how.diversity, generator), y, towards)
-        gradient = smooth(torch.autograd.grad(loss.sum(), seen)[0], how.translation)
-        seen = seen.detach()
-        better = shape.follow(seen) & (score < best_score)
-        best[better], best_score[better] = seen[better], score[better]
-        # an exponential mean of gradients of one size; steepest() takes care of the rest
-        velocity = how.momentum * velocity + gradient / rms(gradient).clamp_min(1e-20)
-        length = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(how.steps - 1, 1)
-        d = cut(shape.project(d - length * shape.steepest(velocity)), budget)
-    last = _land(x, d, budget)
-    if how.diversity:
-        return last
-    with torch.no_grad():
-        better = objective(last, y, towards)[1] < best_score
-    best[better] = last[better]
-    return _land(x, best - x, budget, grow=False)  # the body measured in single precision
-
-
-def _land(x: Tensor, d: Tensor, budget: Budget, grow: bool = True) -> Tensor:
-    """`x + d` published at the strength that lands on the budget."""
-    published = (x * 255).round().to(torch.uint8).cpu().numpy()
-    protected = (x + d).clamp(0, 1).cpu().numpy()
-    matched = match_budget(published, protected, budget, grow)
-    return torch.from_numpy(matched).to(x.device, x.dtype) / 255
+    def _check_params(self) -> None:
+        super()._check_params()
+        require_int(self, "steps")
+        require_int(self, "restarts", low=0)
+        require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
+        require_range(self, "diversity", high=1)
+        require_range(self, "translation", "confidence")

@@ -1,4 +1,4 @@
-"""Altered views of a face, so that a perturbation does not hang on one recogniser's own pixels."""
+"""Input transformations of transfer attacks: less overfitting to one surrogate's pixels."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from torchvision.transforms.functional import gaussian_blur
 
 from priemo_bench.contracts.augmentation import placed
 
-TURN, RESIZE, SHIFT = math.radians(10), 0.1, 0.06
-"""Largest turn in radians, change of size, and shift as a share of the side."""
+ROTATION, SCALE, SHIFT = math.radians(10), 0.1, 0.06
+"""Largest rotation in radians, change of size, and shift as a share of the side."""
 KERNEL = 7
-"""Pixels, the side of the kernel of `smooth`."""
+"""Side of the kernel of `smooth_gradient`, in pixels."""
 
 
-def alter(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Input diversity: each of (n, c, h, w) with chance `share` turned, resized, moved, mirrored.
+def input_diversity(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Input diversity: images (n, c, h, w), each transformed with this probability.
 
-    After Xie et al. 2019 ("Improving Transferability of Adversarial Examples with Input
-    Diversity", their p), who resize and pad; a face comes mirrored (half of them here) and turned
-    as well. Differentiable; `share` 0 returns `x` itself.
+    After Xie et al. 2019, "Improving Transferability of Adversarial Examples with Input Diversity"
+    (their p), who resize and pad; here faces are rotated, resized, shifted and, half of them,
+    mirrored. Differentiable; probability 0 returns `x` itself.
     """
-    if not share:
+    if not probability:
         return x
-    chosen = torch.rand(len(x), generator=generator) < share
-    moved = placed(x, TURN, RESIZE, SHIFT, generator)
+    chosen = torch.rand(len(x), generator=generator) < probability
+    moved = placed(x, ROTATION, SCALE, SHIFT, generator)
     return torch.where(chosen.to(x.device)[:, None, None, None], moved, x)
 
 
-def smooth(gradient: Tensor, sigma: float) -> Tensor:
-    """Translation invariance: the mean gradient of shifted images, as a Gaussian blur of one.
+def smooth_gradient(gradient: Tensor, sigma: float) -> Tensor:
+    """Translation invariance: the mean gradient over shifted images, as a Gaussian blur of one.
 
     Dong et al. 2019, "Evading Defenses to Transferable Adversarial Examples by
-    Translation-Invariant Attacks", eq. 8. `sigma` in pixels; 0 returns the gradient itself.
+    Translation-Invariant Attacks", eq. 8. `sigma` in pixels; 0 returns `gradient` itself.
     """
     return gaussian_blur(gradient, [KERNEL, KERNEL], [sigma, sigma]) if sigma else gradient

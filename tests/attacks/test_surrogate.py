@@ -1,4 +1,4 @@
-"""Where a surrogate is opened, and that what it shows is what the model computes."""
+"""Which features a surrogate has, and that its logits are the model's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def as_classifier(model: nn.Module) -> PyTorchClassifier:
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_without_a_linear_layer_features_are_what_the_last_convolution_sees(stride: int) -> None:
+def test_without_a_linear_layer_features_are_the_input_of_the_last_convolution(stride: int) -> None:
     torch.manual_seed(0)
     model = Averaged(stride)
     x = torch.rand(5, 1, 16, 16)

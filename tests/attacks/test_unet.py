@@ -1,4 +1,4 @@
-"""How a network that makes perturbations is fitted: it learns its task, with all its weights."""
+"""Training of the U-Net: it learns its task, with all its weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from priemo_bench.attacks import unet
-from priemo_bench.attacks.unet import UNet, learn, restored
+from priemo_bench.attacks.unet import UNet, restore, train
 from priemo_bench.errors import PriemoError
 
 SIDE, STEPS = 16, 60
@@ -24,30 +24,38 @@ def wanted(x: Tensor) -> Tensor:
     return 1 - 2 * x
 
 
-def fit(seed: int = 0) -> UNet:
+def fit(seed: int = 0, steps: int = STEPS) -> UNet:
     def loss(net: UNet, x: Tensor, rows: Tensor) -> Tensor:
         return (net(x) - wanted(x)).square().mean()
 
-    return learn(lambda: UNet(1, (SIDE, SIDE)), faces(64, 1), loss, STEPS, 16, seed, 2e-3)
+    return train(
+        lambda: UNet(1, (SIDE, SIDE)), faces(64, 1), loss, steps=steps, batch_size=16, rate=2e-3,
+        seed=seed,
+    )  # fmt: skip
 
 
-def test_learns_a_map_from_images_to_perturbations() -> None:
+@pytest.fixture(scope="module")
+def fitted() -> UNet:
+    return fit()
+
+
+def test_learns_a_map_from_images_to_perturbations(fitted: UNet) -> None:
     x = faces(32, 2)
-    error = (fit()(x) - wanted(x)).square().mean()
+    error = (fitted(x) - wanted(x)).square().mean()
     assert error < 0.05 * wanted(x).square().mean()
 
 
-def test_every_weight_takes_part() -> None:
+def test_every_weight_is_trained(fitted: UNet) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         untrained = UNet(1, (SIDE, SIDE)).state_dict()
-    still = [k for k, v in fit().state_dict().items() if torch.equal(v, untrained[k])]
+    still = [k for k, v in fitted.state_dict().items() if torch.equal(v, untrained[k])]
     assert not still
 
 
-def test_equal_seeds_equal_networks_and_no_other_random_number_is_used_up() -> None:
+def test_equal_seeds_equal_networks_and_the_global_generator_is_unchanged() -> None:
     before = torch.random.get_rng_state()
-    one, same, other = fit(0).state_dict(), fit(0).state_dict(), fit(1).state_dict()
+    one, same, other = (fit(seed, steps=3).state_dict() for seed in (0, 0, 1))
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(one[k], same[k]) for k in one)
     assert not torch.equal(one["leave.weight"], other["leave.weight"])
@@ -55,7 +63,7 @@ def test_equal_seeds_equal_networks_and_no_other_random_number_is_used_up() -> N
 
 def test_weights_of_another_architecture_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     net = UNet(1, (SIDE, SIDE))
-    assert restored(UNet(1, (SIDE, SIDE)), net.state_dict())(faces(1, 0)).equal(net(faces(1, 0)))
+    assert restore(UNet(1, (SIDE, SIDE)), net.state_dict())(faces(1, 0)).equal(net(faces(1, 0)))
     monkeypatch.setattr(unet, "WIDTHS", (32, 64, 128))
     with pytest.raises(PriemoError, match="another architecture"):
-        restored(UNet(1, (SIDE, SIDE)), net.state_dict())
+        restore(UNet(1, (SIDE, SIDE)), net.state_dict())

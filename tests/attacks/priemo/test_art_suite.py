@@ -107,6 +107,7 @@ def test_parameters_are_set_checked_and_shown(network: nn.Module) -> None:
         made.set_params(nonsense=1)
     made.set_params(steps=3)
     assert made.steps == 3
-    for name in PriEMO.attack_params:
+    assert {*PriEMO.attack_params, "restarts"} <= set(made.attack_params)
+    for name in made.attack_params:
         assert hasattr(made, name)
         assert name in repr(made) or name == "summary_writer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from priemo_bench.attacks.priemo import PriEMO, params
+from priemo_bench import attacks
+from priemo_bench.attacks.priemo import ImagePriEMO, PriEMO, UniversalPriEMO
 from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.contracts.image import publish
+from priemo_bench.contracts.storage import save_tensors
 from priemo_bench.contracts.victim import as_art, freeze
 from priemo_bench.errors import PriemoError
 from priemo_bench.quality.budget import Budget
@@ -65,7 +68,8 @@ def test_every_published_image_keeps_both_bounds(
 def test_small_and_large_images(scope: str, steps: int, channels: int, side: int) -> None:
     x, _ = toy_faces(2, channels, side)
     classifier = as_art(freeze(ToyVictim()), channels, side)
-    protected = publish(make(classifier, scope=scope, steps=steps, restarts=0).generate(x))
+    params = {"restarts": 0} if scope == "image" else {}
+    protected = publish(make(classifier, scope=scope, steps=steps, **params).generate(x))
     assert Budget().holds(publish(x), protected).all()
     assert (protected != publish(x)).any((1, 2, 3)).all()
 
@@ -80,16 +84,17 @@ def test_universal_fools_held_out_faces_and_is_one_array(classifier: Any, faces:
     assert (classifier.predict(attack.apply(faces[15:])).argmax(1) != clean).mean() > 0.5
 
 
-@pytest.mark.parametrize(("scope", "few", "many"), [("class", 450, 937), ("universal", 450, 937),
-                                                    ("generator", 100, 6250)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("scope", "few", "many"),
+    [("class", 450, 937), ("universal", 450, 937), ("generator", 100, 6250)],
+)
 def test_a_fit_costs_the_passes_that_are_documented(
     classifier: Any, faces: np.ndarray, scope: Any, few: int, many: int
 ) -> None:
-    """On 30 faces, fitted; on 2,000 in mini-batches of 32, counted."""
-    assert params.mini_batches(scope, None, 2000, 32) == many
-    with PassCounter([classifier.model]) as cost:
-        attack = PriEMO(classifier, scope, verbose=False).fit(faces)
-    assert cost.backwards == few * len(faces)
+    """Mini-batches on 30 faces and on 2,000 (of 32) by default; counted for 2 passes."""
+    attack: Any = PriEMO(classifier, scope, verbose=False)
+    assert attack._n_steps(len(faces)) == few
+    assert attack._n_steps(2000) == many
     with PassCounter([classifier.model]) as cost:
         attack.set_params(steps=2)
         attack.fit(faces)
@@ -112,7 +117,7 @@ def test_apply_computes_ssim_at_most_fifteen_times(
     assert 1 <= len(calls) <= 15
 
 
-def test_class_scope_takes_labels_or_reads_them(classifier: Any, faces: np.ndarray) -> None:
+def test_class_scope_takes_labels_or_predicts_them(classifier: Any, faces: np.ndarray) -> None:
     attack = make(classifier, scope="class", ssim_floor=0.95, eps=None).fit(faces)
     read = classifier.predict(faces).argmax(1)
     assert np.array_equal(attack.apply(faces), attack.apply(faces, read))
@@ -172,27 +177,74 @@ def test_a_universal_perturbation_needs_no_classifier(
 
 
 @pytest.mark.parametrize(
-    ("params", "word"),
+    ("scope", "params", "word"),
     [
-        ({"scope": "clas"}, "did you mean class"),
-        ({"loss": "hinge"}, "losse"),
-        ({"ssim_floor": None, "eps": None}, "all None"),
-        ({"ssim_floor": 1.0}, "ssim_floor"),
-        ({"eps": 8.0}, "eps"),
-        ({"steps": 0}, "steps"),
-        ({"batch_size": 2.5}, "batch_size"),
-        ({"restarts": -1}, "restarts"),
-        ({"delta": 2}, "delta"),
-        ({"diversity": 1.5}, "diversity"),
-        ({"targeted": 1}, "targeted"),
+        ("class", {"scope": "clas"}, "did you mean class"),
+        ("class", {"loss": "hinge"}, "loss is 'hinge'; it must be one of feature, logit, both"),
+        ("class", {"ssim_floor": None, "eps": None}, "all None"),
+        ("class", {"ssim_floor": 1.0}, "ssim_floor"),
+        ("class", {"eps": 8.0}, "eps"),
+        ("class", {"steps": 0}, "steps"),
+        ("class", {"batch_size": 2.5}, "batch_size"),
+        ("image", {"restarts": -1}, "restarts"),
+        ("image", {"momentum": 1.0}, "momentum"),
+        ("image", {"steps": None}, "steps"),
+        ("universal", {"sharpness": -1.0}, "sharpness"),
+        ("generator", {"confidence": None}, "confidence"),
+        ("class", {"delta": 2}, "delta"),
+        ("class", {"diversity": 1.5}, "diversity"),
+        ("class", {"targeted": 1}, "targeted"),
     ],
 )
-def test_bad_parameters_are_named(classifier: Any, params: dict[str, Any], word: str) -> None:
+def test_bad_parameters_are_named(
+    classifier: Any, scope: str, params: dict[str, Any], word: str
+) -> None:
     with pytest.raises(PriemoError, match=word):
-        make(classifier, **params)
-    valid = make(classifier)
+        make(classifier, **{"scope": scope, **params})
+    valid = make(classifier, scope=scope)
     with pytest.raises(PriemoError, match=word):
         valid.set_params(**params)
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "where"),
+    [
+        ("class", "restarts", "image"),
+        ("generator", "momentum", "image"),
+        ("universal", "confidence", "generator, image"),
+        ("image", "balance", "class, generator, universal"),
+        ("generator", "diversity", "class, image, universal"),
+    ],
+)
+def test_a_parameter_of_another_scope_is_refused(
+    classifier: Any, scope: Any, name: str, where: str
+) -> None:
+    sentence = f"^{name} does not act in scope {scope}; it does in {where}$"
+    with pytest.raises(PriemoError, match=sentence):
+        PriEMO(classifier, scope, **{name: 0})
+    with pytest.raises(PriemoError, match="did you mean restarts"):
+        PriEMO(classifier, "image", restart=0)
+    with pytest.raises(ValueError, match=name):
+        PriEMO(classifier, scope).set_params(**{name: 0})
+
+
+def test_the_front_makes_the_class_of_the_scope(classifier: Any) -> None:
+    for name in attacks.__all__:
+        assert getattr(attacks, name).__name__ == name
+    made = PriEMO(classifier)
+    assert type(made).__name__ == "ClassPriEMO"
+    assert isinstance(PriEMO(classifier, "image"), ImagePriEMO)
+    assert ImagePriEMO(classifier, "image").scope == ImagePriEMO(classifier).scope == "image"
+    with pytest.raises(
+        PriemoError, match="scope is 'image'; UniversalPriEMO has 'universal', ImagePriEMO has that"
+    ):
+        UniversalPriEMO(classifier, "image")
+    with pytest.raises(PriemoError, match="scope is 'image'; ClassPriEMO"):
+        made.set_params(scope="image")
+    with pytest.raises(TypeError, match="positional"):
+        PriEMO(classifier, "image", True)  # type: ignore[misc]
+    copied = copy.deepcopy(PriEMO(None, "generator"))
+    assert type(copied).__name__ == "GeneratorPriEMO"
 
 
 def test_bad_inputs_are_named(classifier: Any, model: Any, faces: np.ndarray) -> None:
@@ -211,7 +263,7 @@ def test_bad_inputs_are_named(classifier: Any, model: Any, faces: np.ndarray) ->
     with pytest.raises(PriemoError, match="no layer"):
         make(classifier, layer="fc9").fit(faces)
     two = faces[classifier.predict(faces).argmax(1) != 2]
-    with pytest.raises(PriemoError, match="read as class 2"):
+    with pytest.raises(PriemoError, match="predicted as class 2"):
         make(classifier, scope="image", targeted=True).fit(two, np.full(len(two), 2))
 
 
@@ -219,3 +271,19 @@ def test_other_files_are_refused(classifier: Any, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"not safetensors")
     with pytest.raises(PriemoError, match="cannot be read"):
         PriEMO.load(tmp_path / "x", classifier)
+
+
+def test_files_of_other_surrogates_scopes_and_versions_are_refused(
+    classifier: Any, model: Any, faces: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "image.safetensors"
+    make(classifier, scope="image").fit(faces).save(path)
+    with pytest.raises(PriemoError, match="fitted with 1 surrogates, but 2"):
+        PriEMO.load(path, classifier, surrogates=(wrap(model),))
+    with pytest.raises(PriemoError, match="UniversalPriEMO has 'universal'"):
+        UniversalPriEMO.load(path, classifier)
+    save_tensors(path, {"u": faces}, {"format": "priemo-3"})
+    with pytest.raises(PriemoError, match=r"PriEMO\.save of this version"):
+        PriEMO.load(path, classifier)
+    with pytest.raises(PriemoError, match="nothing to save"):
+        make(classifier).save(path)

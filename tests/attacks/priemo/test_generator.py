@@ -1,4 +1,4 @@
-"""The generator: what each image gets is its own, in one forward pass, without the victim."""
+"""The generator: a perturbation for each image, in one forward pass, without the victim."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def faces(n: int, seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def fitted(halves: PyTorchClassifier) -> PriEMO:
     attack = PriEMO(
-        halves, "generator", ssim_floor=None, eps=6 / 255, steps=30, batch_size=32,
+        halves, "generator", ssim_floor=None, eps=6 / 255, steps=12, batch_size=32,
         random_state=0, verbose=False,
     )  # fmt: skip
     return attack.fit(faces(128, 1))
@@ -56,7 +56,7 @@ def test_faces_that_need_opposite_changes_get_them(
     assert (halves.predict(one.apply(x)).argmax(1) != clean).mean() <= 0.55
 
 
-def test_use_looks_into_no_victim(halves: PyTorchClassifier, fitted: PriEMO) -> None:
+def test_apply_needs_no_victim(halves: PyTorchClassifier, fitted: PriEMO) -> None:
     with PassCounter([halves.model]) as passes:
         fitted.apply(faces(8, 3))
     assert passes.forwards == passes.backwards == 0
@@ -78,7 +78,7 @@ def test_any_size_keeps_the_budget(halves: Any, side: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_patterns_have_the_size_of_the_budget(channels: int) -> None:
+def test_outputs_have_the_norm_of_the_budget(channels: int) -> None:
     torch.manual_seed(0)
     x = torch.rand(3, channels, 20, 28)
     u = Generator(channels, (20, 28), bounded=False)(x)

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from priemo_bench.attacks.priemo import geometry
-from priemo_bench.attacks.priemo.geometry import Box, Ellipsoid, cut, dot, rms, weights
+from priemo_bench.attacks.priemo.geometry import (
+    LinfBall,
+    SSIMEllipsoid,
+    clip_to_cap,
+    dot,
+    rms,
+    scale_map,
+)
 from priemo_bench.quality.budget import Budget
 
 
@@ -28,30 +35,30 @@ def test_the_form_is_the_ssim_drop_of_rough_and_smooth_changes(
     d = noise(x)
     for _ in range(smoothing):
         d = geometry.blur(d)
-    body = Ellipsoid(x, 0.999)
-    inner, full = body.reference.ssim(x + d / body.length(d))
+    feasible = SSIMEllipsoid(x, 0.999)
+    inner, full = feasible.reference.ssim(x + d / feasible.norm(d))
     assert (1 - (inner + full) / 2).tolist() == pytest.approx([0.001] * len(x), rel=0.1)
 
 
 @pytest.mark.parametrize("floor", [0.999, 0.997])
-def test_shared_weights_have_the_ssim_drop_of_the_floor(floor: float) -> None:
+def test_scale_maps_have_the_ssim_drop_of_the_floor(floor: float) -> None:
     x = smooth_faces()
     u = noise(x) / rms(noise(x))
-    drop = 1 - Ellipsoid(x, floor).reference.ssim(x + weights(x, Budget(floor, None)) * u)[1]
+    drop = 1 - SSIMEllipsoid(x, floor).reference.ssim(x + scale_map(x, Budget(floor, None)) * u)[1]
     assert drop.tolist() == pytest.approx([1 - floor] * len(x), rel=0.1)
 
 
-def test_following_the_measured_drop_makes_both_means_meet_the_floor() -> None:
-    """A perturbation that would rather be in the middle ends with both means at the floor."""
+def test_adapting_to_the_measured_drop_makes_both_means_meet_the_floor() -> None:
+    """Of a perturbation that is mostly in the middle too."""
     x = smooth_faces()
     wish = torch.zeros_like(x)
     wish[..., 8:40, 8:40] = 1
     gradient = noise(x) * (wish + 0.3)
-    body = Ellipsoid(x, 0.997)
+    feasible = SSIMEllipsoid(x, 0.997)
     for _ in range(30):
-        seen = x + body.steepest(gradient)
-        body.follow(seen)
-    drops = torch.stack([1 - mean for mean in body.reference.ssim(seen)])
+        seen = x + feasible.steepest(gradient)
+        feasible.adapt(seen)
+    drops = torch.stack([1 - mean for mean in feasible.reference.ssim(seen)])
     assert drops.flatten().tolist() == pytest.approx([0.003] * 8, rel=0.05)
 
 
@@ -59,37 +66,37 @@ def test_steepest_is_the_closed_form_optimum(monkeypatch: pytest.MonkeyPatch) ->
     """Enough conjugate gradients solve Q z = g, so that z is along Q^-1 g."""
     monkeypatch.setattr(geometry, "ITERATIONS", 200)
     x = smooth_faces(1, 16)
-    body = Ellipsoid(x, 0.997)
+    feasible = SSIMEllipsoid(x, 0.997)
     gradient = noise(x)
     basis = torch.eye(256, dtype=x.dtype).view(256, 1, 16, 16)
-    q = torch.cat([body.form(column[None]) for column in basis]).view(256, 256)
+    q = torch.cat([feasible.matvec(column[None]) for column in basis]).view(256, 256)
     best = torch.linalg.solve(q, gradient.flatten())
-    found = body.steepest(gradient).flatten()
+    found = feasible.steepest(gradient).flatten()
     assert torch.nn.functional.cosine_similarity(best, found, dim=0) > 0.9999
     assert torch.allclose(q, q.T, atol=1e-9 * float(q.abs().max()))
 
 
-@pytest.mark.parametrize(
-    "body", [Ellipsoid(smooth_faces(1, 16), 0.997), Box(smooth_faces(1, 16), 0.03)]
-)
-def test_steepest_beats_other_directions(body: Ellipsoid | Box) -> None:
+@pytest.mark.parametrize("feasible", [SSIMEllipsoid(smooth_faces(1, 16), 0.997), LinfBall(0.03)])
+def test_steepest_beats_other_directions(
+    feasible: SSIMEllipsoid | LinfBall,
+) -> None:
     x = smooth_faces(1, 16)
     gradient = noise(x)
-    best = dot(gradient, body.project(body.steepest(gradient)))
-    others = [dot(gradient, body.project(noise(x, seed) * 100)) for seed in range(2, 60)]
+    best = dot(gradient, feasible.project(feasible.steepest(gradient)))
+    others = [dot(gradient, feasible.project(noise(x, seed) * 100)) for seed in range(2, 60)]
     assert (torch.cat(others) < best).all()
 
 
-def test_projection_leaves_what_is_inside() -> None:
+def test_projection_leaves_feasible_perturbations_unchanged() -> None:
     x = smooth_faces(1, 16)
-    body = Ellipsoid(x, 0.9)
-    d = noise(x) / body.length(noise(x))
-    assert torch.equal(body.project(d * 0.5), d * 0.5)
-    assert body.length(body.project(d * 10)).item() == pytest.approx(1)
-    assert Box(x, 0.1).project(d * 1000).abs().max() == 0.1
+    feasible = SSIMEllipsoid(x, 0.9)
+    d = noise(x) / feasible.norm(noise(x))
+    assert torch.equal(feasible.project(d * 0.5), d * 0.5)
+    assert feasible.norm(feasible.project(d * 10)).item() == pytest.approx(1)
+    assert LinfBall(0.1).project(d * 1000).abs().max() == 0.1
 
 
-def test_cut_keeps_whole_grey_levels() -> None:
+def test_the_cap_is_in_whole_grey_levels() -> None:
     d = torch.tensor([-1.0, 1.0])
-    assert cut(d, Budget(0.9, 1.5 / 255)).tolist() == pytest.approx([-1 / 255, 1 / 255])
-    assert torch.equal(cut(d, Budget(0.9, None)), d)
+    assert clip_to_cap(d, Budget(0.9, 1.5 / 255)).tolist() == pytest.approx([-1 / 255, 1 / 255])
+    assert torch.equal(clip_to_cap(d, Budget(0.9, None)), d)

@@ -1,4 +1,4 @@
-"""Scope image: optima that are known in closed form, restarts, views, several surrogates."""
+"""Scope image: optima known in closed form, restarts, input diversity, several surrogates."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from priemo_bench.attacks.priemo import PriEMO, geometry
-from priemo_bench.attacks.priemo.objective import margin
 from priemo_bench.contracts.image import publish, to_float
+from priemo_bench.contracts.predict import margin
 from priemo_bench.quality.budget import Budget, match_budget
 from priemo_bench.quality.ssim import SSIMReference
 
@@ -48,7 +48,7 @@ def test_linear_model_linf_optimum_is_the_sign_of_the_weights() -> None:
 
 
 def test_linear_model_ssim_optimum_is_nearly_reached() -> None:
-    """Steepest direction in the metric, landed on the floor: the closed form."""
+    """The closed form: the steepest direction in the metric, matched to the floor."""
     torch.manual_seed(0)
     linear = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 2))
     classifier = PyTorchClassifier(
@@ -62,9 +62,9 @@ def test_linear_model_ssim_optimum_is_nearly_reached() -> None:
     cost = 1 / (2 * SSIMReference(torch.from_numpy(x)).variance + 0.03**2)
     best = x - (w / cost).numpy() * 100
     scaled = x + (best - x) / np.abs(best - x).max() * 0.15
-    landed = match_budget(publish(x), scaled.clip(0, 1).astype(np.float32), Budget(0.997, None))
+    matched = match_budget(publish(x), scaled.clip(0, 1).astype(np.float32), Budget(0.997, None))
     gain = ((attack.generate(x, y) - x) * w.numpy()).sum((1, 2, 3))
-    known = ((to_float(landed) - x) * w.numpy()).sum((1, 2, 3))
+    known = ((to_float(matched) - x) * w.numpy()).sum((1, 2, 3))
     assert (gain < 0).all()
     assert (gain <= 0.95 * known).all()
 
@@ -86,8 +86,8 @@ def test_several_surrogates_are_all_fooled(model: Any, faces: np.ndarray) -> Non
         assert (classifier.predict(protected).argmax(1) != clean).mean() > 0.9
 
 
-class Valley(nn.Module):
-    """Class 1 is nearest to the own class 0 but saturates below it; class 2 can be reached."""
+class LocalMinimum(nn.Module):
+    """Class 1 is nearest to the own class 0 but saturates below it; class 2 is reachable."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,8 +103,8 @@ class Valley(nn.Module):
         return out
 
 
-def test_restarts_find_the_emotion_that_can_be_reached() -> None:
-    classifier, grey = wrap(Valley()), np.full((2, 1, SIDE, SIDE), 128 / 255, np.float32)
+def test_restarts_find_the_reachable_emotion() -> None:
+    classifier, grey = wrap(LocalMinimum()), np.full((2, 1, SIDE, SIDE), 128 / 255, np.float32)
     own = np.zeros(2, np.int64)
     bounds: dict[str, Any] = {"scope": "image", "loss": "logit", "ssim_floor": None, "eps": 8 / 255}
     stuck = make(classifier, restarts=0, **bounds).generate(grey, own)
@@ -130,7 +130,7 @@ def test_a_target_that_is_far_gets_more_steps(classifier: Any, faces: np.ndarray
 
 
 class Mirrored(nn.Module):
-    """A recogniser that sees faces as in a mirror."""
+    """A classifier that flips its input."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Mirrored(nn.Module):
         return out
 
 
-def test_diversity_helps_on_a_recogniser_that_sees_faces_differently(model: Any) -> None:
+def test_diversity_helps_on_a_classifier_of_mirrored_faces(model: Any) -> None:
     classifier, other = wrap(model), wrap(Mirrored(model))
     symmetric = 0.5 * (model.templates + model.templates.view(-1, SIDE, SIDE).flip(-1).flatten(1))
     x = to_float(publish((0.5 + 2 * symmetric.view(-1, 1, SIDE, SIDE)).numpy()))
@@ -165,10 +165,10 @@ def test_diversity_helps_on_a_recogniser_that_sees_faces_differently(model: Any)
     assert margins(1.0).mean() < margins(0.0).mean()
 
 
-def test_confidence_keeps_pushing_on_surrogates_that_are_done(
+def test_confidence_lowers_margins_beyond_the_boundary(
     model: Any, other_model: Any, faces: np.ndarray
 ) -> None:
-    """Far above the clean margins all count alike, so that their sum falls furthest."""
+    """Far above the clean margins the loss is linear, so that their sum falls most."""
     pair = wrap(model), wrap(other_model)
     read = [c.predict(faces).argmax(1) for c in pair]
     x, y = faces[read[0] == read[1]], read[0][read[0] == read[1]]
@@ -182,13 +182,13 @@ def test_confidence_keeps_pushing_on_surrogates_that_are_done(
         sizes = [vectors.logit_scale for vectors in attack._objective.vectors]
         logits = [torch.from_numpy(c.predict(protected)) for c in pair]
         own = torch.from_numpy(y)
-        parts = [margin(z, own, False) / size for z, size in zip(logits, sizes, strict=True)]
+        parts = [margin(z, own) / size for z, size in zip(logits, sizes, strict=True)]
         return float(sum(part.mean() for part in parts))
 
     assert margins(20.0) < margins(0.0)
 
 
-def test_what_single_precision_let_pass_is_put_right(
+def test_the_budget_holds_in_double_precision(
     classifier: Any, faces: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(geometry, "SINGLE_PRECISION", -0.2)  # the descent takes a fifth too much

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 
 from priemo_bench.attacks.priemo import objective
-from priemo_bench.attacks.priemo.objective import FeatureVectors, Objective, margin
+from priemo_bench.attacks.priemo.objective import (
+    FeatureVectors,
+    Objective,
+    Weighting,
+    sigmoid_penalty,
+    softplus_penalty,
+)
 
 
-def test_margin_untargeted_is_own_minus_best_other() -> None:
-    scores = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
-    assert margin(scores, torch.tensor([0, 2]), targeted=False).tolist() == [1.0, -1.0]
+def surrogate(scale: float = 1.0) -> Any:
+    """Pixels are the features, and times `scale` the logits."""
+    return lambda x: (x.flatten(1), scale * x.flatten(1))
 
 
-def test_margin_targeted_is_best_other_minus_target() -> None:
-    scores = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
-    assert margin(scores, torch.tensor([1, 1]), targeted=True).tolist() == [2.0, -1.0]
+def logit_margins(scores: list[list[float]], y: list[int], **params: Any) -> list[float]:
+    other = params.pop("other", None)
+    objective = Objective([surrogate()], sigmoid_penalty, loss="logit", **params)
+    one = torch.ones(())
+    objective.vectors = [FeatureVectors(one, one, one, one, one)]
+    x = torch.tensor(scores)[:, None, None]
+    (_, margins), = objective.margins(x, torch.tensor(y), other)  # fmt: skip
+    return list(margins.tolist())
 
 
-def test_margin_towards_one_emotion_is_own_minus_that_one() -> None:
-    scores = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
-    towards = torch.tensor([1, 0])
-    assert margin(scores, torch.tensor([0, 2]), False, towards).tolist() == [2.0, 4.0]
+SCORES = [[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]]
+
+
+def test_untargeted_margin_is_own_minus_best_other() -> None:
+    assert logit_margins(SCORES, [0, 2]) == [1.0, -1.0]
+
+
+def test_targeted_margin_is_best_other_minus_target() -> None:
+    assert logit_margins(SCORES, [1, 1], targeted=True) == [2.0, -1.0]
+
+
+def test_margin_of_one_other_class_is_own_minus_that_one() -> None:
+    assert logit_margins(SCORES, [0, 2], other=torch.tensor([1, 0])) == [2.0, 4.0]
 
 
 def test_universal_vectors_are_the_class_directions_from_the_centre() -> None:
@@ -49,10 +72,10 @@ def test_whitened_cosines_do_not_depend_on_a_linear_map_of_the_features(
 ) -> None:
     """Mahalanobis geometry: what an invertible map does to the features, whitening undoes."""
     monkeypatch.setattr(objective, "SHRINKAGE", 0.0)
-    drawn = torch.Generator().manual_seed(0)
-    features = torch.randn(200, 5, generator=drawn, dtype=torch.float64)
-    logits = torch.randn(200, 3, generator=drawn, dtype=torch.float64)
-    mapped = features @ torch.randn(5, 5, generator=drawn, dtype=torch.float64) + 3
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(200, 5, generator=generator, dtype=torch.float64)
+    logits = torch.randn(200, 3, generator=generator, dtype=torch.float64)
+    mapped = features @ torch.randn(5, 5, generator=generator, dtype=torch.float64) + 3
     one, two = (FeatureVectors.of(f, logits, "whitened") for f in (features, mapped))
     assert torch.allclose(one.cosines(features), two.cosines(mapped), atol=1e-6)
     plain = [FeatureVectors.of(f, logits).cosines(f) for f in (features, mapped)]
@@ -63,8 +86,8 @@ def test_whitened_features_scatter_alike_within_every_class(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(objective, "SHRINKAGE", 0.0)
-    drawn = torch.Generator().manual_seed(0)
-    features = torch.randn(300, 4, generator=drawn) * torch.tensor([1.0, 5, 0.2, 2])
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(300, 4, generator=generator) * torch.tensor([1.0, 5, 0.2, 2])
     read = torch.arange(300) % 3
     features[:, 0] += read
     logits = torch.nn.functional.one_hot(read, 3).float()
@@ -76,27 +99,26 @@ def test_whitened_features_scatter_alike_within_every_class(
 
 
 def test_surrogates_add_up_or_the_worst_counts() -> None:
-    """Logits as features and as images: pressures softplus((m + confidence) / temperature)."""
-
-    def surrogate(scale: float):  # type: ignore[no-untyped-def]
-        return lambda x: (x.flatten(1), scale * x.flatten(1))
-
+    """Logits as images: penalties softplus((m + confidence) / temperature)."""
+    penalty = partial(softplus_penalty, confidence=0.25)
     x, y = torch.tensor([[[[2.0, 1.0]]], [[[0.0, 3.0]]]]), torch.tensor([0, 0])
-    pressures = []
+    penalties = []
     for scale in (1.0, -1.0):
-        alone = Objective([surrogate(scale)], "logit", confidence=0.25)  # type: ignore[list-item]
-        alone.learn(iter([x]))
-        pressures.append(alone(x, y)[0])
+        alone = Objective([surrogate(scale)], penalty, loss="logit")
+        alone.fit([x])
+        penalties.append(alone(x, y)[0])
         # margins 1 and -3, or their negatives, over their mean size 2
         margins = scale * torch.tensor([0.5, -1.5])
-        assert torch.allclose(pressures[-1], ((margins + 0.25) / 0.25).exp().log1p(), atol=1e-4)
-    for weighting, expected in (
-        ("sum", pressures[0] + pressures[1]),
-        ("worst", torch.maximum(*pressures)),
-    ):
-        both = Objective([surrogate(1.0), surrogate(-1.0)], "logit", weighting=weighting,  # type: ignore[arg-type,list-item]
-                         confidence=0.25)  # fmt: skip
-        both.learn(iter([x]))
+        assert torch.allclose(penalties[-1], ((margins + 0.25) / 0.25).exp().log1p(), atol=1e-4)
+    weightings: list[tuple[Weighting, torch.Tensor]] = [
+        ("sum", penalties[0] + penalties[1]),
+        ("worst", torch.maximum(*penalties)),
+    ]
+    for weighting, expected in weightings:
+        both = Objective(
+            [surrogate(1.0), surrogate(-1.0)], penalty, loss="logit", weighting=weighting
+        )
+        both.fit([x])
         loss, score = both(x, y)
         assert torch.allclose(loss, expected, atol=1e-5)
         assert torch.allclose(score, expected, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Altered views: what share 0 and 1 do, and a blur against SciPy's."""
+"""Input diversity at probability 0 and 1, and a blur against SciPy's."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import pytest
 import torch
 from scipy import ndimage, signal
 
-from priemo_bench.attacks.priemo import input_transforms as views
+from priemo_bench.attacks.priemo import input_transforms
+from priemo_bench.attacks.priemo.input_transforms import KERNEL, input_diversity, smooth_gradient
 
 
 def faces(n: int) -> torch.Tensor:
     return torch.rand(n, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def drawn() -> torch.Generator:
+def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
 @pytest.fixture
 def mirror_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TURN", "RESIZE", "SHIFT"):
-        monkeypatch.setattr(views, name, 0.0)
+    for name in ("ROTATION", "SCALE", "SHIFT"):
+        monkeypatch.setattr(input_transforms, name, 0.0)
 
 
 def mirrored(seen: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -32,34 +33,34 @@ def mirrored(seen: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return turned
 
 
-def test_no_share_is_the_image_itself() -> None:
+def test_probability_0_is_the_image_itself() -> None:
     x = faces(2)
-    assert views.alter(x, 0, drawn()) is x
+    assert input_diversity(x, 0, seeded()) is x
 
 
 @pytest.mark.usefixtures("mirror_only")
-def test_half_of_the_altered_faces_are_exact_mirror_images() -> None:
+def test_half_of_the_transformed_faces_are_exact_mirror_images() -> None:
     x = faces(1).expand(400, -1, -1, -1)
-    assert mirrored(views.alter(x, 1, drawn()), x).float().mean().item() == pytest.approx(
+    assert mirrored(input_diversity(x, 1, seeded()), x).float().mean().item() == pytest.approx(
         0.5, abs=0.1
     )
-    share = mirrored(views.alter(x, 0.4, drawn()), x).float().mean().item()
+    share = mirrored(input_diversity(x, 0.4, seeded()), x).float().mean().item()
     assert share == pytest.approx(0.2, abs=0.08)
 
 
-def test_a_gradient_comes_back_through_views_and_images_stay_in_range() -> None:
+def test_it_is_differentiable_and_images_stay_in_range() -> None:
     x = faces(8).requires_grad_()
-    seen = views.alter(x, 1, drawn())
+    seen = input_diversity(x, 1, seeded())
     assert 0 <= seen.min() <= seen.max() <= 1
     assert not torch.equal(seen, x)
     (gradient,) = torch.autograd.grad(seen.sum(), x)
     assert (gradient.flatten(1).abs().sum(1) > 0).all()
 
 
-def test_smooth_is_a_gaussian_blur() -> None:
-    g, sigma = torch.randn(1, 1, 16, 16, generator=drawn()), 1.5
-    kernel = signal.windows.gaussian(views.KERNEL, sigma)
+def test_gradients_are_smoothed_by_a_gaussian_blur() -> None:
+    g, sigma = torch.randn(1, 1, 16, 16, generator=seeded()), 1.5
+    kernel = signal.windows.gaussian(KERNEL, sigma)
     kernel = np.outer(kernel, kernel) / kernel.sum() ** 2
     expected = ndimage.correlate(g[0, 0].numpy(), kernel, mode="mirror")
-    assert np.allclose(views.smooth(g, sigma)[0, 0].numpy(), expected, atol=1e-5)
-    assert views.smooth(g, 0) is g
+    assert np.allclose(smooth_gradient(g, sigma)[0, 0].numpy(), expected, atol=1e-5)
+    assert smooth_gradient(g, 0) is g
