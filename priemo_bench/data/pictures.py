@@ -11,20 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from priemo_bench.contracts.emotions import emotion_of
 from priemo_bench.contracts.image import EMOTIONS, ByteImages
 from priemo_bench.errors import PriemoError
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-
-SYNONYMS = {
-    "anger": "angry",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "happiness": "happy",
-    "sadness": "sad",
-    "surprised": "surprise",
-} | {name: name for name in EMOTIONS}
-"""Folder names (casefolded) that are understood, and the emotion each means."""
 
 
 def read_picture(path: Path) -> tuple[Image.Image, str]:
@@ -130,18 +121,18 @@ def stack(pictures: Sequence[Image.Image], names: Sequence[object]) -> ByteImage
 
 
 def emotion_folders(root: Path) -> dict[str, list[Path]]:
-    """Picture files of every emotion under `root`, one sub-folder per emotion, sorted by path.
+    """Picture files of each emotion, in sub-folders of `root` named after it, sorted by path.
 
     Raises:
         PriemoError: an unknown folder name, or an emotion without pictures.
     """
     files: dict[str, list[Path]] = {name: [] for name in EMOTIONS}
     for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] not in "._"):
-        emotion = SYNONYMS.get(folder.name.casefold())
+        emotion = emotion_of(folder.name)
         if emotion is None:
             raise PriemoError(
                 f"{folder} is not named after one of the seven emotions "
-                f"({', '.join(sorted(SYNONYMS))}); rename it or move it away"
+                f"({', '.join(EMOTIONS)}, or a usual synonym); rename it or move it away"
             )
         files[emotion] += sorted(
             p
