@@ -81,7 +81,7 @@ def read_pictures(paths: Sequence[Path], size: int | None) -> tuple[ByteImages, 
     """
     check_size(size)
     with ThreadPoolExecutor() as pool:
-        read = list(pool.map(partial(_read_to_size, size=size), paths))
+        read = list(pool.map(partial(_read_and_resize, size=size), paths))
     modes = Counter(mode for _, mode, _ in read if mode not in ("L", "RGB"))
     notes = [
         f"{n} pictures of mode {mode} were converted to 8-bit RGB or grey"
@@ -92,7 +92,7 @@ def read_pictures(paths: Sequence[Path], size: int | None) -> tuple[ByteImages, 
     return stack([picture for picture, _, _ in read], paths), notes
 
 
-def _read_to_size(path: Path, size: int | None) -> tuple[Image.Image, str, tuple[int, int]]:
+def _read_and_resize(path: Path, size: int | None) -> tuple[Image.Image, str, tuple[int, int]]:
     """The picture, resized if `size` is given, with its original mode and (width, height)."""
     picture, mode = read_picture(path)
     fitted = picture if size is None else fit(picture, size)
