@@ -101,7 +101,7 @@ class CatMapLogistic(Cipher):
     def _streams(self, size: int, indices: Indices) -> list[tuple[ByteImages, ByteImages]]:
         """For each round the keystreams (size + 1, n) of the forward and the backward diffusion."""
         start = 0.1 + 0.8 * ((self.key.x0 + indices * GOLDEN) % 1)
-        stream = logistic_bytes(start, self.key.mu, 2 * self.rounds * (size + 1))
+        stream = logistic_bytes(np.asarray(start, np.float64), self.key.mu, 2 * self.rounds * (size + 1))
         parts = np.split(stream, 2 * self.rounds)
         return list(zip(parts[::2], parts[1::2], strict=True))
 
@@ -135,7 +135,7 @@ def cat_map(side: int, key: CatMapKey) -> npt.NDArray[np.int64]:
 
 def logistic_bytes(start: npt.NDArray[np.float64], mu: float, size: int) -> ByteImages:
     """(size, n) bytes: floor(1e14 x) mod 256 along the logistic map from `start` (n,)."""
-    x = start.astype(np.float64)
+    x = start
     values = np.empty((size, len(x)))
     for _ in range(TRANSIENT):
         x = mu * x * (1 - x)
@@ -158,5 +158,6 @@ def _diffuse(rows: ByteImages, stream: ByteImages) -> ByteImages:
 def _undiffuse(rows: ByteImages, stream: ByteImages) -> ByteImages:
     """The inverse of `_diffuse`."""
     total = rows ^ stream[1:]
-    rotated: ByteImages = (total >> 3) | (total << 5)
-    return rotated - np.concatenate([stream[:1], rows[:-1]])
+    rotated = np.asarray((total >> 3) | (total << 5), np.uint8)
+    plain: ByteImages = rotated - np.concatenate([stream[:1], rows[:-1]])
+    return plain
