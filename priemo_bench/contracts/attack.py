@@ -1,4 +1,4 @@
-"""What the harness knows of an attack: its traits, and the few calls it makes."""
+"""What an attack is: an ART `EvasionAttack` with traits, and how the harness makes one."""
 
 from __future__ import annotations
 
@@ -16,26 +16,31 @@ if TYPE_CHECKING:
 Family = Literal["universal", "per-image", "cryptographic", "transform", "control"]
 Scope = Literal["image", "class", "universal", "generator", "-"]
 FITTED_SCOPES = ("class", "universal", "generator")
-"""Scopes that are fitted once and then applied without a gradient."""
+"""Scopes whose perturbation is fitted once and then applied without a gradient."""
 
 EPS_GRID = tuple(v / 255 for v in (0.5, 1, 1.5, 2, 3, 4, 6, 8))
-"""Strengths from which an attack with an eps gets it under the equal-quality budget."""
+"""From which an attack with an eps gets it under the equal-quality budget."""
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What an attack is, said once beside its class.
+    """What the harness must know of an attack; stands beside its class as `traits`.
 
     Attributes:
-        family: which group of the leaderboard it belongs to.
-        scope: what shares one perturbation; "-" where the question makes no sense.
-        surrogates: how many classifiers it looks into: "none", "one" or "many" (one or more).
+        family: group of the leaderboard.
+        scope: images that have one perturbation in common; "-" where there is none.
+        surrogates: how many classifiers it takes: "none", "one" or "many" (one or more).
         targeted: whether it accepts `targeted=True`.
         knob: name of the constructor argument that sets its strength, if it has one.
         strengths: values of the knob from weakest to strongest, tried under the budget.
-        random: whether `random_state` changes the result, so that seeds are worth averaging.
-        budgeted: whether it takes `ssim_floor`, `psnr_floor` (one of both) and `eps`, and lands
-            on them itself.
+        random: whether `random_state` changes the result, so that seeds are averaged.
+        budgeted: whether it takes `ssim_floor`, `psnr_floor` (one of both) and `eps`, and keeps
+            that budget itself.
+
+    Example:
+        >>> from priemo_bench.contracts.attack import Traits
+        >>> Traits("universal", scope="universal", surrogates="one", knob="eps").is_fitted
+        True
     """
 
     family: Family

@@ -142,8 +142,8 @@ def _ready(
     faces = context.faces(cell.dataset, "fit", cell.fit_limit, seed)
     with counter:
         universal.fit(to_float(faces.images), context.labels(cell, faces, names))
-    shared = _entry(cell).traits.is_fitted
-    return ReadyAttack(universal.apply if shared else universal.generate, counter.cost)
+    is_fitted = _entry(cell).traits.is_fitted
+    return ReadyAttack(universal.apply if is_fitted else universal.generate, counter.cost)
 
 
 def _generate(

@@ -24,18 +24,18 @@ Scale = Literal["-", "per image", "one"]
 
 @dataclass(frozen=True)
 class Cell:
-    """Protected images that are made batch_key, and what decides how.
+    """Images that are protected together, and all that decides them.
 
     Attributes:
         attack: label in the tables; entry: name of the entry point.
-        surrogates: the classifiers the attack looks into, none for an attack without a model.
-        threat: what the row is judged by, and the strength of an attack with an eps chosen for.
-        target: index into EMOTIONS, or -1.
+        surrogates: classifiers that the attack has white-box access to, in order.
+        threat: threat model of the row: its judging victims, and how its strength is chosen.
+        target: index into EMOTIONS, or -1 for untargeted.
         ssim_floor, psnr_floor: of the budget, one at most; both None at conventional settings.
-        first_seed: with which the strength is chosen, for all seeds of a row.
-        limit, fit_limit, select_limit: faces to protect, learn from, choose the strength on.
-        defended: whether the result is also read under the defenses.
-        key: digest of all that decides the result; names its files.
+        seed: of the attack; first_seed: with which the strength of all seeds is chosen.
+        limit, fit_limit, select_limit: faces to protect, to fit on, to choose the strength on.
+        defended: whether victims predict the images under the defenses, too.
+        key: digest of all that decides the images; names the cell's files.
     """
 
     dataset: str

@@ -1,4 +1,4 @@
-"""What to run: read from TOML, checked, and overridden from the command line."""
+"""The spec of a run: TOML, validated, with overrides of the command line."""
 
 from __future__ import annotations
 
@@ -229,8 +229,8 @@ def parse(values: dict[str, Any], source: str = "spec") -> Spec:
         return Spec(**values)
     except ValidationError as error:
         found = first_error(error, Spec, "spec keys")
-        told = error.errors()[0]["type"] in ("extra_forbidden", "value_error")
-        raise (found if told else PriemoError(f"{source}, {found}")) from None
+        complete = error.errors()[0]["type"] in ("extra_forbidden", "value_error")
+        raise (found if complete else PriemoError(f"{source}, {found}")) from None
 
 
 def override(
