@@ -68,6 +68,17 @@ class Surrogate:
         return self._forward(x)
 
 
+def open_surrogates(
+    classifier: PyTorchClassifier | None,
+    others: Sequence[PyTorchClassifier] = (),
+    layer: Layers = None,
+) -> list[Surrogate]:
+    """The surrogates of an attack; PriemoError for one that was loaded without a classifier."""
+    if classifier is None:
+        raise PriemoError("this needs a classifier: load(path, classifier)")
+    return [Surrogate(c, layer) for c in (classifier, *others)]
+
+
 def predict_ensemble(surrogates: Sequence[Surrogate], x: Tensor, batch_size: int = 64) -> Tensor:
     """(n,) classes that surrogates predict together, by the sum of their probabilities."""
     with torch.no_grad():

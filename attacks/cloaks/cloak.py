@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from priemo_bench.attacks.base import GradientAttack, require_bool, require_eps, require_int
-from priemo_bench.attacks.surrogate import Surrogate, predict_ensemble
+from priemo_bench.attacks.surrogate import Surrogate, open_surrogates, predict_ensemble
 from priemo_bench.contracts.image import FloatImages, check_images
 from priemo_bench.errors import PriemoError
 
@@ -113,11 +113,11 @@ class Cloak(GradientAttack):
             PriemoError: a surrogate predicts one emotion only.
         """
         images = torch.from_numpy(check_images(x))
-        surrogates = [Surrogate(c, self.layer) for c in (self.estimator, *self.surrogates)]
+        surrogates = open_surrogates(self.estimator, self.surrogates, self.layer)
         self._means = [ClassMeans.of(s, images.to(s.device), self.batch_size) for s in surrogates]
         return self
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: Any) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
         """Protected images (n, c, h, w), floats in [0, 1]; without an earlier `fit`, fits on `x`.
 
         Args:

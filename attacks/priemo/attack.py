@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, get_args
+from typing import TYPE_CHECKING, ClassVar, Self, TypedDict, get_args
 
 import torch
 from art.attacks.attack import EvasionAttack
@@ -19,8 +18,7 @@ from priemo_bench.attacks.priemo.objective import (
     Objective,
     Weighting,
 )
-from priemo_bench.attacks.serialization import load_attack, save_attack
-from priemo_bench.attacks.surrogate import Layers, Surrogate, predict_ensemble
+from priemo_bench.attacks.surrogate import Layers, open_surrogates, predict_ensemble
 from priemo_bench.contracts.attack import Scope
 from priemo_bench.contracts.image import EMOTIONS, FloatImages, check_images
 from priemo_bench.contracts.storage import Tensors
@@ -30,11 +28,6 @@ from priemo_bench.registry import unknown
 
 if TYPE_CHECKING:
     from art.estimators.classification import PyTorchClassifier
-
-NAME = "PriEMO"
-"""Of the attack in saved files, whatever its scope."""
-UNSAVED = ("summary_writer", "surrogates", "verbose")
-"""Attributes in `attack_params` that belong to the session, not to the fit."""
 
 
 class SharedParams(TypedDict, total=False):
@@ -112,6 +105,7 @@ class PriEMO(FittedAttack):
         "distance", "weighting", "delta", "batch_size", "random_state", "verbose",
     ]  # fmt: skip
     scope: Scope
+    _saved_class = "PriEMO"
     _scopes: ClassVar[dict[str, type[PriEMO]]] = {}
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -143,7 +137,7 @@ class PriEMO(FittedAttack):
         batch_size: int = 64,
         random_state: int | None = None,
         verbose: bool = True,
-        **scope_params: Any,
+        **scope_params: object,
     ) -> None:
         super().__init__(estimator=classifier)
         self.scope = scope or self.scope
@@ -163,7 +157,6 @@ class PriEMO(FittedAttack):
         self.batch_size = batch_size
         self.random_state = random_state
         self.verbose = verbose
-        self.fooling_rate: float | None = None
         self._objective: Objective | None = None
 
     @property
@@ -226,33 +219,6 @@ class PriEMO(FittedAttack):
             self.fit(x, y)
         return self._protect(x, y)
 
-    def save(self, path: str | Path) -> None:
-        """Write what was fitted as safetensors, with the parameters needed to use it again."""
-        settings = {name: getattr(self, name) for name in self.attack_params if name not in UNSAVED}
-        settings["fooling_rate"] = self.fooling_rate
-        tensors, image = self._state()
-        save_attack(NAME, Path(path), tensors, image, settings)
-
-    @classmethod
-    def load(
-        cls, path: str | Path, classifier: PyTorchClassifier | None = None, **params: Any
-    ) -> PriEMO:
-        """The attack that `save` wrote; scopes universal and generator apply without a classifier.
-
-        Args:
-            params: constructor arguments that replace the saved ones, or are not saved
-                (`surrogates`, `verbose`).
-
-        Raises:
-            PriemoError: another file, or other surrogates than it was fitted with.
-        """
-        tensors, image, settings = load_attack(NAME, Path(path))
-        fooling_rate = settings.pop("fooling_rate")
-        attack = cls(classifier, **{**settings, **params})
-        attack.fooling_rate = fooling_rate
-        attack._restore(tensors, image)
-        return attack
-
     @property
     def _is_fitted(self) -> bool:
         return self._objective is not None
@@ -305,26 +271,22 @@ class PriEMO(FittedAttack):
             objective.vectors.append(FeatureVectors(**fields))
         self._objective = objective
 
-    def _open(self) -> list[Surrogate]:
-        if self.estimator is None:
-            raise PriemoError("this needs a classifier: load(path, classifier)")
-        return [Surrogate(c, self.layer) for c in (self.estimator, *self.surrogates)]
-
     def _new_objective(self) -> Objective:
         """The objective of the parameters, not fitted."""
+        surrogates = open_surrogates(self.estimator, self.surrogates, self.layer)
         return Objective(
-            self._open(), self._penalty, loss=self.loss, targeted=self.targeted,
+            surrogates, self._penalty, loss=self.loss, targeted=self.targeted,
             distance=self.distance, weighting=self.weighting,
         )  # fmt: skip
 
     def _penalty(self, margins: Tensor) -> Tensor:
-        """Of the objective: of margins (n,)."""
+        """Penalty (n,) of scaled margins (n,), which the objective minimises."""
         raise NotImplementedError
 
     def _predict(self, x: Tensor) -> Tensor:
         """(n,) classes that the surrogates predict together."""
-        surrogates = self._objective.surrogates if self._objective else self._open()
-        return predict_ensemble(surrogates, x, self.batch_size)
+        surrogates = (self._objective or self._new_objective()).surrogates
+        return predict_ensemble(surrogates, x.to(surrogates[0].device), self.batch_size)
 
     def _labels(self, y: object | None, x: Tensor, predicted: Tensor | None = None) -> Tensor:
         """(n,) labels or targets of images `x`, on their device: `y`, or what is predicted."""
@@ -347,7 +309,7 @@ class PriEMO(FittedAttack):
         if self.scope != own:
             other = _class_of(self.scope).__name__
             raise PriemoError(
-                f"scope is {self.scope!r}; {type(self).__name__} has {own!r}, {other} has that"
+                f"{type(self).__name__} has scope {own!r}, not {self.scope!r}; use {other}"
             )
 
     def _check_params(self) -> None:

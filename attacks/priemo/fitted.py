@@ -75,8 +75,8 @@ class FittedPriEMO(PriEMO):
         emotions = predicted if self.targeted else labels
         groups, weights = self._fit_groups(labels, emotions), sample_weights(emotions, self.balance)
         self._train(FitSet(x, labels, groups, weights), objective)
-        protected = torch.from_numpy(self.apply(x.cpu().numpy(), emotions.cpu().numpy()))
-        after = self._predict(protected.to(x.device))
+        protected = self.apply(x.cpu().numpy(), emotions.cpu().numpy())
+        after = self._predict(torch.from_numpy(protected))
         fooled = after == labels if self.targeted else after != predicted
         self.fooling_rate = float(fooled.float().mean())
 

@@ -197,7 +197,7 @@ class ClassPriEMO(UniversalPriEMO):
 
     def _groups(self, x: Tensor, y: object | None) -> Tensor:
         if y is None or self.targeted:
-            return self._predict(x.to(self._open()[0].device)).cpu()
+            return self._predict(x).cpu()
         return self._labels(y, x)
 
 

@@ -12,9 +12,9 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
 from priemo_bench.attacks.base import check_labels, require_bool, require_eps, require_int
-from priemo_bench.attacks.surrogate import predict_ensemble
+from priemo_bench.attacks.surrogate import open_surrogates, predict_ensemble
 from priemo_bench.attacks.universal import cos_uap, df_uap, fi_uap, gd_uap, opom, sga, sgd_uap
-from priemo_bench.attacks.universal.base import BaseUniversalAttack, Goal, open_surrogates
+from priemo_bench.attacks.universal.base import BaseUniversalAttack, Goal
 from priemo_bench.attacks.universal.problem import UniversalProblem
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
 from priemo_bench.errors import PriemoError, require

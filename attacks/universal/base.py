@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.base import FittedAttack
-from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
 from priemo_bench.contracts.storage import Tensors
 from priemo_bench.errors import PriemoError
@@ -64,7 +62,7 @@ class BaseUniversalAttack(FittedAttack):
         protected: FloatImages = np.clip(x + self.noise[self._noise_rows(x, y)], 0, 1)
         return protected
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: Any) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
         """`apply` to `x`, after `fit` on it unless fitted before."""
         return (self if self.noise is not None else self.fit(x, y)).apply(x, y)
 
@@ -92,14 +90,3 @@ class BaseUniversalAttack(FittedAttack):
     def _noise_rows(self, x: FloatImages, y: object | None) -> Labels:
         """(n,) row of `noise` for each face."""
         return np.zeros(len(x), np.int64)
-
-
-def open_surrogates(
-    classifier: PyTorchClassifier | None,
-    others: Sequence[PyTorchClassifier] = (),
-    layer: str | None = None,
-) -> list[Surrogate]:
-    """The surrogates of an attack; PriemoError for one that was loaded without a classifier."""
-    if classifier is None:
-        raise PriemoError("this needs a classifier: load(path, classifier)")
-    return [Surrogate(c, layer) for c in (classifier, *others)]

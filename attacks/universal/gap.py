@@ -9,7 +9,7 @@ generator, so that comparing the two compares their objectives.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -21,8 +21,7 @@ from torch.nn.functional import cross_entropy
 from priemo_bench.attacks import unet
 from priemo_bench.attacks.base import FittedAttack, require_bool, require_eps, require_int
 from priemo_bench.attacks.losses import clip
-from priemo_bench.attacks.surrogate import predict_ensemble
-from priemo_bench.attacks.universal.base import open_surrogates
+from priemo_bench.attacks.surrogate import open_surrogates, predict_ensemble
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, check_images
 from priemo_bench.contracts.storage import Tensors
@@ -147,7 +146,7 @@ class GAP(FittedAttack):
         done: FloatImages = clip(images + scale_to_linf(self._net.run(images), self.eps)).numpy()
         return done
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: Any) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
         """`apply` to `x`, after `fit` on it unless fitted before."""
         return (self if self._net is not None else self.fit(x, y)).apply(x, y)
 

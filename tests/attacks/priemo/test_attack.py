@@ -229,6 +229,7 @@ def test_a_parameter_of_another_scope_is_refused(
 
 
 def test_the_front_makes_the_class_of_the_scope(classifier: Any) -> None:
+    assert set(attacks.__all__) == set(attacks._HOME)
     for name in attacks.__all__:
         assert getattr(attacks, name).__name__ == name
     made = PriEMO(classifier)
@@ -236,10 +237,10 @@ def test_the_front_makes_the_class_of_the_scope(classifier: Any) -> None:
     assert isinstance(PriEMO(classifier, "image"), ImagePriEMO)
     assert ImagePriEMO(classifier, "image").scope == ImagePriEMO(classifier).scope == "image"
     with pytest.raises(
-        PriemoError, match="scope is 'image'; UniversalPriEMO has 'universal', ImagePriEMO has that"
+        PriemoError, match="UniversalPriEMO has scope 'universal', not 'image'; use ImagePriEMO"
     ):
         UniversalPriEMO(classifier, "image")
-    with pytest.raises(PriemoError, match="scope is 'image'; ClassPriEMO"):
+    with pytest.raises(PriemoError, match="ClassPriEMO has scope 'class'"):
         made.set_params(scope="image")
     with pytest.raises(TypeError, match="positional"):
         PriEMO(classifier, "image", True)  # type: ignore[misc]
@@ -280,7 +281,7 @@ def test_files_of_other_surrogates_scopes_and_versions_are_refused(
     make(classifier, scope="image").fit(faces).save(path)
     with pytest.raises(PriemoError, match="fitted with 1 surrogates, but 2"):
         PriEMO.load(path, classifier, surrogates=(wrap(model),))
-    with pytest.raises(PriemoError, match="UniversalPriEMO has 'universal'"):
+    with pytest.raises(PriemoError, match="UniversalPriEMO has scope 'universal'"):
         UniversalPriEMO.load(path, classifier)
     save_tensors(path, {"u": faces}, {"format": "priemo-3"})
     with pytest.raises(PriemoError, match=r"PriEMO\.save of this version"):
