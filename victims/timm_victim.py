@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import timm
-from timm.layers import ClassifierHead
+from timm.layers.classifier import ClassifierHead
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 from timm.models.vgg import VGG
 from torch import Tensor, nn
@@ -15,11 +15,11 @@ from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.victim import Victim
 
 MEAN, STD = 0.508, 0.255
-"""Of FER2013's pixels."""
+"""Of the pixels of FER2013, in [0, 1]."""
 
 
 def vgg(num_classes: int, in_chans: int, layers: list[int | str]) -> VGG:
-    """timm's VGG with batch norm and any `layers` (widths, "M" for pooling), one linear layer."""
+    """timm's VGG with batch norm, any `layers` (widths, "M" for pooling) and one linear layer."""
     net = VGG(layers, num_classes, in_chans, norm_layer=nn.BatchNorm2d, mlp_ratio=1 / 4096)
     net.pre_logits = nn.Identity()  # type: ignore[assignment]
     net.head = ClassifierHead(net.num_features, num_classes)
@@ -37,10 +37,15 @@ def byob(
     img_size: int | None = None,
     **options: Any,
 ) -> ByobNet:
-    """timm's ByobNet: stages of any of its blocks ("rep", "edge" ...), halving from stage 2 on.
+    """timm's ByobNet with a stem of a 3x3 convolution of stride 2 and a max pooling.
 
-    The stem is a 3x3 convolution of stride 2 and a pooling. `block` is one for all stages, or a
-    list; `ratio` is the width inside a bottleneck; attention needs the `img_size`.
+    Args:
+        block: timm's name of a block ("rep", "edge" ...), or one per stage.
+        widths, depths: channels and blocks of each stage; stages after the first have stride 2.
+        stem: channels of the stem.
+        ratio: channels inside a bottleneck, relative to its output.
+        img_size: side of the input in pixels, which attention needs.
+        options: further fields of timm's ByoModelCfg.
     """
     blocks = [block] * len(widths) if isinstance(block, str) else block
     stages = tuple(
@@ -54,22 +59,22 @@ def byob(
 
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {"vgg": vgg, "byob": byob}
-"""Networks that `timm.create_model` cannot make in small."""
+"""Networks of which `timm.create_model` has no small variants."""
 
 
 class TimmVictim(Victim):
-    """Any timm classifier; features are the input of its last linear layer.
+    """A timm classifier; features are the input of its last linear layer.
 
-    Weights start from torch's own initialisation: timm's are made for long trainings, and start
-    several times slower here (residual branches at zero, heads near it).
+    Weights have torch's default initialisation. With timm's (residual branches at zero, heads near
+    zero), which is meant for long trainings, short ones converge several times slower.
 
     Args:
         architecture: a name in BUILDERS, or timm's name of the network.
-        size: side in pixels it reads; channels: 1 (grey) or 3.
+        size: side of the input in pixels. channels: 1 (grey) or 3.
         options: further keyword arguments of the builder, or of `timm.create_model`.
         strides: path of a convolution to its stride, for networks made for larger images.
-        mirrored: whether it reads a face and its mirror image, and takes the mean of both features
-            (in evaluation mode; it is trained on single images).
+        mirrored: test-time augmentation: features are the mean over a face and its mirror image
+            (in evaluation mode only).
     """
 
     def __init__(
@@ -83,18 +88,19 @@ class TimmVictim(Victim):
     ) -> None:
         super().__init__(size, channels, (MEAN,) * channels, (STD,) * channels)
         arguments = {"num_classes": len(EMOTIONS), "in_chans": channels, **(options or {})}
-        self.net: Any
+        self.net: Any  # timm's methods have no type
         if architecture in BUILDERS:
             self.net = BUILDERS[architecture](**arguments)
         else:
             self.net = timm.create_model(architecture, **arguments)
         self.mirrored = mirrored
-        said = [f"{name} {_told(value)}" for name, value in (options or {}).items()]
-        said += ["reads the mirror image too"] if mirrored else []
-        self.architecture = f"timm {type(self.net).__name__} ({', '.join([architecture, *said])})"
+        settings = [f"{name} {_words(value)}" for name, value in (options or {}).items()]
+        settings += ["reads the mirror image too"] if mirrored else []  # as on the cards
+        self.architecture = (
+            f"timm {type(self.net).__name__} ({', '.join([architecture, *settings])})"
+        )
         for path, stride in (strides or {}).items():
-            convolution: Any = self.net.get_submodule(path)
-            convolution.stride = (stride, stride)
+            self.net.get_submodule(path).stride = (stride, stride)
         for module in self.net.modules():
             if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
                 module.reset_parameters()
@@ -115,5 +121,5 @@ class TimmVictim(Victim):
         return logits
 
 
-def _told(value: object) -> str:
+def _words(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)

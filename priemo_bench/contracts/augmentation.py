@@ -1,8 +1,9 @@
-"""Augmentation of a batch of faces as tensor operations, cheap enough for two cores."""
+"""Augmentation of batches of faces as tensor operations, on the CPU."""
 
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,23 +15,23 @@ from torchvision.io import decode_jpeg, encode_jpeg
 from priemo_bench.contracts.config import StrictModel
 from priemo_bench.contracts.image import ByteImages
 
-Share = Field(ge=0, le=1)
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Augmentation(StrictModel):
-    """Shares of images that get something, and how much of it.
+    """Probabilities and largest strengths of the augmentations of an image.
 
     Attributes:
-        equalised: share that is histogram-equalised (many published copies of FER2013 are).
-        rotation: degrees either way; scale, shift: shares of the side, either way.
-        contrast, brightness, gamma: factor 1 +- contrast, offset +- brightness, exponent
-            e^(+- gamma).
-        colour: each channel's factor 1 +- colour.
-        blurred, noisy, compressed, erased: shares of images; compressed by JPEG of quality 30 to
-            95.
+        equalised: probability of histogram equalisation (which many copies of FER2013 have had).
+        rotation: in degrees. scale: relative change of size. shift: as a share of the side.
+        contrast, brightness, gamma: largest changes of the contrast (a factor 1 +- contrast), the
+            brightness (an offset) and the exponent (e^(+- gamma)).
+        colour: of a factor per channel, 1 +- colour.
+        blurred, noisy, erased: probabilities of a blur, Gaussian noise, and an erased rectangle.
+        compressed: probability of JPEG compression, of quality 30 to 95.
     """
 
-    equalised: float = Share
+    equalised: Probability
     rotation: float = 10.0
     scale: float = 0.1
     shift: float = 0.06
@@ -38,16 +39,16 @@ class Augmentation(StrictModel):
     brightness: float = 0.1
     gamma: float = 0.3
     colour: float = 0.1
-    blurred: float = Share
-    noisy: float = Share
-    compressed: float = Field(default=0, ge=0, le=1)
-    erased: float = Share
+    blurred: Probability
+    noisy: Probability
+    compressed: Probability = 0
+    erased: Probability
 
 
 def equalised(images: ByteImages) -> ByteImages:
-    """Histogram-equalised copies, each channel by itself: v -> round(255 * share below v).
+    """Histogram-equalised copies of images (n, c, h, w), channel by channel.
 
-    `images` is (n, c, h, w); same formula as PIL.ImageOps.equalize up to rounding.
+    v -> round(255 * share of pixels below v), as PIL.ImageOps.equalize up to rounding.
     """
     out = np.empty_like(images)
     for image, target in zip(
@@ -60,26 +61,31 @@ def equalised(images: ByteImages) -> ByteImages:
     return out
 
 
-def _signed(n: int, amount: float, *shape: int) -> Tensor:
-    return (torch.rand(n, *shape) * 2 - 1) * amount
+def _uniform(n: int, bound: float, *shape: int) -> Tensor:
+    """(n, *shape) uniform in [-bound, bound]."""
+    return (torch.rand(n, *shape) * 2 - 1) * bound
 
 
-def placed(
+def random_affine(
     x: Tensor,
-    turn: float,
+    rotation: float,
     scale: float,
     shift: float,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Faces (n, c, h, w), half of them mirrored, all turned, scaled and shifted: differentiable.
+    """Images (n, c, h, w), randomly rotated, scaled and shifted, half of them mirrored.
+
+    Differentiable; each image gets its own transformation, pixels outside repeat the edge.
 
     Args:
-        turn: radians; scale: share of the size; shift: share of the side: each either way.
-        generator: what is drawn from, on the CPU; None is torch's global one.
+        rotation: largest angle, in radians.
+        scale: largest relative change of size.
+        shift: largest shift, as a share of the side.
+        generator: of the random numbers, on the CPU; None for torch's global one.
     """
     mirror, angle, size, right, down = torch.rand(5, len(x), generator=generator)
     flip = torch.where(mirror < 0.5, -1.0, 1.0)
-    angle, size = (2 * angle - 1) * turn, 1 + (2 * size - 1) * scale
+    angle, size = (2 * angle - 1) * rotation, 1 + (2 * size - 1) * scale
     right, down = 2 * shift * (2 * right - 1), 2 * shift * (2 * down - 1)
     cos, sin = size * angle.cos(), size * angle.sin()
     theta = torch.stack([cos * flip, -sin, right, sin * flip, cos, down], 1).view(-1, 2, 3)
@@ -87,17 +93,18 @@ def placed(
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
-def _toned(x: Tensor, spec: Augmentation) -> Tensor:
+def _photometric(x: Tensor, spec: Augmentation) -> Tensor:
+    """Gamma, contrast, brightness and colour, of each image its own."""
     n, c = x.shape[:2]
-    x = x.clamp_min(1e-4) ** torch.exp(_signed(n, spec.gamma, 1, 1, 1))
-    factor = 1 + _signed(n, spec.contrast, 1, 1, 1)
-    x = (x - 0.5) * factor + 0.5 + _signed(n, spec.brightness, 1, 1, 1)
+    x = x.clamp_min(1e-4) ** torch.exp(_uniform(n, spec.gamma, 1, 1, 1))
+    factor = 1 + _uniform(n, spec.contrast, 1, 1, 1)
+    x = (x - 0.5) * factor + 0.5 + _uniform(n, spec.brightness, 1, 1, 1)
     if c > 1:
-        x = x * (1 + _signed(n, spec.colour, c, 1, 1))
+        x = x * (1 + _uniform(n, spec.colour, c, 1, 1))
     return x
 
 
-def _degraded(x: Tensor, spec: Augmentation) -> Tensor:
+def _degrade(x: Tensor, spec: Augmentation) -> Tensor:
     """Some images blurred, some noisy, some compressed."""
     rows = torch.rand(len(x)) < spec.blurred
     if rows.any():
@@ -108,18 +115,19 @@ def _degraded(x: Tensor, spec: Augmentation) -> Tensor:
         some = x[rows]
         x[rows] = some + torch.randn_like(some) * torch.rand(len(some), 1, 1, 1) * 0.05
     for row in (torch.rand(len(x)) < spec.compressed).nonzero()[:, 0] if spec.compressed else ():
-        x[row] = _compressed(x[row], int(torch.randint(30, 96, ())))
+        x[row] = jpeg(x[row], int(torch.randint(30, 96, ())))
     return x
 
 
-def _compressed(image: Tensor, quality: int) -> Tensor:
-    """One image (1 or 3, h, w) in [0, 1], through JPEG."""
+def jpeg(image: Tensor, quality: int) -> Tensor:
+    """An image (1 or 3, h, w) in [0, 1], compressed as JPEG and decoded."""
     pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
-    return decode_jpeg(encode_jpeg(pixels, quality)).float() / 255
+    decoded: Tensor = decode_jpeg(encode_jpeg(pixels, quality))
+    return decoded.float() / 255
 
 
-def _erased(x: Tensor, share: float) -> Tensor:
-    """Some images get a rectangle (15 to 45 % of each side) of one random grey."""
+def _erase(x: Tensor, probability: float) -> Tensor:
+    """In some images, a rectangle (15 to 45 % of each side) filled with a random grey."""
     n, _, h, w = x.shape
     size = torch.rand(n, 2) * 0.3 + 0.15
     start = torch.rand(n, 2) * (1 - size)
@@ -127,15 +135,21 @@ def _erased(x: Tensor, share: float) -> Tensor:
     high = (rows >= start[:, :1]) & (rows < (start + size)[:, :1])
     wide = (columns >= start[:, 1:]) & (columns < (start + size)[:, 1:])
     mask = high[:, None, :, None] & wide[:, None, None, :]
-    mask &= (torch.rand(n) < share)[:, None, None, None]
+    mask &= (torch.rand(n) < probability)[:, None, None, None]
     return torch.where(mask, torch.rand(n, 1, 1, 1), x)
 
 
 def augment(x: Tensor, spec: Augmentation) -> Tensor:
-    """A batch (n, c, h, w) in [0, 1], augmented: same shape and range.
+    """Augmented images (n, c, h, w) in [0, 1], all but equalisation; same shape and range.
 
-    Draws from torch's global CPU generator, so that a seed fixes it.
+    Random numbers come from torch's global CPU generator.
+
+    Args:
+        x: (n, c, h, w) in [0, 1], on the CPU.
     """
-    x = placed(x, math.radians(spec.rotation), spec.scale, spec.shift)
-    x = _degraded(_toned(x, spec), spec)
-    return _erased(x, spec.erased).clamp(0, 1)
+    x = random_affine(x, math.radians(spec.rotation), spec.scale, spec.shift)
+    x = _degrade(_photometric(x, spec), spec)
+    return _erase(x, spec.erased).clamp(0, 1)
+
+
+placed = random_affine

@@ -1,4 +1,4 @@
-"""The card of a victim: what is known of it, and what it shares with another."""
+"""The card of a victim: facts about it, and in what it is kin to another."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 RELATIONS = ("weights", "teachers", "authors", "data", "common-data", "architecture")
-"""What two victims may share.
+"""What two victims may share: kinds in which they are kin.
 
-"teachers": one learned from the other, or both from a third. "data": a set to learn from that is
-not in COMMON_DATA, "common-data": one that is.
+"teachers": one was distilled from the other, or both from a third. "data": a training set that is
+not in COMMON_DATA; "common-data": one that is.
 """
 COMMON_DATA = frozenset({"fer2013"})
-"""Sets that almost everyone in this field learns from: sharing one alone makes nobody kin."""
+"""Training sets of most classifiers in this field: sharing only these makes no two victims kin."""
 Kinship = dict[str, dict[str, list[str]]]
-"""Victim to its relatives, and for each of them the kinds in which the two are kin."""
+"""Victim to the victims that it is kin to, and for each of them the kinds."""
 
 
 class Card(BaseModel):
-    """What is known of a victim. Accuracies are shares with a Wilson 95 % interval beside them.
+    """Facts about a victim. Accuracies are shares, each with its Wilson 95 % interval.
 
     Attributes:
-        architecture: its family, and in brackets what sets it apart.
+        architecture: its family, with its settings in brackets.
+        parameters: their number. input: of the network, in words.
         training_data: in words; `data` has the names of the sets, `data_terms` the terms of each.
-        authors: who trained it. start: SHA-256 of the weights its training started from, if any.
-        kin: relatives that the facts above do not show: name of a victim to kinds of
-            `priemo_bench.contracts.card.RELATIONS`.
+        sha256: of the weight file.
+        authors: who trained it. start: SHA-256 of the pretrained weights, "" for none.
+        kin: kinship that the facts above do not show: name of a victim to kinds of RELATIONS.
         accuracy, calibration, robust_accuracy, speed: see `priemo_bench.train.measure`.
-        training: epochs, seed, and how the epoch was chosen, of a victim trained here.
+        training: epochs, seed, and how the epoch was chosen, of an embedded victim.
+
+    Example:
+        >>> from priemo_bench import registry
+        >>> card = registry.get("victims", "resnet").card
+        >>> card.name, card.input, card.data
+        ('resnet', '64x64 RGB', ('fer2013', 'rendered'))
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -54,9 +61,9 @@ class Card(BaseModel):
 
 
 def relations(a: Card, b: Card) -> list[str]:
-    """In which of RELATIONS two victims are kin: by their cards' facts, or as either card declares.
+    """The RELATIONS in which two victims are kin, by the facts or the `kin` of either card.
 
-    What a card leaves out is shared with nobody.
+    An empty field is shared with no victim.
     """
     facts = {
         "weights": a.sha256 == b.sha256 or (bool(a.start) and a.start == b.start),
@@ -71,12 +78,12 @@ def relations(a: Card, b: Card) -> list[str]:
 
 
 def kinship(cards: Mapping[str, Card]) -> Kinship:
-    """All relatives of all victims, both ways; a victim without relatives has an empty entry."""
+    """All pairs of victims that are kin, both ways; a victim without kin has an empty entry."""
     return {
         name: {
             other: found
-            for other, its in cards.items()
-            if other != name and (found := relations(card, its))
+            for other, other_card in cards.items()
+            if other != name and (found := relations(card, other_card))
         }
         for name, card in cards.items()
     }

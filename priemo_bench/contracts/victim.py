@@ -1,9 +1,9 @@
-"""What a victim is: a torch module from the image contract to seven logits, with a card."""
+"""What a victim is: a torch module from images to seven logits, with a card."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,20 +11,42 @@ from torch import Tensor, nn
 from priemo_bench import registry
 from priemo_bench.contracts.card import Card
 from priemo_bench.contracts.image import EMOTIONS, SLACK
+from priemo_bench.contracts.predict import device_of
 from priemo_bench.errors import PriemoError
 
 if TYPE_CHECKING:
     from art.estimators.classification import PyTorchClassifier
 
 GREY = (0.299, 0.587, 0.114)
-"""Luma weights (ITU-R BT.601) by which victims read RGB as grey."""
+"""Luma weights (ITU-R BT.601) by which victims convert RGB to grey."""
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Victim(nn.Module):
-    """Base of the zoo: owns resizing, grey conversion and normalisation, all differentiable.
+    """Base class of victims: resizing, grey conversion and normalisation, all differentiable.
 
-    Subclasses set `size` (side in pixels the network reads), `channels` (1 or 3), `mean` and `std`
-    (per channel, on [0, 1]), and implement `embed` and `head`; or override `features`.
+    Subclasses implement `embed` and `head`; or override `features`.
+
+    Args:
+        size: side of the network's input, in pixels.
+        channels: of the network's input, 1 or 3.
+        mean, std: per channel, of pixels in [0, 1], by which the input is normalised.
+
+    Example:
+        >>> class Linear(Victim):
+        ...     def __init__(self):
+        ...         super().__init__(size=8, channels=1, mean=(0.5,), std=(0.25,))
+        ...         self.last = nn.Linear(64, 7)
+        ...     def embed(self, x):
+        ...         return x.flatten(1)
+        ...     def head(self, f):
+        ...         return self.last(f)
+        >>> victim = Linear()
+        >>> victim(torch.rand(2, 3, 48, 48)).shape
+        torch.Size([2, 7])
+        >>> victim.features(torch.rand(2, 1, 100, 100)).shape
+        torch.Size([2, 64])
     """
 
     card: Card
@@ -43,7 +65,11 @@ class Victim(nn.Module):
         self.register_buffer("_grey", torch.tensor(GREY).view(1, 3, 1, 1), persistent=False)
 
     def prepare(self, x: Tensor) -> Tensor:
-        """(n, 1 or 3, h, w) in [0, 1] to the network's own input; differentiable."""
+        """Images (n, 1 or 3, h, w) in [0, 1] to the network's own input; differentiable.
+
+        Raises:
+            PriemoError: wrong rank or channels, NaN, or values outside [0, 1].
+        """
         if x.ndim != 4 or x.shape[1] not in (1, 3):
             raise PriemoError(f"x has shape {tuple(x.shape)}; it must be (n, 1 or 3, h, w)")
         if _slightly_outside(x):  # the gradient of clamp would be 0 at black and white pixels
@@ -59,7 +85,7 @@ class Victim(nn.Module):
         return ((x - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Network input to features (n, d), the input of the last linear layer."""
+        """Network input to features (n, d), which are the input of the last linear layer."""
         raise NotImplementedError
 
     def head(self, f: Tensor) -> Tensor:
@@ -76,9 +102,10 @@ class Victim(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Several victims as one, for attacks that look into one: the mean of their logits.
+    """Several victims as one classifier, the mean of their logits.
 
-    Dong et al. 2018, "Boosting Adversarial Attacks with Momentum", eq. 7, with equal weights.
+    Dong et al. 2018, "Boosting Adversarial Attacks with Momentum", eq. 7, with equal weights: for
+    attacks that take one surrogate.
     """
 
     def __init__(self, victims: Sequence[nn.Module]) -> None:
@@ -98,28 +125,40 @@ def _slightly_outside(x: Tensor) -> bool:
     return bool(low < 0 or high > 1)
 
 
-def freeze(victim: nn.Module) -> nn.Module:
-    """Evaluation mode, parameter gradients off (a third to half off a step), channels_last."""
-    victim.eval().requires_grad_(False)
-    return victim.to(memory_format=torch.channels_last)
+def freeze(net: Module) -> Module:
+    """`net` itself, in evaluation mode, without parameter gradients, in channels_last format.
+
+    Without parameter gradients an attack step takes a third to a half less time.
+    """
+    net.eval().requires_grad_(False)
+    return net.to(memory_format=torch.channels_last)
 
 
 def as_art(victim: nn.Module, channels: int = 3, size: int = 112) -> PyTorchClassifier:
-    """The victim as an ART classifier for images of (channels, size, size), clip values 0 to 1.
+    """The victim, frozen, as an ART classifier with clip values 0 and 1.
 
     Grey images stay grey: the victim repeats or converts channels inside the graph.
+
+    Args:
+        victim: images (n, channels, size, size) in [0, 1] to logits (n, 7).
+        channels, size: of the images that are attacked, not of the network's input.
+
+    Example:
+        >>> from priemo_bench.testing import ToyVictim, toy_faces
+        >>> x, y = toy_faces(4, channels=1, size=32)
+        >>> classifier = as_art(ToyVictim(), channels=1, size=32)
+        >>> classifier.predict(x).argmax(1).tolist() == y.tolist()
+        True
     """
     from art.estimators.classification import PyTorchClassifier
 
-    freeze(victim)
-    device = next((str(p.device) for p in victim.parameters()), "cpu")
     return PyTorchClassifier(
-        model=victim,
+        model=freeze(victim),
         loss=nn.CrossEntropyLoss(),
         input_shape=(channels, size, size),
         nb_classes=len(EMOTIONS),
         clip_values=(0.0, 1.0),
-        device_type="gpu" if device.startswith("cuda") else "cpu",
+        device_type="gpu" if device_of(victim).type == "cuda" else "cpu",
     )
 
 

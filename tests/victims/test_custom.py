@@ -150,7 +150,7 @@ def test_probabilities_become_logits(softmax: bool, tmp_path: Path) -> None:
     path = write(tmp_path, format="torchscript", file="a.pt", outputs=outputs)
     check_victim(registry.get("victims", str(path)))
     wrong = "logits" if softmax else "probabilities"
-    with pytest.raises(PriemoError, match=f'say outputs = "{outputs}"'):
+    with pytest.raises(PriemoError, match=f'write outputs = "{outputs}"'):
         victim(write(tmp_path, format="torchscript", file="a.pt", outputs=wrong))
 
 
@@ -299,7 +299,7 @@ def test_torchscript_in_place_of_a_state_dict(tmp_path: Path) -> None:
 def test_a_network_that_reads_other_images(tmp_path: Path) -> None:
     a_torchscript(tmp_path)
     path = write(tmp_path, format="torchscript", file="a.pt", size=64)
-    refused(path, "cannot read two images of 3 channels and 64x64 pixels")
+    refused(path, "cannot predict two images of 3 channels and 64x64 pixels")
     path = write(tmp_path, format="torchscript", file="a.pt", labels=list(EMOTIONS))
     refused(path, r"gives \(2, 8\) for two images; with 7 labels it must be \(2, 7\)")
 
@@ -366,4 +366,4 @@ def test_the_examples_of_the_readme_are_right(example: int) -> None:
     readme = Path(__file__).parents[2] / "README.md"
     text = re.findall(r"```toml\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)[example]
     found = Description(**tomllib.loads(text))
-    assert [found.labels[i].lower()[:2] for i in found.order_of_ours] == [n[:2] for n in EMOTIONS]
+    assert [found.labels[i].lower()[:2] for i in found.emotion_outputs] == [n[:2] for n in EMOTIONS]

@@ -13,7 +13,7 @@ from priemo_bench.contracts.training import TrainingSpec
 from priemo_bench.errors import PriemoError
 from priemo_bench.train.card import provenance
 from priemo_bench.victims.pretrained import load_pretrained
-from priemo_bench.victims.zoo import ZOO, Trained, effnet_lite, vgg
+from priemo_bench.victims.zoo import ZOO, EmbeddedVictim, effnet_lite, vgg
 
 MEMBER, LICENCE = "net/net.pth", "net-1.0.dist-info/LICENSE"
 SPEC = """
@@ -81,22 +81,22 @@ def test_another_network_is_refused_and_nothing_copied(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     wrong = net(1000, 1).state_dict()
     wrong["1.bias"] = torch.zeros(5)
-    for state, said in ((wrong, "'1.bias' is"), ({"a": torch.zeros(1)}, "no state dict")):
+    for state, said in ((wrong, "'1.bias' is"), ({"a": torch.zeros(1)}, "is not a state dict")):
         path.write_bytes(saved(state))
         with pytest.raises(PriemoError, match=said):
             load_pretrained(own, path)
     path.write_bytes(b"not a file of torch")
-    with pytest.raises(PriemoError, match="no state dict"):
+    with pytest.raises(PriemoError, match="is not a state dict"):
         load_pretrained(own, path)
     assert torch.equal(own[0].weight, before)
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Trained, Path]:
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[EmbeddedVictim, Path]:
     """A victim with a start, and the wheel that has it: the state of its own network, renamed."""
     monkeypatch.setenv("PRIEMO_HOME", str(tmp_path / "home"))
     (tmp_path / "specs").mkdir()
-    spec, entry = tmp_path / "specs" / "tiny.toml", Trained("tiny", tmp_path)
+    spec, entry = tmp_path / "specs" / "tiny.toml", EmbeddedVictim("tiny", tmp_path)
     fields = {"member": MEMBER, "licence": LICENCE, "wheel": "", "file": ""}
     spec.write_text(SPEC.format(**fields))
     torch.manual_seed(3)
@@ -113,7 +113,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Trained, Path
     return entry, wheel
 
 
-def test_training_starts_from_the_installed_weights(tiny: tuple[Trained, Path]) -> None:
+def test_training_starts_from_the_installed_weights(tiny: tuple[EmbeddedVictim, Path]) -> None:
     entry, wheel = tiny
     with pytest.raises(PriemoError, match="priemo-bench install tiny"):
         entry.initial()
@@ -127,7 +127,7 @@ def test_training_starts_from_the_installed_weights(tiny: tuple[Trained, Path]) 
     assert not torch.equal(other.eval().features(x), published.features(x))
 
 
-def test_the_card_names_what_it_started_from(tiny: tuple[Trained, Path]) -> None:
+def test_the_card_names_what_it_started_from(tiny: tuple[EmbeddedVictim, Path]) -> None:
     found = provenance(tiny[0].spec, {})
     assert found["data"] == ("imagenet",)
     assert found["data_terms"] == {"imagenet": "for research"}

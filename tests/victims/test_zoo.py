@@ -15,7 +15,7 @@ from priemo_bench.data.rendered import Rendered
 from priemo_bench.errors import PriemoError
 from priemo_bench.train.measure import evaluate_victim
 from priemo_bench.victims.timm_victim import TimmVictim
-from priemo_bench.victims.zoo import HERE, ZOO, Trained, repvgg, repvgg_twin
+from priemo_bench.victims.zoo import HERE, ZOO, EmbeddedVictim, repvgg, repvgg_twin
 
 MEGABYTE = 10**6
 each = pytest.mark.parametrize("entry", ZOO, ids=lambda entry: entry.name)
@@ -39,7 +39,7 @@ def test_two_of_them_are_one_network_from_two_seeds() -> None:
 
 
 @each
-def test_spec_card_and_weights_belong_together(entry: Trained) -> None:
+def test_spec_card_and_weights_belong_together(entry: EmbeddedVictim) -> None:
     assert entry.spec.name == entry.card.name == entry.name
     assert set(entry.spec.repeats) == {"fer2013", "rendered"}
     state = load_file(entry.weights)
@@ -50,7 +50,7 @@ def test_spec_card_and_weights_belong_together(entry: Trained) -> None:
 
 
 @each
-def test_features_are_the_input_of_the_last_linear_layer(entry: Trained) -> None:
+def test_features_are_the_input_of_the_last_linear_layer(entry: EmbeddedVictim) -> None:
     victim = entry()
     linear = [m for m in victim.modules() if isinstance(m, torch.nn.Linear)][-1]
     seen: list[torch.Tensor] = []
@@ -63,7 +63,7 @@ def test_features_are_the_input_of_the_last_linear_layer(entry: Trained) -> None
 
 
 @each
-def test_reads_the_rendered_test_split_as_its_card_says(entry: Trained) -> None:
+def test_reads_the_rendered_test_split_as_its_card_says(entry: EmbeddedVictim) -> None:
     told = entry.card.accuracy["rendered test"]["overall"]
     measured = evaluate_victim(entry(), {"test": Rendered().split("test")})["test"]["overall"]
     assert measured["value"] >= told["low"]
@@ -71,7 +71,7 @@ def test_reads_the_rendered_test_split_as_its_card_says(entry: Trained) -> None:
 
 
 @each
-def test_reaches_its_floors(entry: Trained) -> None:
+def test_reaches_its_floors(entry: EmbeddedVictim) -> None:
     """62 % of FER2013 (50 % if adversarially trained) and 92 % of rendered faces of strangers."""
     accuracy = entry.card.accuracy
     floor = 0.50 if entry.spec.adversarial else 0.62
@@ -80,16 +80,16 @@ def test_reaches_its_floors(entry: Trained) -> None:
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Trained:
+def copy(tmp_path: Path) -> EmbeddedVictim:
     """The first victim in a folder of its own."""
     for folder in ("specs", "cards", "weights"):
         (tmp_path / folder).mkdir()
         (source,) = (HERE / folder).glob(f"{ZOO[0].name}.*")
         shutil.copy(source, tmp_path / folder)
-    return Trained(ZOO[0].name, tmp_path)
+    return EmbeddedVictim(ZOO[0].name, tmp_path)
 
 
-def test_changed_weights_are_refused(copy: Trained) -> None:
+def test_changed_weights_are_refused(copy: EmbeddedVictim) -> None:
     code = bytearray(copy.weights.read_bytes())
     code[-1] ^= 1
     copy.weights.write_bytes(code)
@@ -98,7 +98,7 @@ def test_changed_weights_are_refused(copy: Trained) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_cut_or_missing_weights_are_refused(copy: Trained) -> None:
+def test_cut_or_missing_weights_are_refused(copy: EmbeddedVictim) -> None:
     copy.weights.write_bytes(copy.weights.read_bytes()[:1000])
     with pytest.raises(PriemoError, match="SHA-256"):
         copy()
@@ -107,20 +107,20 @@ def test_cut_or_missing_weights_are_refused(copy: Trained) -> None:
         copy()
 
 
-def test_weights_of_another_network_are_refused_by_the_card(copy: Trained) -> None:
+def test_weights_of_another_network_are_refused_by_the_card(copy: EmbeddedVictim) -> None:
     shutil.copy(ZOO[1].weights, copy.weights)
     with pytest.raises(PriemoError, match="SHA-256"):
         copy()
 
 
-def _certify(copy: Trained) -> None:
+def _certify(copy: EmbeddedVictim) -> None:
     """Make the card name the weight file as it is."""
     card = json.loads(copy.card_file.read_text())
     card["sha256"] = sha256(copy.weights.read_bytes()).hexdigest()
     copy.card_file.write_text(json.dumps(card))
 
 
-def _refusal(copy: Trained) -> str:
+def _refusal(copy: EmbeddedVictim) -> str:
     with pytest.raises(PriemoError) as error:
         copy()
     assert "\n" not in str(error.value)
@@ -128,13 +128,13 @@ def _refusal(copy: Trained) -> str:
     return str(error.value)
 
 
-def test_weights_that_do_not_fit_the_spec_are_refused(copy: Trained) -> None:
+def test_weights_that_do_not_fit_the_spec_are_refused(copy: EmbeddedVictim) -> None:
     shutil.copy(ZOO[1].weights, copy.weights)
     _certify(copy)
     assert "does not fit its network" in _refusal(copy)
 
 
-def test_a_tensor_of_another_shape_is_named(copy: Trained) -> None:
+def test_a_tensor_of_another_shape_is_named(copy: EmbeddedVictim) -> None:
     state = load_file(copy.weights)
     name = sorted(state)[0]
     state[name] = torch.zeros(3, 5)
@@ -144,7 +144,7 @@ def test_a_tensor_of_another_shape_is_named(copy: Trained) -> None:
     assert f"{name!r}, (3, 5) in the file" in said
 
 
-def test_a_missing_tensor_is_named(copy: Trained) -> None:
+def test_a_missing_tensor_is_named(copy: EmbeddedVictim) -> None:
     state = load_file(copy.weights)
     del state[(name := sorted(state)[0])]
     save_file(state, copy.weights)
@@ -154,14 +154,14 @@ def test_a_missing_tensor_is_named(copy: Trained) -> None:
 
 @pytest.mark.parametrize("kept", [0, 5, 1000, -1])
 def test_no_whole_safetensors_file_is_refused_even_if_its_hash_is_right(
-    copy: Trained, kept: int
+    copy: EmbeddedVictim, kept: int
 ) -> None:
     copy.weights.write_bytes(copy.weights.read_bytes()[:kept])
     _certify(copy)
-    assert "no whole safetensors file" in _refusal(copy)
+    assert "is not safetensors" in _refusal(copy)
 
 
-def test_nothing_is_copied_when_anything_does_not_fit(copy: Trained) -> None:
+def test_nothing_is_copied_when_anything_does_not_fit(copy: EmbeddedVictim) -> None:
     victim = copy.build()
     before = {name: tensor.clone() for name, tensor in victim.state_dict().items()}
     state = load_file(copy.weights)
@@ -172,13 +172,13 @@ def test_nothing_is_copied_when_anything_does_not_fit(copy: Trained) -> None:
     assert all(torch.equal(before[name], own) for name, own in victim.state_dict().items())
 
 
-def test_a_victim_without_card_says_how_to_train_it(copy: Trained) -> None:
+def test_a_victim_without_card_says_how_to_train_it(copy: EmbeddedVictim) -> None:
     copy.card_file.unlink()
     with pytest.raises(PriemoError, match="priemo-bench train"):
         copy()
 
 
-def test_a_damaged_card_is_named(copy: Trained) -> None:
+def test_a_damaged_card_is_named(copy: EmbeddedVictim) -> None:
     card = json.loads(copy.card_file.read_text())
     del card["sha256"]
     copy.card_file.write_text(json.dumps(card))

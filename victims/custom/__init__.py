@@ -1,6 +1,6 @@
-"""Recognisers that a user has on disk, as victims: weights beside a few lines of TOML.
+"""A user's own emotion classifiers as victims: a weight file, described by a few lines of TOML.
 
-`registry.get("victims", "my.toml")` comes here by the entry point group `priemo_bench.loaders`.
+`registry.get("victims", "my.toml")` finds them by the entry-point group `priemo_bench.loaders`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CustomVictim:
-    """Entry point of a user's victim: call it for the victim, frozen and tried on two images.
+    """Entry point of a user's victim: calling it loads the victim and tries it on two images.
 
     torch is imported on use.
+
+    Attributes:
+        path: of the TOML file, see `priemo_bench.victims.custom.description.Description`.
     """
 
     path: Path
 
     def __call__(self) -> Victim:
-        """PriemoError for anything wrong in the TOML or in the weights."""
+        """The frozen victim; PriemoError for any fault in the TOML or the weights."""
         from priemo_bench.victims.custom.description import read
         from priemo_bench.victims.custom.victim import load
 

@@ -1,7 +1,8 @@
-"""The TOML that says what a weight file is and how its network wants to be shown a face."""
+"""The TOML that describes a weight file and the input and outputs of its network."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from hashlib import sha256
 from pathlib import Path
@@ -10,43 +11,35 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from priemo_bench.contracts.config import StrictModel, first_error
+from priemo_bench.contracts.emotions import EMOTION_WORDS, emotion_of
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 
-SYNONYMS = {
-    "angry": ("anger", "an", "ang"),
-    "disgust": ("disgusted", "di", "dis"),
-    "fear": ("fearful", "afraid", "scared", "fe", "fea"),
-    "happy": ("happiness", "joy", "joyful", "ha", "hap"),
-    "sad": ("sadness", "sa"),
-    "surprise": ("surprised", "su", "sur"),
-    "neutral": ("neutrality", "ne", "neu"),
-}
 OTHERS = ("other", "contempt", "contemptuous", "calm", "unknown", "uncertain", "none", "no-face",
           "nf", "valence", "arousal")  # fmt: skip
-"""Outputs that are no emotion of ours; they are left out."""
-KNOWN = {word: name for name in EMOTIONS for word in (name, *SYNONYMS[name])}
+"""Labels of outputs that are none of the seven emotions; these outputs are left out."""
 LARGEST = 8
-"""No network that reads 0 to 1 has a larger mean or std."""
+"""Largest plausible mean or std where white is 1."""
 
 
 class Description(StrictModel):
-    """A recogniser on disk.
+    """A weight file, its network, and what the card says of it.
 
     Attributes:
-        format: what `file` is: a state dict of a timm or torchvision network, TorchScript, ONNX.
-        file: beside the TOML, or absolute; sha256: of the file, checked when given.
-        architecture: timm's or torchvision's name of the network; options: further arguments of
+        format: of `file`: a state dict for a timm or torchvision network, TorchScript, or ONNX.
+        file: relative to the TOML, or absolute. sha256: of the file, checked when given.
+        architecture: timm's or torchvision's name of the network. options: further arguments of
             its constructor.
-        labels: what each output stands for, in the network's order; other outputs are "other".
-        outputs: what the network gives: "logits" or "probabilities" (it ends in a softmax).
-        size: side in pixels it reads; channels: 1 (grey) or 3; order: of the three, and
-            of mean and std.
-        layout: "nhwc" where the channels come last (networks that come from Keras).
-        range: 1 or 255, the value of white before mean and std, which are on that scale.
-        training_data, licence, data (names of the sets), authors: for the card; kin: victims of
-            which these do not show what they share, each with a list of kinds.
+        labels: the emotion of each output, in the network's order; "other" for further outputs.
+        outputs: "logits", or "probabilities" for a network that ends in a softmax.
+        size: side of the input in pixels. channels: of the input, 1 (grey) or 3. order: of the
+            three channels, and of mean and std.
+        layout: of the input; "nhwc" for networks converted from Keras.
+        range: value of white before normalisation, 1 or 255; mean and std are on the same scale.
+        training_data, licence, data (names of the sets), authors: for the card.
+        kin: kinship that these do not show: name of a victim to kinds of
+            `priemo_bench.contracts.card.RELATIONS`.
     """
 
     name: str = Field(min_length=1)
@@ -92,51 +85,53 @@ class Description(StrictModel):
                 f"mean {list(self.mean)} and std {list(self.std)} are not on the scale of range = "
                 f"{self.range}; give all three for white = 1 or all for white = 255"
             )
-        _ = self.order_of_ours
+        _ = self.emotion_outputs
         return self
 
     @property
-    def order_of_ours(self) -> list[int]:
-        """The network's output for each of EMOTIONS; PriemoError unless each has just one."""
-        words = [label.strip().lower().replace("_", "-").replace(" ", "-") for label in self.labels]
-        for word, label in zip(words, self.labels, strict=True):
-            if word not in KNOWN and word not in OTHERS:
-                known = [*KNOWN, *OTHERS]
-                raise PriemoError(f'labels: {unknown("emotions", label, known)} (or say "other")')
-        emotions = [KNOWN.get(word) for word in words]
+    def emotion_outputs(self) -> list[int]:
+        """Index of the network's output for each of EMOTIONS; PriemoError unless each has one."""
+        emotions = [_emotion(label) for label in self.labels]
         for name in EMOTIONS:
             if emotions.count(name) != 1:
                 times = "twice" if name in emotions else "not at all"
-                raise PriemoError(
-                    f"labels name {name!r} {times}; each emotion must stand there once"
-                )
+                raise PriemoError(f"labels name {name!r} {times}; each emotion must be there once")
         return [emotions.index(name) for name in EMOTIONS]
 
 
+def _emotion(label: str) -> str | None:
+    """The emotion of a label, None for one of OTHERS; PriemoError for an unknown word."""
+    emotion = emotion_of(label)
+    if emotion is None and re.sub(r"[ _]", "-", label.strip().casefold()) not in OTHERS:
+        known = [*EMOTION_WORDS, *OTHERS]
+        raise PriemoError(f'labels: {unknown("emotions", label, known)} (or write "other")')
+    return emotion
+
+
 def read(path: Path) -> tuple[Description, bytes, str]:
-    """The description, its weight file's bytes, and the SHA-256 of TOML and weights together.
+    """A description, the bytes of its weight file, and the SHA-256 of TOML and weights together.
 
     Raises:
-        PriemoError: a file that is missing or unreadable, a key or value that is wrong, or
-            weights with another SHA-256 than the TOML says.
+        PriemoError: a file is missing or unreadable, a key or value is wrong, or the weights have
+            another SHA-256 than the TOML says.
     """
     text = _bytes(path, "victim file")
     try:
-        found = Description(**tomllib.loads(text.decode()))
+        described = Description(**tomllib.loads(text.decode()))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PriemoError(f"victim file {path} is not TOML: {error}") from None
     except ValidationError as error:
         raise PriemoError(f"victim file {path}: {first_error(error, Description)}") from None
-    found = found.model_copy(update={"file": path.parent / found.file.expanduser()})
-    weights = _bytes(found.file, "weight file")
+    file = path.parent / described.file.expanduser()
+    weights = _bytes(file, "weight file")
     digest = sha256(weights).hexdigest()
-    if found.sha256 and found.sha256.lower() != digest:
+    if described.sha256 and described.sha256.lower() != digest:
         raise PriemoError(
-            f"weight file {found.file} has SHA-256 {digest[:16]}..., {path} says "
-            f"{found.sha256[:16]}...: it is corrupt or another version"
+            f"weight file {file} has SHA-256 {digest[:16]}..., {path} says "
+            f"{described.sha256[:16]}...: it is corrupt or another version"
         )
-    found = found.model_copy(update={"sha256": digest})
-    return found, weights, sha256(text + weights).hexdigest()
+    described = described.model_copy(update={"file": file, "sha256": digest})
+    return described, weights, sha256(text + weights).hexdigest()
 
 
 def _bytes(path: Path, what: str) -> bytes:

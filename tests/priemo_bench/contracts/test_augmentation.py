@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from priemo_bench.contracts.augmentation import Augmentation, _compressed, augment, equalised
+from priemo_bench.contracts.augmentation import Augmentation, augment, equalised, jpeg
 
 NOTHING = Augmentation(
     equalised=0,
@@ -73,7 +73,7 @@ def test_erasing_leaves_most_of_the_image() -> None:
 def test_compression_is_jpeg_and_changes_little_at_high_quality(channels: int) -> None:
     ramp = torch.linspace(0.2, 0.8, 48).expand(channels, 48, 48)
     noisy = ramp + 0.05 * torch.randn(ramp.shape, generator=torch.Generator().manual_seed(0))
-    high, low = _compressed(noisy, 95), _compressed(noisy, 30)
+    high, low = jpeg(noisy, 95), jpeg(noisy, 30)
     assert high.shape == noisy.shape
     assert 1 / 255 < (high - noisy).abs().mean() < (low - noisy).abs().mean() < 0.05
     pixels = (noisy.clamp(0, 1) * 255).round().byte().numpy()

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.predict import predict
-from priemo_bench.contracts.training import Teaching, TrainingSpec
+from priemo_bench.contracts.training import Distillation, TrainingSpec
 from priemo_bench.contracts.victim import Victim
 from priemo_bench.errors import PriemoError
 from priemo_bench.train.card import make_card, provenance
@@ -85,19 +85,19 @@ def test_a_student_learns_the_predictions_of_its_teacher(
             return 30 * torch.eye(7)[[5] * len(x)]
 
     monkeypatch.setattr("priemo_bench.train.trainer.registry.get", lambda kind, name: Teacher)
-    teaching = Teaching(teachers=("t",), trust=1.0)
+    teaching = Distillation(teachers=("t",), trust=1.0)
     student = start(tmp_path, spec=spec.model_copy(update={"teaching": teaching, "epochs": 20}))
     student.run()
     assert (predict(student.average.eval(), student.sets["toy"].images) == 5).all()
     half = start(tmp_path / "half", spec=spec.model_copy(update={"teaching": teaching}))
-    half.spec = half.spec.model_copy(update={"teaching": Teaching(teachers=("t",), trust=0.25)})
+    half.spec = half.spec.model_copy(update={"teaching": Distillation(teachers=("t",), trust=0.25)})
     half.teachers = [Teacher()]
     labels = half._label(torch.zeros(2, 1, 16, 16), torch.tensor([0, 5]))
     assert torch.allclose(labels, 0.75 * torch.eye(7)[[0, 5]] + 0.25 * torch.eye(7)[[5, 5]])
 
 
 def test_a_card_says_who_taught(build: Build, spec: TrainingSpec) -> None:
-    taught = spec.model_copy(update={"teaching": Teaching(teachers=("a", "b"), trust=0.5)})
+    taught = spec.model_copy(update={"teaching": Distillation(teachers=("a", "b"), trust=0.5)})
     assert provenance(taught, {})["kin"] == {"a": ("teachers",), "b": ("teachers",)}
     assert "kin" not in provenance(spec, {})
 

