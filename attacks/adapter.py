@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from art.attacks.attack import EvasionAttack
@@ -57,7 +57,7 @@ class AdaptedAttack(GradientAttack):
         loss: LossName = "cross_entropy",
         batch_size: int = 64,
         random_state: int | None = None,
-        **params: Any,
+        **params: object,
     ) -> None:
         super().__init__(estimator=classifier)
         self.attack = attack or self.default_attack
@@ -69,7 +69,7 @@ class AdaptedAttack(GradientAttack):
         self.params = params
         self._check_params()
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: Any) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
         """Protected images (n, c, h, w), floats in [0, 1]; `x` is not modified.
 
         Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from inspect import signature
-from typing import Any
 
 import art.attacks.evasion as evasion
 import numpy as np
@@ -36,10 +35,10 @@ def art_attack_class(name: str) -> type[EvasionAttack]:
 
 def keyword_arguments(
     attack_class: Callable[..., object],
-    params: Mapping[str, Any],
-    defaults: Mapping[str, Any],
+    params: Mapping[str, object],
+    defaults: Mapping[str, object],
     reserved: set[str],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """`params`, after those of `defaults` that `attack_class` has a parameter for.
 
     Raises:

@@ -9,7 +9,7 @@ model gets clipped images, one `eps` in [0, 1] holds for both, and `fit`, `apply
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self, get_args
+from typing import Self, get_args
 
 import numpy as np
 from art.attacks.attack import EvasionAttack
@@ -81,7 +81,7 @@ class ArtUniversal(BaseUniversalAttack):
         delta: float = 0.2,
         max_iter: int = 10,
         batch_size: int = 64,
-        attacker_params: Mapping[str, Any] | None = None,
+        attacker_params: Mapping[str, object] | None = None,
         random_state: int | None = None,
         verbose: bool = False,
     ) -> None:

@@ -189,7 +189,7 @@ class ModelFreeAttack(EvasionAttack):  # type: ignore[misc]  # ART has no types
     def __init__(self, classifier: PyTorchClassifier | None = None) -> None:
         super().__init__(estimator=classifier)
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: Any) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
         """Protected images (n, c, h, w), floats in [0, 1]; `x` is not modified, `y` not used.
 
         Args:

@@ -10,7 +10,6 @@ adversarial perturbation on the 8-bit grid is returned. The linf bound is an add
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from art.attacks.attack import EvasionAttack
@@ -44,7 +43,7 @@ class DDN(GradientAttack):
         >>> from priemo_bench.attacks.ddn import DDN
         >>> from priemo_bench.testing import toy_classifier, toy_faces
         >>> classifier, (x, y) = toy_classifier(), toy_faces()
-        >>> protected = DDN(classifier, steps=20).generate(x)
+        >>> protected = DDN(classifier, eps=24 / 255, steps=40).generate(x)
         >>> float((classifier.predict(protected).argmax(1) != y).mean())
         1.0
     """
@@ -69,7 +68,7 @@ class DDN(GradientAttack):
         self.batch_size = batch_size
         self._check_params()
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: Any) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
         """Protected images (n, c, h, w), on the 8-bit grid where eps is at least 1/255.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from priemo_bench.contracts.attack import Attack, Traits
 
@@ -23,9 +23,9 @@ class Preset:
 
     attack: Callable[..., Attack]
     traits: Traits
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, object] = field(default_factory=dict)
 
-    def __call__(self, classifier: PyTorchClassifier | None, **params: Any) -> Attack:
+    def __call__(self, classifier: PyTorchClassifier | None, **params: object) -> Attack:
         return self.attack(classifier, **{**self.params, **params})
 
     @property

@@ -101,7 +101,9 @@ class CatMapLogistic(Cipher):
     def _streams(self, size: int, indices: Indices) -> list[tuple[ByteImages, ByteImages]]:
         """For each round the keystreams (size + 1, n) of the forward and the backward diffusion."""
         start = 0.1 + 0.8 * ((self.key.x0 + indices * GOLDEN) % 1)
-        stream = logistic_bytes(np.asarray(start, np.float64), self.key.mu, 2 * self.rounds * (size + 1))
+        stream = logistic_bytes(
+            np.asarray(start, np.float64), self.key.mu, 2 * self.rounds * (size + 1)
+        )
         parts = np.split(stream, 2 * self.rounds)
         return list(zip(parts[::2], parts[1::2], strict=True))
 
