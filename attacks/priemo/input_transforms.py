@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from priemo_bench.contracts.augmentation import placed
+from priemo_bench.contracts.augmentation import random_affine
 
 ROTATION, SCALE, SHIFT = math.radians(10), 0.1, 0.06
 """Largest rotation in radians, change of size, and shift as a share of the side."""
@@ -26,7 +26,7 @@ def input_diversity(x: Tensor, probability: float, generator: torch.Generator) -
     if not probability:
         return x
     chosen = torch.rand(len(x), generator=generator) < probability
-    moved = placed(x, ROTATION, SCALE, SHIFT, generator)
+    moved = random_affine(x, ROTATION, SCALE, SHIFT, generator)
     return torch.where(chosen.to(x.device)[:, None, None, None], moved, x)
 
 

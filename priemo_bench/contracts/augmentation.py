@@ -150,6 +150,3 @@ def augment(x: Tensor, spec: Augmentation) -> Tensor:
     x = random_affine(x, math.radians(spec.rotation), spec.scale, spec.shift)
     x = _degrade(_photometric(x, spec), spec)
     return _erase(x, spec.erased).clamp(0, 1)
-
-
-placed = random_affine

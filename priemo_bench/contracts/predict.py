@@ -43,7 +43,8 @@ def probabilities(model: nn.Module, x: FloatImages | ByteImages) -> Probabilitie
 
 def predict(model: nn.Module, x: FloatImages | ByteImages) -> Labels:
     """(n,) predicted classes; arguments as for `probabilities`."""
-    return probabilities(model, x).argmax(1)
+    classes: Labels = probabilities(model, x).argmax(1)
+    return classes
 
 
 def margin(logits: Tensor, labels: Tensor, other: Tensor | None = None) -> Tensor:

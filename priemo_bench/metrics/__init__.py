@@ -1,5 +1,5 @@
-"""Whether a protected photo is still good for what photos are for: metrics that look by networks.
+"""Learned metrics of published images: LPIPS, face detection and face recognition.
 
-Each is installed on request (`priemo-bench install NAME`) and computed where a spec names it under
-`metrics`.
+The weights of each are installed on request (`priemo-bench install NAME`); a spec names the ones to
+compute under `metrics`.
 """

@@ -1,7 +1,7 @@
-"""Whether a face detector still finds the face where it was.
+"""Whether a face detector still finds the face at the same place.
 
-The network is the tiny face detector of npm `@vladmandic/face-api` (V. Mühler), a small YOLO v2 of
-separable convolutions, eight bits a weight.
+The network is the tiny face detector of npm `@vladmandic/face-api` (V. Mühler), a small YOLO v2
+(Redmon & Farhadi 2017) of depthwise separable convolutions with 8-bit weights.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from priemo_bench.metrics.network_metric import NetworkMetric
 
 MODEL = "tiny_face_detector_model"
 SIZE = 160
+"""Side of the network's input, in pixels."""
 MARGIN = 0.25
-"""Of the side, added around each picture (its edge, repeated): the faces here are cut tightly."""
+"""Padding on each side, as a share of the side: the faces of the data sets are tightly cropped."""
 MEAN = (117.001 / 255, 114.697 / 255, 97.404 / 255)
 WIDTHS = (3, 16, 32, 64, 128, 256, 512)
 ANCHORS = (
@@ -31,14 +32,15 @@ ANCHORS = (
     (4.266906, 5.178857),
     (9.041765, 10.66308),
 )
-"""Width and height of a box before its own factor, in cells."""
-SCORE = 0.5
-OVERLAP = 0.5
-"""Intersection over union from which two boxes are one."""
+"""Width and height of each anchor box, in grid cells."""
+MIN_SCORE = 0.5
+"""Score above which a box is a detection."""
+MIN_IOU = 0.5
+"""Intersection over union from which two detections are the same face."""
 
 
-class Detector(nn.Module):
-    """Pictures to boxes, five for each cell of 32x32 pixels."""
+class FaceDetector(nn.Module):
+    """Images to bounding boxes, one for each anchor and grid cell of 32x32 pixels."""
 
     mean: Tensor
     anchors: Tensor
@@ -47,71 +49,76 @@ class Detector(nn.Module):
         super().__init__()
         pairs = list(pairwise(WIDTHS[1:]))
         self.first = nn.Conv2d(3, WIDTHS[1], 3)
-        self.spread = nn.ModuleList(nn.Conv2d(i, i, 3, 1, 1, 1, i, bias=False) for i, _ in pairs)
-        self.mixed = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in pairs)
+        self.depthwise = nn.ModuleList(nn.Conv2d(i, i, 3, 1, 1, 1, i, bias=False) for i, _ in pairs)
+        self.pointwise = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in pairs)
         self.last = nn.Conv2d(WIDTHS[-1], 5 * len(ANCHORS), 1)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("anchors", torch.tensor(ANCHORS).T.view(2, -1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB (n, 3, s, s) in [0, 1] to raw (n, 5, anchors, rows, columns)."""
-        x = F.leaky_relu(self.first(x - self.mean), 0.1)
-        for spread, mixed in zip(self.spread, self.mixed, strict=True):
-            x = F.max_pool2d(x, 2, 2, ceil_mode=True)
-            x = F.leaky_relu(mixed(spread(x)), 0.1)
-        x = F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 2, 1)
-        return self.last(x).unflatten(1, (len(ANCHORS), 5)).transpose(1, 2)  # type: ignore[no-any-return]
+        """RGB (n, 3, s, s) in [0, 1] to (n, 5, anchors, rows, columns).
 
-    def best(self, x: Tensor) -> Tensor:
-        """Score, and left, top, right, bottom in [0, 1], of the best box of each picture (n, 5)."""
-        raw = self(x)
+        The five are x, y, width, height and score of a box, as YOLO encodes them.
+        """
+        x = F.leaky_relu(self.first(x - self.mean), 0.1)
+        for depthwise, pointwise in zip(self.depthwise, self.pointwise, strict=True):
+            x = F.max_pool2d(x, 2, 2, ceil_mode=True)
+            x = F.leaky_relu(pointwise(depthwise(x)), 0.1)
+        x = F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 2, 1)
+        raw: Tensor = self.last(x)
+        return raw.reshape(len(raw), len(ANCHORS), 5, *raw.shape[2:]).transpose(1, 2)
+
+    def best_box(self, x: Tensor) -> Tensor:
+        """Score, and left, top, right, bottom in [0, 1], of each image's best box (n, 5)."""
+        raw: Tensor = self(x)
         cells = raw.shape[-1]
-        place = torch.arange(cells, device=x.device)
-        middle = torch.stack([raw[:, 0].sigmoid() + place, raw[:, 1].sigmoid() + place[:, None]], 1)
+        index = torch.arange(cells, device=x.device)
+        centre = torch.stack([raw[:, 0].sigmoid() + index, raw[:, 1].sigmoid() + index[:, None]], 1)
         half = raw[:, 2:4].exp() * self.anchors / 2
-        corners = torch.cat([middle - half, middle + half], 1) / cells
+        corners = torch.cat([centre - half, centre + half], 1) / cells
         boxes = torch.cat([raw[:, 4:].sigmoid(), corners], 1).flatten(2)
         return boxes.gather(2, boxes[:, :1].argmax(2, keepdim=True).expand(-1, 5, 1)).squeeze(2)
 
 
-def framed(x: Tensor) -> Tensor:
-    """Pictures (n, 3, h, w) with a margin of their own edge, at the side the detector reads."""
+def prepare(x: Tensor) -> Tensor:
+    """Images (n, 3, h, w), padded by repeating the edge and resized to the network's input."""
     sides = [round(MARGIN * x.shape[-1])] * 2 + [round(MARGIN * x.shape[-2])] * 2
     x = F.pad(x, sides, mode="replicate")
     return F.interpolate(x, (SIZE, SIZE), mode="bilinear", antialias=True)
 
 
-def load(folder: Path) -> Detector:
-    """The network with the weights in `folder`; PriemoError when they are others."""
-    net = Detector()
+def load(folder: Path) -> FaceDetector:
+    """The network with the weights in `folder`; PriemoError when they are not its weights."""
+    net = FaceDetector()
     try:
         arrays = tfjs.tensors(folder, MODEL)
         state = {}
         for here, there in {"first": "conv0", "last": "conv8"}.items():
             state[f"{here}.weight"] = tfjs.kernel(arrays[f"{there}/filters"])
             state[f"{here}.bias"] = arrays[f"{there}/bias"]
-        for k in range(len(net.mixed)):
+        for k in range(len(net.pointwise)):
             there = f"conv{k + 1}"
-            state[f"spread.{k}.weight"] = tfjs.depthwise(arrays[f"{there}/depthwise_filter"])
-            state[f"mixed.{k}.weight"] = tfjs.kernel(arrays[f"{there}/pointwise_filter"])
-            state[f"mixed.{k}.bias"] = arrays[f"{there}/bias"]
+            state[f"depthwise.{k}.weight"] = tfjs.depthwise(arrays[f"{there}/depthwise_filter"])
+            state[f"pointwise.{k}.weight"] = tfjs.kernel(arrays[f"{there}/pointwise_filter"])
+            state[f"pointwise.{k}.bias"] = arrays[f"{there}/bias"]
         tfjs.fill(net, state)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise PriemoError(f"{folder} holds no face detector of face-api: {error}") from None
+        raise PriemoError(f"{folder} does not hold the detector of face-api: {error}") from None
     return net
 
 
-def found(net: Detector, x: Tensor, y: Tensor) -> Tensor:
-    """(n,) 1 where the face of the original is found in the published image, at the same place.
+def is_found(net: FaceDetector, x: Tensor, y: Tensor) -> Tensor:
+    """Whether the face detected in an original is detected at the same place when published.
 
-    0 where there is none or elsewhere, NaN where the original has no face.
+    Returns:
+        (n,) 1 or 0; NaN where no face is detected in the original.
     """
-    first, then = net.best(framed(x)), net.best(framed(y))
-    low = torch.maximum(first, then)[:, 1:3]
-    common = (torch.minimum(first, then)[:, 3:5] - low).clamp_min(0).prod(1)
-    areas = (first[:, 3:5] - first[:, 1:3]).prod(1) + (then[:, 3:5] - then[:, 1:3]).prod(1)
-    same = (then[:, 0] > SCORE) & (common >= OVERLAP * (areas - common))
-    return torch.where(first[:, 0] > SCORE, same.float(), torch.nan)
+    before, after = net.best_box(prepare(x)), net.best_box(prepare(y))
+    low = torch.maximum(before, after)[:, 1:3]
+    common = (torch.minimum(before, after)[:, 3:5] - low).clamp_min(0).prod(1)
+    areas = (before[:, 3:5] - before[:, 1:3]).prod(1) + (after[:, 3:5] - after[:, 1:3]).prod(1)
+    same = (after[:, 0] > MIN_SCORE) & (common >= MIN_IOU * (areas - common))
+    return torch.where(before[:, 0] > MIN_SCORE, same.float(), torch.nan)
 
 
 face_found = NetworkMetric(
@@ -125,5 +132,5 @@ face_found = NetworkMetric(
         },
     ),
     load,
-    found,
+    is_found,
 )

@@ -1,7 +1,7 @@
-"""Whether a face-recognition network still takes the face for the same person's.
+"""Whether a face-recognition network still recognises the person.
 
-The network is dlib's ResNet (D. King 2017, public domain) as npm `@vladmandic/face-api` has it,
-eight bits a weight.
+The network is dlib's ResNet (D. King 2017, public domain) with the 8-bit weights of npm
+`@vladmandic/face-api`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from priemo_bench.metrics.network_metric import NetworkMetric
 
 MODEL = "face_recognition_model"
 SIZE = 150
-SAME = 0.6
-"""Embeddings nearer than this are one person's (dlib's threshold, 99.4 % right on LFW)."""
+"""Side of the network's input, in pixels."""
+THRESHOLD = 0.6
+"""Distance of two embeddings below which they are one person's (dlib's; 99.4 % correct on LFW)."""
 BLOCKS = {
     "conv32_1": (32, 32),
     "conv32_2": (32, 32),
@@ -40,24 +41,27 @@ BLOCKS = {
 
 
 class Block(nn.Module):
-    """Two convolutions beside the identity, or (`halving`) beside a mean with empty channels."""
+    """A residual block of two convolutions; `down` halves the side.
 
-    def __init__(self, inputs: int, outputs: int, halving: bool) -> None:
+    There the skip is an average pooling, zero-padded to the further channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, down: bool) -> None:
         super().__init__()
-        self.halving, self.more = halving, outputs - inputs
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, 2 if halving else 1, 0 if halving else 1)
+        self.down, self.new_channels = down, outputs - inputs
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, 2 if down else 1, 0 if down else 1)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.conv2(self.conv1(x).relu())
-        if self.halving:
-            x = F.pad(F.avg_pool2d(x, 2), (0, 0, 0, 0, 0, self.more))
+        out: Tensor = self.conv2(self.conv1(x).relu())
+        if self.down:
+            x = F.pad(F.avg_pool2d(x, 2), (0, 0, 0, 0, 0, self.new_channels))
             out = F.pad(out, (0, x.shape[-1] - out.shape[-1], 0, x.shape[-2] - out.shape[-2]))
         return (out + x).relu()
 
 
 class FaceRecognition(nn.Module):
-    """Faces, tightly cut, to 128 numbers that are near each other for one person."""
+    """Tightly cropped faces to embeddings of 128 numbers, close together for one person."""
 
     mean: Tensor
 
@@ -75,18 +79,19 @@ class FaceRecognition(nn.Module):
         x = F.max_pool2d(self.first(x - self.mean).relu(), 3, 2)
         for block in self.blocks.values():
             x = block(x)
-        return self.last(x.mean((2, 3)))  # type: ignore[no-any-return]
+        embeddings: Tensor = self.last(x.mean((2, 3)))
+        return embeddings
 
 
 def load(folder: Path) -> FaceRecognition:
-    """The network with the weights in `folder`; PriemoError when they are others."""
+    """The network with the weights in `folder`; PriemoError when they are not its weights."""
     net = FaceRecognition()
     try:
         arrays = tfjs.tensors(folder, MODEL)
         state = {"last.weight": arrays["fc"].T}
         layers = {"first": "conv32_down"}
         layers |= {f"blocks.{b}.{c}": f"{b}/{c}" for b in BLOCKS for c in ("conv1", "conv2")}
-        for here, there in layers.items():  # the scale that follows is in the convolution
+        for here, there in layers.items():  # scales are folded into the convolutions
             scale = arrays[f"{there}/scale/weights"]
             kernel = tfjs.kernel(arrays[f"{there}/conv/filters"])
             state[f"{here}.weight"] = kernel * scale[:, None, None, None]
@@ -94,13 +99,16 @@ def load(folder: Path) -> FaceRecognition:
             state[f"{here}.bias"] = bias * scale + shift
         tfjs.fill(net, state)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise PriemoError(f"{folder} holds no recognition network of face-api: {error}") from None
+        raise PriemoError(
+            f"{folder} does not hold the recognition network of face-api: {error}"
+        ) from None
     return net
 
 
-def same(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """(n,) 1 where the network takes both images for one person's, else 0."""
-    return ((net(x) - net(y)).norm(dim=1) < SAME).float()
+def is_same_person(net: FaceRecognition, x: Tensor, y: Tensor) -> Tensor:
+    """(n,) 1 where the embeddings of both images are closer than THRESHOLD, else 0."""
+    distance: Tensor = torch.linalg.vector_norm(net(x) - net(y), dim=1)
+    return (distance < THRESHOLD).float()
 
 
 same_person = NetworkMetric(
@@ -114,5 +122,5 @@ same_person = NetworkMetric(
         },
     ),
     load,
-    same,
+    is_same_person,
 )

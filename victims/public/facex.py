@@ -121,7 +121,8 @@ def constants(path: Path) -> Iterator[tuple[Array, Array]]:
         scale = tensor.Quantization().ScaleAsNumpy()[0]
         zero = int(tensor.Quantization().ZeroPointAsNumpy()[0])
         values = np.frombuffer(data, np.uint8 if zero else np.int8).astype(np.float32)
-        return ((values - zero) * scale).astype(np.float32).reshape(shape)
+        floats: Array = (values - zero) * np.float32(scale)
+        return floats.reshape(shape)
 
     operators = tflite.BuiltinOperator
     weighted = (operators.CONV_2D, operators.DEPTHWISE_CONV_2D, operators.FULLY_CONNECTED)

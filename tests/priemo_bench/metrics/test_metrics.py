@@ -1,4 +1,4 @@
-"""Metrics that look by networks: the original runtimes, the package lpips, and closed forms."""
+"""Learned metrics against the original runtimes, the package lpips, and closed forms."""
 
 import os
 import pickle
@@ -25,25 +25,25 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "victims" / "public"))
 from references import FILE, inputs
 
 
-def installed(name: str) -> NetworkMetric:
-    metric: NetworkMetric = registry.get("metrics", name)
+def installed(name: str) -> NetworkMetric[Any]:
+    metric: NetworkMetric[Any] = registry.get("metrics", name)
     if not metric.archive.folder.is_dir():
         pytest.skip(f"run: priemo-bench install {name}")
     return metric
 
 
 @pytest.mark.parametrize("name", ["same_person", "face_found"])
-def test_sees_what_tensorflow_js_sees(name: str) -> None:
-    """20 rendered faces, at the size that the network reads; references.py wrote the outputs."""
+def test_networks_equal_tensorflow_js(name: str) -> None:
+    """20 rendered faces, at the network's input size; references.py wrote the outputs."""
     x = torch.from_numpy(inputs()[name]).float() / 255
     with torch.no_grad():
-        seen = installed(name).net(x)
+        outputs = installed(name).net(x)
     if name == "face_found":  # rows, columns, anchors, numbers of a box
-        seen = seen.permute(0, 3, 4, 2, 1)
-    assert np.abs(seen.flatten(1).numpy() - np.load(FILE)[name]).max() <= 1e-4
+        outputs = outputs.permute(0, 3, 4, 2, 1)
+    assert np.abs(outputs.flatten(1).numpy() - np.load(FILE)[name]).max() <= 1e-4
 
 
-def test_a_person_is_nearer_to_herself_than_to_others() -> None:
+def test_embeddings_of_a_person_are_closer_than_those_of_two() -> None:
     faces = registry.get("datasets", "rendered")(None, None).split("test")
     first = [np.flatnonzero(faces.persons == person)[:2] for person in np.unique(faces.persons)]
     x = torch.from_numpy(faces.images[np.concatenate(first)]).float() / 255
@@ -52,17 +52,17 @@ def test_a_person_is_nearer_to_herself_than_to_others() -> None:
     apart = torch.cdist(e, e)
     own = apart[::2, 1::2].diagonal()
     other = apart[::2, 1::2][~torch.eye(len(first), dtype=torch.bool)]
-    assert (own < embedding.SAME).float().mean() >= 0.95
+    assert (own < embedding.THRESHOLD).float().mean() >= 0.95
     assert (own.median() < other).float().mean() >= 0.9
 
 
-def test_faces_are_found_and_bare_walls_are_not() -> None:
+def test_faces_are_found_and_uniform_images_are_not() -> None:
     faces = registry.get("datasets", "rendered")(None, None).split("test").images[:30]
-    wall = np.full_like(faces, 128)
+    uniform = np.full_like(faces, 128)
     metric = installed("face_found")
     assert (metric(faces, faces) == 1).all()
-    assert (metric(faces, wall) == 0).all()
-    assert np.isnan(metric(wall, faces)).all()
+    assert (metric(faces, uniform) == 0).all()
+    assert np.isnan(metric(uniform, faces)).all()
 
 
 def test_a_face_elsewhere_is_not_found() -> None:
@@ -81,26 +81,27 @@ def test_a_face_elsewhere_is_not_found() -> None:
             ),
         ]
     )
-    net: Any = SimpleNamespace(best=lambda x: next(boxes))
+    net: Any = SimpleNamespace(best_box=lambda x: next(boxes))
     x = torch.zeros(5, 3, 48, 48)
-    assert np.array_equal(detector.found(net, x, x).numpy(), [1, 1, 0, 0, np.nan], equal_nan=True)
+    found = detector.is_found(net, x, x).numpy()
+    assert np.array_equal(found, [1, 1, 0, 0, np.nan], equal_nan=True)
 
 
 def test_the_best_box_is_decoded_as_yolo_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = torch.full((1, 5, 5, 4, 4), -9.0)  # numbers, anchors, rows, columns
     raw[0, :, 2, 1, 3] = torch.tensor([0.0, 0.0, 0.5, -0.5, 2.0])
-    net = detector.Detector()
+    net = detector.FaceDetector()
     monkeypatch.setattr(net, "forward", lambda x: raw)
     width, height = np.exp(0.5) * detector.ANCHORS[2][0], np.exp(-0.5) * detector.ANCHORS[2][1]
     corners = [3.5 - width / 2, 1.5 - height / 2, 3.5 + width / 2, 1.5 + height / 2]
     expected = [1 / (1 + np.exp(-2)), *(np.array(corners) / 4)]
-    assert net.best(torch.zeros(1, 3, 160, 160))[0].numpy() == pytest.approx(expected, rel=1e-5)
+    assert net.best_box(torch.zeros(1, 3, 160, 160))[0].numpy() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("side", [10, 11])
-def test_halving_block_is_written_out(side: int) -> None:
+def test_down_block_is_written_out(side: int) -> None:
     torch.manual_seed(0)
-    block, x = embedding.Block(4, 6, halving=True), torch.randn(2, 4, side, side)
+    block, x = embedding.Block(4, 6, down=True), torch.randn(2, 4, side, side)
     half = side // 2
     branch = block.conv2(block.conv1(x).relu())
     expected = torch.zeros(2, 6, half, half)
@@ -111,11 +112,11 @@ def test_halving_block_is_written_out(side: int) -> None:
 
 
 def test_a_file_of_another_kind_is_one_sentence(tmp_path: Path) -> None:
-    for module, said in ((detector, "no face detector"), (embedding, "no recognition network")):
+    for module, network in ((detector, "detector"), (embedding, "recognition network")):
         binary, manifest = tfjs.files(module.MODEL)
         (tmp_path / binary).write_bytes(b"")
         (tmp_path / manifest).write_text('[{"weights": []}]')
-        with pytest.raises(PriemoError, match=said):
+        with pytest.raises(PriemoError, match=f"does not hold the {network}"):
             module.load(tmp_path)
 
 
@@ -148,13 +149,13 @@ def test_lpips_is_that_of_its_package_on_these_convolutions(tmp_path: Path) -> N
     for image in (x, y):
         shift, scale = torch.tensor([[-0.030, -0.088, -0.188], [0.458, 0.448, 0.450]])
         h = (2 * image - 1 - shift.view(3, 1, 1)) / scale.view(3, 1, 1)
-        seen = []
+        layers = []
         for i, (stride, padding) in enumerate([(4, 2), (1, 2), (1, 1), (1, 1), (1, 1)]):
             h = F.max_pool2d(h, 3, 2) if i in (1, 2) else h
             kernel = parts[2 * i].permute(3, 2, 0, 1)
             h = F.conv2d(h, kernel, parts[2 * i + 1], stride, padding).relu()
-            seen.append(h / (h.norm(dim=1, keepdim=True) + 1e-10))
-        features.append(seen)
+            layers.append(h / (h.norm(dim=1, keepdim=True) + 1e-10))
+        features.append(layers)
     calibration = torch.load(
         Path(package.__file__).parent / "weights/v0.1/alex.pth", "cpu", weights_only=True
     )
@@ -180,8 +181,8 @@ def test_the_installed_alexnet_comes_with_the_calibration_of_lpips() -> None:
         assert np.array_equal(own, other.flatten().numpy())
 
 
-def test_lpips_minds_blur_and_not_a_shade() -> None:
-    """The order for which it is known: equal, a shade brighter, strong blur."""
+def test_lpips_is_large_for_blur_and_small_for_brightness() -> None:
+    """Its known order: equal, slightly brighter, strongly blurred."""
     x = registry.get("datasets", "rendered")(None, None).split("test").images[:20]
     shade = np.clip(x.astype(np.int16) + 6, 0, 255).astype(np.uint8)
     blurred = F.avg_pool2d(torch.from_numpy(x).float(), 7, 1, 3).round().byte().numpy()

@@ -1,0 +1,71 @@
+"""How the harness makes an attack from its entry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from priemo_bench.contracts.attack import Traits, make_attack
+from priemo_bench.errors import PriemoError
+
+FIRST, SECOND, THIRD = (object() for _ in range(3))
+
+
+class Entry:
+    """An entry that keeps the arguments it is called with."""
+
+    def __init__(self, traits: Traits) -> None:
+        self.traits = traits
+
+    def __call__(self, classifier: Any, **params: Any) -> Any:
+        if "nonsense" in params:
+            raise TypeError("unexpected keyword argument 'nonsense'")
+        return classifier, params
+
+
+def arguments(traits: Traits, *given: Any, **options: Any) -> Any:
+    return make_attack(Entry(traits), *given, **options)
+
+
+def test_the_seed_goes_to_random_attacks_only() -> None:
+    assert arguments(Traits("control", random=True), [FIRST], {}, seed=3) == (
+        FIRST,
+        {"random_state": 3},
+    )
+    assert arguments(Traits("control"), [FIRST], {}, seed=3) == (FIRST, {})
+
+
+def test_further_classifiers_are_surrogates() -> None:
+    traits = Traits("per-image", "image", "many", targeted=True)
+    assert arguments(traits, [], {}) == (None, {})
+    assert arguments(traits, [FIRST, SECOND, THIRD], {"eps": 0.1}, targeted=True) == (
+        FIRST,
+        {"surrogates": (SECOND, THIRD), "targeted": True, "eps": 0.1},
+    )
+
+
+def test_given_parameters_come_before_those_of_the_harness() -> None:
+    found = arguments(Traits("control", random=True), [], {"random_state": 7}, seed=3)
+    assert found == (None, {"random_state": 7})
+
+
+def test_a_refused_argument_is_one_sentence() -> None:
+    with pytest.raises(PriemoError, match=r"the attack refuses its parameters: .*'nonsense'"):
+        arguments(Traits("control"), [], {"nonsense": 1})
+
+
+def test_progress_bars_are_off() -> None:
+    class Verbose:
+        attack_params = ("verbose",)
+        verbose = True
+
+        def set_params(self, **params: Any) -> None:
+            self.verbose = params["verbose"]
+
+    class VerboseEntry(Entry):
+        def __call__(self, classifier: Any, **params: Any) -> Any:
+            return Verbose()
+
+    made: Any = make_attack(VerboseEntry(Traits("control")), [], {})
+    assert made.verbose is False
