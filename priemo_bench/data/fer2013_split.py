@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from priemo_bench import registry
 from priemo_bench.contracts.dataset import Split
 from priemo_bench.contracts.image import EMOTIONS, ByteImages, Labels
 from priemo_bench.data.near_copies import block_means, groups
@@ -136,9 +137,7 @@ def _signs(keys: Hashes) -> npt.NDArray[np.float32]:
 
 def main(source: str, out: str) -> None:
     """Make the list from a copy of FER2013 and print its counts."""
-    from priemo_bench.data.fer2013 import Fer2013  # which imports this module
-
-    training = Fer2013(Path(source)).training
+    training = registry.get("datasets", "fer2013")(Path(source)).training
     rows = RowList.make(training.images, training.labels)
     rows.save(Path(out))
     print({name: int((rows.parts == i).sum()) for i, name in enumerate(PARTS)})
