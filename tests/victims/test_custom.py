@@ -1,4 +1,4 @@
-"""Recognisers from a user's disk: tiny networks of every format, against those networks."""
+"""A user's own classifiers: tiny networks of every format, against those networks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from priemo_bench.victims.custom.description import Description
 
 HSE = ["Anger", "Contempt", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise"]
 OURS = [0, 2, 3, 4, 6, 7, 5]
-"""Where our emotions stand in HSE: angry, disgust, fear, happy, sad, surprise, neutral."""
+"""Indices of EMOTIONS in HSE."""
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 TIMM, TORCHVISION = "mobilenetv3_small_050", "shufflenet_v2_x0_5"
 
@@ -107,12 +107,12 @@ each = pytest.mark.parametrize("make", FORMATS.values(), ids=FORMATS.keys())
 
 
 @each
-def test_gives_the_networks_own_logits_in_our_order(make: Any, tmp_path: Path) -> None:
+def test_gives_the_networks_logits_in_emotion_order(make: Any, tmp_path: Path) -> None:
     path, net = make(tmp_path)
     x = torch.from_numpy(toy_faces(3, 3, 32)[0])
-    shown = (x - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    inputs = (x - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     with torch.no_grad():
-        torch.testing.assert_close(victim(path)(x), net(shown)[:, OURS], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(victim(path)(x), net(inputs)[:, OURS], rtol=1e-4, atol=1e-5)
 
 
 @each
@@ -133,7 +133,7 @@ def test_features_go_into_the_last_linear_layer(make: Any, tmp_path: Path) -> No
         assert own.card.features == "input of the last linear layer"
 
 
-def test_the_card_tells_what_the_toml_tells(tmp_path: Path) -> None:
+def test_the_card_has_the_facts_of_the_toml(tmp_path: Path) -> None:
     make, _ = a_timm(tmp_path)
     card = victim(make).card
     assert (card.name, card.licence, card.dropped) == ("mine", "MIT", ["Contempt"])
@@ -176,9 +176,9 @@ def test_range_order_and_layout(tmp_path: Path) -> None:
         range=255, mean=[103.9, 116.8, 123.7], std=[1.0, 1.0, 1.0],
     )  # fmt: skip
     x = torch.rand(2, 3, 32, 32)
-    shown = 255 * x.flip(1).permute(0, 2, 3, 1) - torch.tensor([123.7, 116.8, 103.9]).flip(0)
+    inputs = 255 * x.flip(1).permute(0, 2, 3, 1) - torch.tensor([123.7, 116.8, 103.9]).flip(0)
     with torch.no_grad():
-        torch.testing.assert_close(victim(path)(x), net(shown)[:, OURS], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(victim(path)(x), net(inputs)[:, OURS], rtol=1e-4, atol=1e-4)
 
 
 def test_a_classifier_in_a_sequential_is_found(tmp_path: Path) -> None:
@@ -190,8 +190,8 @@ def test_a_classifier_in_a_sequential_is_found(tmp_path: Path) -> None:
     assert torch.equal(own.net.classifier.weight, net.classifier.weight)
 
 
-def test_reads_what_its_labels_say(tmp_path: Path) -> None:
-    """A hand-made linear reader of toy patterns, in a shuffled order, names every emotion right."""
+def test_labels_give_the_order_of_outputs(tmp_path: Path) -> None:
+    """A linear classifier of toy patterns, its outputs shuffled, predicts every emotion."""
     x, y = toy_faces(70, 1, 8)
     order = np.random.default_rng(0).permutation(7)
     means = np.stack([x[y == k].mean(0) for k in order]).reshape(7, 64)
@@ -221,7 +221,7 @@ BASE = {"format": "timm", "architecture": TIMM, "file": "a.safetensors"}
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "reason"),
     [
         ({"labels": [*HSE[:-1], "Suprise"]}, "no emotion is called 'Suprise'; did you mean"),
         ({"labels": HSE[:-1]}, "labels name 'surprise' not at all"),
@@ -248,20 +248,18 @@ BASE = {"format": "timm", "architecture": TIMM, "file": "a.safetensors"}
         ({"sha256": "12"}, "sha256 is '12'"),
     ],
 )
-def test_mistakes_are_told_in_one_sentence(
-    values: dict[str, Any], said: str, tmp_path: Path
-) -> None:
+def test_mistakes_are_one_sentence(values: dict[str, Any], reason: str, tmp_path: Path) -> None:
     a_timm(tmp_path)
-    refused(write(tmp_path, **{**BASE, **values}), said)
+    refused(write(tmp_path, **{**BASE, **values}), reason)
 
 
-def refused(path: Path, said: str) -> None:
-    with pytest.raises(PriemoError, match=said) as error:
+def refused(path: Path, reason: str) -> None:
+    with pytest.raises(PriemoError, match=reason) as error:
         victim(path)
     assert "\n" not in str(error.value)
 
 
-def test_toml_that_is_none_or_missing(tmp_path: Path) -> None:
+def test_toml_that_is_invalid_or_missing(tmp_path: Path) -> None:
     refused(tmp_path / "no.toml", "victim file .*no.toml does not exist")
     (tmp_path / "bad.toml").write_text("name = ")
     refused(tmp_path / "bad.toml", "is not TOML")
@@ -273,7 +271,7 @@ class Rogue:
 
 
 @pytest.mark.parametrize("thing", [nn.Linear(2, 2), {"state_dict": Rogue()}], ids=["net", "rogue"])
-def test_pickled_code_is_refused_with_the_way_out(
+def test_pickled_code_is_refused_with_a_remedy(
     thing: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -284,7 +282,7 @@ def test_pickled_code_is_refused_with_the_way_out(
 
 @pytest.mark.parametrize("keep", [0, 100, -100])
 @each
-def test_cut_files_are_refused(make: Any, keep: int, tmp_path: Path) -> None:
+def test_truncated_files_are_refused(make: Any, keep: int, tmp_path: Path) -> None:
     path, _ = make(tmp_path)
     (file,) = tmp_path.glob("a.*")
     file.write_bytes(file.read_bytes()[:keep])
@@ -296,7 +294,7 @@ def test_torchscript_in_place_of_a_state_dict(tmp_path: Path) -> None:
     refused(write(tmp_path, **{**BASE, "file": "a.pt"}), 'give format = "torchscript"')
 
 
-def test_a_network_that_reads_other_images(tmp_path: Path) -> None:
+def test_a_network_with_another_input_or_output(tmp_path: Path) -> None:
     a_torchscript(tmp_path)
     path = write(tmp_path, format="torchscript", file="a.pt", size=64)
     refused(path, "cannot predict two images of 3 channels and 64x64 pixels")

@@ -61,7 +61,7 @@ def saved(state: dict[str, Tensor]) -> bytes:
     return buffer.getvalue()
 
 
-def test_all_but_the_last_layer_is_copied_whatever_its_names(tmp_path: Path) -> None:
+def test_all_but_the_last_layer_is_copied_by_order(tmp_path: Path) -> None:
     published, own = net(1000, 1), net(7, 2)
     state = {f"other.{i}": v for i, v in enumerate(published.state_dict().values())}
     path = tmp_path / "net.pth"
@@ -81,9 +81,9 @@ def test_another_network_is_refused_and_nothing_copied(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     wrong = net(1000, 1).state_dict()
     wrong["1.bias"] = torch.zeros(5)
-    for state, said in ((wrong, "'1.bias' is"), ({"a": torch.zeros(1)}, "is not a state dict")):
+    for state, reason in ((wrong, "'1.bias' is"), ({"a": torch.zeros(1)}, "is not a state dict")):
         path.write_bytes(saved(state))
-        with pytest.raises(PriemoError, match=said):
+        with pytest.raises(PriemoError, match=reason):
             load_pretrained(own, path)
     path.write_bytes(b"not a file of torch")
     with pytest.raises(PriemoError, match="is not a state dict"):
@@ -127,7 +127,7 @@ def test_training_starts_from_the_installed_weights(tiny: tuple[EmbeddedVictim, 
     assert not torch.equal(other.eval().features(x), published.features(x))
 
 
-def test_the_card_names_what_it_started_from(tiny: tuple[EmbeddedVictim, Path]) -> None:
+def test_the_card_names_the_pretrained_weights(tiny: tuple[EmbeddedVictim, Path]) -> None:
     found = provenance(tiny[0].spec, {})
     assert found["data"] == ("imagenet",)
     assert found["data_terms"] == {"imagenet": "for research"}
@@ -137,12 +137,12 @@ def test_the_card_names_what_it_started_from(tiny: tuple[EmbeddedVictim, Path]) 
     assert provenance(plain, {})["licence"] == "MIT"
 
 
-def test_a_victim_that_starts_from_nothing_has_nothing_to_install() -> None:
+def test_a_victim_trained_from_random_weights_has_nothing_to_install() -> None:
     with pytest.raises(PriemoError, match="nothing to install"):
         vgg.install()
 
 
-def test_a_start_left_half_told_is_named(tmp_path: Path) -> None:
+def test_a_start_with_a_missing_field_is_named(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(SPEC.replace('project = "net"\n', "").format(member=MEMBER, licence=LICENCE,
                                                                wheel="", file=""))  # fmt: skip
@@ -150,7 +150,7 @@ def test_a_start_left_half_told_is_named(tmp_path: Path) -> None:
         TrainingSpec.load(path)
 
 
-def test_embedded_weights_that_started_elsewhere_come_with_that_licence() -> None:
+def test_embedded_weights_trained_from_pretrained_ones_come_with_their_licence() -> None:
     started = [entry for entry in ZOO if entry.spec.start]
     assert effnet_lite in started
     for entry in started:

@@ -63,11 +63,11 @@ def test_features_are_the_input_of_the_last_linear_layer(entry: EmbeddedVictim) 
 
 
 @each
-def test_reads_the_rendered_test_split_as_its_card_says(entry: EmbeddedVictim) -> None:
-    told = entry.card.accuracy["rendered test"]["overall"]
+def test_accuracy_on_the_rendered_test_split_is_that_of_the_card(entry: EmbeddedVictim) -> None:
+    expected = entry.card.accuracy["rendered test"]["overall"]
     measured = evaluate_victim(entry(), {"test": Rendered().split("test")})["test"]["overall"]
-    assert measured["value"] >= told["low"]
-    assert measured["n"] == told["n"]
+    assert measured["value"] >= expected["low"]
+    assert measured["n"] == expected["n"]
 
 
 @each
@@ -98,7 +98,7 @@ def test_changed_weights_are_refused(copy: EmbeddedVictim) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_cut_or_missing_weights_are_refused(copy: EmbeddedVictim) -> None:
+def test_truncated_or_missing_weights_are_refused(copy: EmbeddedVictim) -> None:
     copy.weights.write_bytes(copy.weights.read_bytes()[:1000])
     with pytest.raises(PriemoError, match="SHA-256"):
         copy()
@@ -140,8 +140,8 @@ def test_a_tensor_of_another_shape_is_named(copy: EmbeddedVictim) -> None:
     state[name] = torch.zeros(3, 5)
     save_file(state, copy.weights)
     _certify(copy)
-    assert f"1 of {len(state)} tensors" in (said := _refusal(copy))
-    assert f"{name!r}, (3, 5) in the file" in said
+    assert f"1 of {len(state)} tensors" in (reason := _refusal(copy))
+    assert f"{name!r}, (3, 5) in the file" in reason
 
 
 def test_a_missing_tensor_is_named(copy: EmbeddedVictim) -> None:
@@ -153,7 +153,7 @@ def test_a_missing_tensor_is_named(copy: EmbeddedVictim) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 5, 1000, -1])
-def test_no_whole_safetensors_file_is_refused_even_if_its_hash_is_right(
+def test_a_damaged_file_is_refused_even_if_its_hash_is_right(
     copy: EmbeddedVictim, kept: int
 ) -> None:
     copy.weights.write_bytes(copy.weights.read_bytes()[:kept])
@@ -186,7 +186,7 @@ def test_a_damaged_card_is_named(copy: EmbeddedVictim) -> None:
         copy()
 
 
-def test_a_mirrored_victim_reads_a_face_and_its_mirror_image_alike() -> None:
+def test_a_mirrored_victim_averages_over_a_face_and_its_mirror_image() -> None:
     given = {"architecture": "vgg", "size": 16, "options": {"layers": [4, "M", 8]}}
     torch.manual_seed(0)
     plain = TimmVictim(**given).eval()

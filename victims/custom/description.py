@@ -70,7 +70,7 @@ class Description(StrictModel):
             raise PriemoError(f"architecture is missing; give {self.format}'s name of the network")
         if not needed and (self.architecture or self.options):
             raise PriemoError(
-                f"format {self.format!r} brings its own network; leave architecture out"
+                f"format {self.format!r} has its network in the file; leave architecture out"
             )
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels:

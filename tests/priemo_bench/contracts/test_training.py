@@ -34,7 +34,7 @@ def test_a_complete_spec_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "told"),
+    ("good", "bad", "field"),
     [
         ("epochs = 2", "epochs = 0", "epochs"),
         ("rate = 0.1", "rate = 0", "rate"),
@@ -44,8 +44,8 @@ def test_a_complete_spec_is_read(tmp_path: Path) -> None:
         ("epochs = 2", "epochs = ", "not TOML"),
     ],
 )
-def test_a_wrong_field_is_named(tmp_path: Path, good: str, bad: str, told: str) -> None:
-    with pytest.raises(PriemoError, match=told):
+def test_a_wrong_field_is_named(tmp_path: Path, good: str, bad: str, field: str) -> None:
+    with pytest.raises(PriemoError, match=field):
         TrainingSpec.load(write(tmp_path, GOOD.replace(good, bad)))
 
 

