@@ -151,7 +151,7 @@ def feasible_set(x: Tensor, budget: Budget) -> L2Ball | LinfBall:
 
 
 def scale_map(x: Tensor, budget: Budget) -> Tensor:
-    """M of perturbations d = M * u, with u shared by images and mean(u^2) <= 1 or |u| <= 1.
+    """M of perturbations d = M * u, with u common to several images and mean(u^2) <= 1 or |u| <= 1.
 
     With an SSIM floor, each image's (B'a)^(-1/2), from the diagonal of Q: d has the SSIM drop of
     the floor where u has no local mean. With a PSNR floor, the root of its mean squared error;

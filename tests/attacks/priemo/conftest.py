@@ -52,7 +52,7 @@ def classifier(model: Templates) -> PyTorchClassifier:
 
 @pytest.fixture(scope="module")
 def faces(model: Templates) -> np.ndarray:
-    """Faint templates in noise: each class is read, with a small margin."""
+    """Faint templates in noise: each class is predicted, with a small margin."""
     rng = np.random.default_rng(0)
     base = model.templates.numpy()[np.arange(30) % CLASSES] * 0.5
     x = 0.5 + base.reshape(-1, 1, SIDE, SIDE) + rng.normal(0, 0.05, (30, 1, SIDE, SIDE))

@@ -119,9 +119,11 @@ def test_apply_computes_ssim_at_most_fifteen_times(
 
 def test_class_scope_takes_labels_or_predicts_them(classifier: Any, faces: np.ndarray) -> None:
     attack = make(classifier, scope="class", ssim_floor=0.95, eps=None).fit(faces)
-    read = classifier.predict(faces).argmax(1)
-    assert np.array_equal(attack.apply(faces), attack.apply(faces, read))
-    assert not np.array_equal(attack.apply(faces, (read + 1) % CLASSES), attack.apply(faces, read))
+    predicted = classifier.predict(faces).argmax(1)
+    assert np.array_equal(attack.apply(faces), attack.apply(faces, predicted))
+    assert not np.array_equal(
+        attack.apply(faces, (predicted + 1) % CLASSES), attack.apply(faces, predicted)
+    )
 
 
 def test_features_of_several_layers_are_joined_normalised(model: Any) -> None:

@@ -56,9 +56,9 @@ def test_adapting_to_the_measured_drop_makes_both_means_meet_the_floor() -> None
     gradient = noise(x) * (wish + 0.3)
     feasible = SSIMEllipsoid(x, 0.997)
     for _ in range(30):
-        seen = x + feasible.steepest(gradient)
-        feasible.adapt(seen)
-    drops = torch.stack([1 - mean for mean in feasible.reference.ssim(seen)])
+        protected = x + feasible.steepest(gradient)
+        feasible.adapt(protected)
+    drops = torch.stack([1 - mean for mean in feasible.reference.ssim(protected)])
     assert drops.flatten().tolist() == pytest.approx([0.003] * 8, rel=0.05)
 
 

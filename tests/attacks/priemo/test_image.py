@@ -170,8 +170,8 @@ def test_confidence_lowers_margins_beyond_the_boundary(
 ) -> None:
     """Far above the clean margins the loss is linear, so that their sum falls most."""
     pair = wrap(model), wrap(other_model)
-    read = [c.predict(faces).argmax(1) for c in pair]
-    x, y = faces[read[0] == read[1]], read[0][read[0] == read[1]]
+    predicted = [c.predict(faces).argmax(1) for c in pair]
+    x, y = faces[predicted[0] == predicted[1]], predicted[0][predicted[0] == predicted[1]]
 
     def margins(confidence: float) -> float:
         attack = make(

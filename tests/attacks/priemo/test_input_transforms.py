@@ -25,10 +25,10 @@ def mirror_only(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(input_transforms, name, 0.0)
 
 
-def mirrored(seen: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def mirrored(inputs: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """(n,) which images are mirror images; each is that or what it was."""
-    as_was = torch.isclose(seen, x, atol=1e-4).all(1).all(1).all(1)
-    turned = torch.isclose(seen, x.flip(-1), atol=1e-4).all(1).all(1).all(1)
+    as_was = torch.isclose(inputs, x, atol=1e-4).all(1).all(1).all(1)
+    turned = torch.isclose(inputs, x.flip(-1), atol=1e-4).all(1).all(1).all(1)
     assert (as_was ^ turned).all()
     return turned
 
@@ -50,10 +50,10 @@ def test_half_of_the_transformed_faces_are_exact_mirror_images() -> None:
 
 def test_it_is_differentiable_and_images_stay_in_range() -> None:
     x = faces(8).requires_grad_()
-    seen = input_diversity(x, 1, seeded())
-    assert 0 <= seen.min() <= seen.max() <= 1
-    assert not torch.equal(seen, x)
-    (gradient,) = torch.autograd.grad(seen.sum(), x)
+    inputs = input_diversity(x, 1, seeded())
+    assert 0 <= inputs.min() <= inputs.max() <= 1
+    assert not torch.equal(inputs, x)
+    (gradient,) = torch.autograd.grad(inputs.sum(), x)
     assert (gradient.flatten(1).abs().sum(1) > 0).all()
 
 

@@ -88,13 +88,13 @@ def test_whitened_features_scatter_alike_within_every_class(
     monkeypatch.setattr(objective, "SHRINKAGE", 0.0)
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(300, 4, generator=generator) * torch.tensor([1.0, 5, 0.2, 2])
-    read = torch.arange(300) % 3
-    features[:, 0] += read
-    logits = torch.nn.functional.one_hot(read, 3).float()
+    predicted = torch.arange(300) % 3
+    features[:, 0] += predicted
+    logits = torch.nn.functional.one_hot(predicted, 3).float()
     whitening = FeatureVectors.of(features, logits, "whitened").whitening
     assert whitening is not None
     white = features @ whitening
-    within = torch.cat([white[read == k] - white[read == k].mean(0) for k in range(3)])
+    within = torch.cat([white[predicted == k] - white[predicted == k].mean(0) for k in range(3)])
     assert torch.allclose(within.T @ within / 300, torch.eye(4), atol=1e-3)
 
 

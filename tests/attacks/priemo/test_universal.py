@@ -17,9 +17,9 @@ class TwoWells:
 
     passes = 0
 
-    def __call__(self, seen: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def __call__(self, inputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, None]:
         self.passes += 1
-        m = seen.mean((1, 2, 3)) - 0.5
+        m = inputs.mean((1, 2, 3)) - 0.5
         narrow = torch.exp(-((m - 0.1) ** 2) / (2 * 0.05**2))
         wide = torch.exp(-((m + 0.3) ** 2) / (2 * 0.12**2))
         return -(narrow + 0.9 * wide), None
@@ -55,8 +55,8 @@ def test_sharpness_does_not_settle_in_the_narrow_well() -> None:
 class Bright:
     """Loss over the pixels of an image above .6."""
 
-    def __call__(self, seen: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return (seen - 0.6).relu().sum((1, 2, 3)), None
+    def __call__(self, inputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return (inputs - 0.6).relu().sum((1, 2, 3)), None
 
 
 def test_augmentation_covers_where_no_fit_face_has_its_mark() -> None:
