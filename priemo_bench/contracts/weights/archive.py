@@ -176,7 +176,8 @@ class SourceArchive(Tarball):
 
     `pip download` of a source archive runs its setup.py. So pip is asked for wheels only: it looks
     through the user's own indexes with the user's own settings, downloads nothing, and its log
-    names the source archive that it passed over, which is then fetched as a plain file.
+    names the source archive that it passed over, which is then fetched as a plain file. (The log
+    is no stable format, but only a URL is taken from it; the same in pip 21.3 to 26.3.)
     """
 
     @property
@@ -187,8 +188,8 @@ class SourceArchive(Tarball):
         url = self._find(folder)
         path = folder / f"{self.project}.tar.gz"
         bundle = os.environ.get("PIP_CERT") or _run([*PIP, "config", "get", "global.cert"]).stdout
-        context = ssl.create_default_context(cafile=bundle.strip() or None)
         try:
+            context = ssl.create_default_context(cafile=bundle.strip() or None)
             with urlopen(url, context=context) as answer:
                 path.write_bytes(answer.read())
         except OSError as error:

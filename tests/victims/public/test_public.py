@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from references import FILE, inputs
 
 NOTED = {"fer": 65.28, "networkv2": 50.99, "face-api": 57.73, "facex": 44.11}
-"""Accuracy on PublicTest by the original runtimes, measured by others; facex on every third face."""
+"""Accuracy on PublicTest by the original runtimes, measured by others; facex: every 3rd face."""
 Arrays = dict[str, np.ndarray]
 
 
