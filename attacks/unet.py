@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from priemo_bench.contracts.augmentation import Augmentation, augment
 from priemo_bench.errors import PriemoError
-from priemo_bench.quality.ssim import blur
+from priemo_bench.quality.structural import blur
 
 WIDTHS = (32, 64, 64)
 """Channels at a half, a quarter and an eighth of the side."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from priemo_bench.quality.budget import SINGLE_PRECISION, Budget, mean_square
-from priemo_bench.quality.ssim import C1, C2, RADIUS, SSIMReference, blur, unblur
+from priemo_bench.quality.structural import C1, C2, RADIUS, SSIMReference, blur, unblur
 
 RIDGE = 0.05
 """Least cost of low frequencies in Q, as a share of their cost as contrast."""

@@ -24,7 +24,7 @@ from priemo_bench.contracts.image import (
 )
 from priemo_bench.errors import PriemoError
 from priemo_bench.quality.pixel import check_pair
-from priemo_bench.quality.ssim import SSIMReference
+from priemo_bench.quality.structural import SSIMReference
 from priemo_bench.registry import unknown
 
 Measure = Literal["ssim", "psnr"]
@@ -51,7 +51,7 @@ class Spent(Protocol):
         ...
 
     def take(self, rows: Tensor) -> Self:
-        """The same for some of the images."""
+        """Those of some of the images."""
         ...
 
 
@@ -195,7 +195,7 @@ def match_budget(
     Example:
         >>> import numpy as np
         >>> from priemo_bench import Budget
-        >>> from priemo_bench.quality.budget import match_budget
+        >>> from priemo_bench.quality import match_budget
         >>> x = np.full((1, 1, 32, 32), 128, np.uint8)
         >>> protected = (x + np.eye(32, dtype=np.float32)) / 255
         >>> int(match_budget(x, protected, Budget(None, 8 / 255)).max())

@@ -1,19 +1,12 @@
-"""PSNR and the largest change of a pixel, between originals and published images."""
+"""PSNR and linf of published images with their originals."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from priemo_bench.contracts.image import ByteImages, check_bytes
 from priemo_bench.contracts.metric import MetricValues
 from priemo_bench.errors import PriemoError
-
-
-def to_double(x: ByteImages) -> Tensor:
-    """8-bit images as floats in [0, 1] of to_double precision."""
-    return torch.from_numpy(x).to(torch.float64) / 255
 
 
 def check_pair(x: ByteImages, y: ByteImages) -> tuple[ByteImages, ByteImages]:

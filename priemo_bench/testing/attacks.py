@@ -14,7 +14,7 @@ from priemo_bench.contracts.attack import Attack, AttackEntry, make_attack
 from priemo_bench.contracts.image import FloatImages, Labels, publish
 from priemo_bench.errors import PriemoError
 from priemo_bench.quality.budget import Budget
-from priemo_bench.quality.ssim import ssim
+from priemo_bench.quality.structural import ssim
 from priemo_bench.testing.toys import check, toy_classifier, toy_faces
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from priemo_bench.contracts.storage import save_tensors
 from priemo_bench.contracts.victim import as_art, freeze
 from priemo_bench.errors import PriemoError
 from priemo_bench.quality.budget import Budget
-from priemo_bench.quality.ssim import SSIMReference
+from priemo_bench.quality.structural import SSIMReference
 from priemo_bench.run.profiling import PassCounter
 from priemo_bench.testing import ToyVictim, toy_faces
 

@@ -14,7 +14,7 @@ from priemo_bench.attacks.priemo import PriEMO, geometry
 from priemo_bench.contracts.image import publish, to_float
 from priemo_bench.contracts.predict import margin
 from priemo_bench.quality.budget import Budget, match_budget
-from priemo_bench.quality.ssim import SSIMReference
+from priemo_bench.quality.structural import SSIMReference
 
 SIDE, CLASSES = 16, 3
 """Of the faces and classifiers in conftest.py."""

@@ -12,10 +12,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from priemo_bench.contracts.image import ByteImages
 from priemo_bench.errors import PriemoError
 from priemo_bench.quality import budget as budgets
-from priemo_bench.quality import ssim as quality
+from priemo_bench.quality import structural as quality
 from priemo_bench.quality.budget import Budget, match_budget, publish_scaled
 from priemo_bench.quality.pixel import linf, psnr
-from priemo_bench.quality.ssim import ssim
+from priemo_bench.quality.structural import ssim
 
 
 def faces(n: int, channels: int, side: int, seed: int = 0) -> ByteImages:

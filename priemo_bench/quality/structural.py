@@ -17,12 +17,12 @@ from torch import Tensor
 from priemo_bench.contracts.image import ByteImages
 from priemo_bench.contracts.metric import MetricValues
 from priemo_bench.errors import PriemoError
-from priemo_bench.quality.pixel import check_pair, to_double
+from priemo_bench.quality.pixel import check_pair
 
 C1, C2 = 0.01**2, 0.03**2
 SIGMA, RADIUS = 1.5, 5
 TILE = 64
-"""Results of a blur along one axis that are computed as one product of matrices."""
+"""Outputs of a blur along one axis that are computed by one matrix product."""
 
 
 @lru_cache(maxsize=32)
@@ -49,7 +49,7 @@ def unblur(x: Tensor) -> Tensor:
 
 
 def _product(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
-    """rows @ x @ columns.T of windows, TILE results at a time from the samples they look at."""
+    """rows @ x @ columns.T of windows, TILE outputs at a time from the samples that they depend on."""
     x = _joined([rows[out, seen] @ x[..., seen, :] for out, seen in _tiles(len(rows))], -2)
     return _joined([x[..., seen] @ columns[out, seen].T for out, seen in _tiles(len(columns))], -1)
 
@@ -90,7 +90,7 @@ class SSIMReference:
         return torch.minimum(*self.ssim(y))
 
     def take(self, rows: Tensor) -> SSIMReference:
-        """The same for some of the images."""
+        """The reference of some of the images."""
         part = object.__new__(SSIMReference)
         part.x, part.mean, part.variance = self.x[rows], self.mean[rows], self.variance[rows]
         return part
@@ -106,9 +106,17 @@ def ssim(x: ByteImages, y: ByteImages, border: bool = True) -> MetricValues:
 
     Returns:
         (n,) float64, at most 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from priemo_bench.quality import psnr, ssim
+        >>> x = np.random.default_rng(0).integers(0, 255, (1, 1, 32, 32), np.uint8)
+        >>> ssim(x, x), psnr(x, x + 1).round(1)
+        (array([1.]), array([48.1]))
     """
     x, y = check_pair(x, y)
-    inner, full = SSIMReference(to_double(x)).ssim(to_double(y))
+    originals, published = (torch.from_numpy(images).double() / 255 for images in (x, y))
+    inner, full = SSIMReference(originals).ssim(published)
     return (full if border else inner).numpy()
 
 
