@@ -49,7 +49,7 @@ def unblur(x: Tensor) -> Tensor:
 
 
 def _product(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
-    """rows @ x @ columns.T of windows, TILE outputs at a time from the samples that they depend on."""
+    """rows @ x @ columns.T of windows, TILE outputs at a time from the samples they need."""
     x = _joined([rows[out, seen] @ x[..., seen, :] for out, seen in _tiles(len(rows))], -2)
     return _joined([x[..., seen] @ columns[out, seen].T for out, seen in _tiles(len(columns))], -1)
 
