@@ -78,7 +78,7 @@ class DDN(GradientAttack):
         x = check_images(x)
         surrogate = Surrogate(self.estimator)
         given = self._check_y(y, len(x), surrogate.classes)
-        images = torch.from_numpy(x).to(surrogate.device)
+        images = torch.tensor(x, device=surrogate.device)
         if given is None:
             labels = predict_ensemble([surrogate], images, self.batch_size)
         else:

@@ -137,7 +137,7 @@ class DownUp(ModelFreeAttack):
 
     def _run(self, x: FloatImages) -> FloatImages:
         size = [max(1, round(side / self.factor)) for side in x.shape[2:]]
-        small = interpolate(torch.from_numpy(x), size, mode="bilinear", antialias=True)
+        small = interpolate(torch.tensor(x), size, mode="bilinear", antialias=True)
         return check_images(interpolate(small, x.shape[2:], mode="bilinear").numpy())
 
     def _check_params(self) -> None:

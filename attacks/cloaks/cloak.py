@@ -112,7 +112,7 @@ class Cloak(GradientAttack):
         Raises:
             PriemoError: a surrogate predicts one emotion only.
         """
-        images = torch.from_numpy(check_images(x))
+        images = torch.tensor(check_images(x))
         surrogates = open_surrogates(self.estimator, self.surrogates, self.layer)
         self._means = [ClassMeans.of(s, images.to(s.device), self.batch_size) for s in surrogates]
         return self
@@ -133,7 +133,7 @@ class Cloak(GradientAttack):
         protected = []
         for start in track(starts, type(self).__name__, disable=not self.verbose, transient=True):
             rows = slice(start, start + self.batch_size)
-            images = torch.from_numpy(x[rows]).to(self._means[0].surrogate.device)
+            images = torch.tensor(x[rows], device=self._means[0].surrogate.device)
             if given is None:
                 labels = predict_ensemble([means.surrogate for means in self._means], images)
             else:

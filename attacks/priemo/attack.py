@@ -184,7 +184,7 @@ class PriEMO(FittedAttack):
         """
         x = check_images(x)
         objective = self._new_objective()
-        images = torch.from_numpy(x).to(objective.surrogates[0].device)
+        images = torch.tensor(x, device=objective.surrogates[0].device)
         predicted = objective.fit(torch.split(images, self.batch_size))
         labels = self._labels(y, images, predicted)
         objective.check_labels(labels)

@@ -52,7 +52,7 @@ class FittedPriEMO(PriEMO):
             raise PriemoError("apply() needs a fitted perturbation: call fit() first")
         if x.shape[1 : 1 + len(shape)] != shape:
             raise PriemoError(f"x has images of {x.shape[1:]}; the perturbation is for {shape}")
-        images = torch.from_numpy(x)
+        images = torch.tensor(x)
         batches = zip(
             torch.split(images, self.batch_size),
             torch.split(self._groups(images, y), self.batch_size),

@@ -146,7 +146,7 @@ class UniversalAttack(BaseUniversalAttack):
     def _predict(self, x: FloatImages) -> Labels:
         """(n,) classes that the surrogates predict together."""
         surrogates = open_surrogates(self.estimator, self.surrogates, self.layer)
-        images = torch.from_numpy(x).to(surrogates[0].device)
+        images = torch.tensor(x, device=surrogates[0].device)
         found: Labels = predict_ensemble(surrogates, images).cpu().numpy()
         return found
 

@@ -103,7 +103,7 @@ class GAP(FittedAttack):
         """
         x = check_images(x)
         surrogates = open_surrogates(self.estimator, self.surrogates)
-        images = torch.from_numpy(x).to(surrogates[0].device)
+        images = torch.tensor(x, device=surrogates[0].device)
         target = self._target(y, len(x))
 
         def loss(net: unet.UNet, augmented: Tensor, rows: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ class GAP(FittedAttack):
             raise PriemoError("apply() needs a fitted network: call fit() first")
         if x.shape[1:2] != self._net.shape:
             raise PriemoError(f"x has {x.shape[1]} channels; the network is for {self._net.shape}")
-        images = torch.from_numpy(x)
+        images = torch.tensor(x)
         done: FloatImages = clip(images + scale_to_linf(self._net.run(images), self.eps)).numpy()
         return done
 

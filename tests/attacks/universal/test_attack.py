@@ -10,7 +10,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.surrogate import Surrogate
-from priemo_bench.attacks.universal import TARGETED_METHODS, METHODS, UniversalAttack
+from priemo_bench.attacks.universal import METHODS, TARGETED_METHODS, UniversalAttack
 from priemo_bench.attacks.universal.opom import project_onto_hull
 from priemo_bench.errors import PriemoError
 

@@ -16,8 +16,8 @@ from priemo_bench.attacks.universal.df_uap import KAPPA, bounded_margin
 from priemo_bench.attacks.universal.fi_uap import negative_distance
 from priemo_bench.attacks.universal.gd_uap import negative_activation
 from priemo_bench.attacks.universal.opom import project_onto_hull
-from priemo_bench.attacks.universal.sgd_uap import BETA, clamped_cross_entropy
 from priemo_bench.attacks.universal.problem import Outputs
+from priemo_bench.attacks.universal.sgd_uap import BETA, clamped_cross_entropy
 
 EPS = 6 / 255
 SIDE = 12
@@ -153,5 +153,6 @@ def test_nearest_point_of_a_hull_is_that_of_a_solver() -> None:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
         options={"ftol": 1e-12},
     )
-    found = project_onto_hull(torch.from_numpy(point)[None], torch.from_numpy(corners), 3000)[0].numpy()
+    hull = torch.from_numpy(corners)
+    found = project_onto_hull(torch.from_numpy(point)[None], hull, 3000)[0].numpy()
     assert ((found - point) ** 2).sum() == pytest.approx(best.fun, rel=1e-3)
