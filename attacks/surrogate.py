@@ -117,12 +117,11 @@ def _named(model: nn.Module, layer: str | Sequence[str]) -> Forward:
 
 def _default(model: nn.Module) -> Forward:
     """Features are `features(x)`, or the input of the last linear layer or last with parameters."""
-    features, head = getattr(model, "features", None), getattr(model, "head", None)
-    if callable(features) and callable(head):
+    if callable(getattr(model, "features", None)) and callable(getattr(model, "head", None)):
 
         def split(x: Tensor) -> tuple[Tensor, Tensor]:
-            f = features(x)
-            return f, head(f)
+            f = model.features(x)  # type: ignore[operator]  # looked up now: it may be counted
+            return f, model.head(f)  # type: ignore[operator]
 
         return split
     layers = [m for m in model.modules() if any(True for _ in m.parameters(recurse=False))]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from io import BytesIO
 from typing import Annotated
 
 import numpy as np
 import torch
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.io import decode_jpeg, encode_jpeg
 
 from priemo_bench.contracts.config import StrictModel
 from priemo_bench.contracts.image import ByteImages
@@ -120,10 +121,15 @@ def _degrade(x: Tensor, spec: Augmentation) -> Tensor:
 
 
 def jpeg(image: Tensor, quality: int) -> Tensor:
-    """An image (1 or 3, h, w) in [0, 1], compressed as JPEG and decoded."""
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
-    decoded: Tensor = decode_jpeg(encode_jpeg(pixels, quality))
-    return decoded.float() / 255
+    """An image (1 or 3, h, w) in [0, 1] after JPEG compression; Pillow's quality, 1 to 95."""
+    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    file = BytesIO()
+    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
+        file, "JPEG", quality=quality
+    )
+    with Image.open(file) as decoded:
+        found = np.asarray(decoded, np.float32).reshape(pixels.shape) / 255
+    return torch.from_numpy(found).permute(2, 0, 1)
 
 
 def _erase(x: Tensor, probability: float) -> Tensor:

@@ -22,16 +22,17 @@ Labels = npt.NDArray[np.int64]
 
 
 def _check_layout(x: object, name: str) -> npt.NDArray[np.generic]:
+    """`x` as a writable array (torch wants one): a copy of a read-only one."""
     x = np.asarray(x)
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         raise PriemoError(f"{name} has shape {x.shape}; it must be (n, 1 or 3, height, width)")
     if len(x) == 0:
         raise PriemoError(f"{name} is empty; it must hold at least one image")
-    return x
+    return x if x.flags.writeable else x.copy()
 
 
 def check_images(x: object, name: str = "x") -> FloatImages:
-    """`x` as float32 NCHW in [0, 1]: a new array unless nothing had to change.
+    """`x` as writable float32 NCHW in [0, 1]: a new array unless nothing had to change.
 
     Args:
         x: (n, 1 or 3, h, w) floats in [0, 1], give or take 1e-6.

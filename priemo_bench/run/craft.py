@@ -140,8 +140,9 @@ def _ready(
         return ReadyAttack(attack.generate, counter.cost)
     universal = cast(UniversalAttack, attack)
     faces = context.faces(cell.dataset, "fit", cell.fit_limit, seed)
+    y = context.labels(cell, faces, names)
     with counter:
-        universal.fit(to_float(faces.images), context.labels(cell, faces, names))
+        universal.fit(to_float(faces.images), y)
     is_fitted = _entry(cell).traits.is_fitted
     return ReadyAttack(universal.apply if is_fitted else universal.generate, counter.cost)
 

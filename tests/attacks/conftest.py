@@ -38,7 +38,7 @@ class SmallVictim(Victim):
 
 
 class Halves(nn.Module):
-    """Says 1 where the left half is brighter than the right one, 0 otherwise."""
+    """Predicts 1 where the left half is brighter than the right one, 0 otherwise."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def halves() -> PyTorchClassifier:
 
 
 class LinearModel(nn.Module):
-    """Three classes, the last never read, so that the margin of the others is linear in x."""
+    """Three classes, the last never predicted, so that the margin of the others is linear in x."""
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()

@@ -147,7 +147,7 @@ def test_no_gradient_leaves_the_image(
 
 
 @pytest.mark.parametrize("make", [ArtAttack, TorchAttack])
-def test_mistakes_are_named(make: Any, classifier: PyTorchClassifier) -> None:
+def test_bad_parameters_are_named(make: Any, classifier: PyTorchClassifier) -> None:
     with pytest.raises(PriemoError, match="is called 'PDG'"):
         make(classifier, "PDG")
     with pytest.raises(PriemoError, match="did you mean eps"):
@@ -158,7 +158,7 @@ def test_mistakes_are_named(make: Any, classifier: PyTorchClassifier) -> None:
         make(object())
 
 
-def test_what_an_attack_cannot_do_is_said(classifier: PyTorchClassifier) -> None:
+def test_unsupported_combinations_are_refused(classifier: PyTorchClassifier) -> None:
     with pytest.raises(PriemoError, match="DeepFool of ART cannot be targeted"):
         ArtAttack(classifier, "DeepFool", targeted=True)
     with pytest.raises(PriemoError, match="refuses its parameters"):

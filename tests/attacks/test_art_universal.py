@@ -65,14 +65,14 @@ def test_apply_adds_and_clips_on_any_faces(classifier: PyTorchClassifier, x: np.
     assert attack.noise.shape == (1, *x.shape[1:])
 
 
-def test_n_fit_limits_what_is_learned_from(classifier: PyTorchClassifier, x: np.ndarray) -> None:
+def test_n_fit_limits_the_fit_faces(classifier: PyTorchClassifier, x: np.ndarray) -> None:
     rows = np.random.default_rng(4).permutation(len(x))[:2]
     few = ArtUniversal(classifier, "fgsm", n_fit=2, max_iter=1, random_state=4).fit(x)
     alone = ArtUniversal(classifier, "fgsm", max_iter=1, random_state=4).fit(x[np.sort(rows)])
     assert few.fooling_rate in (0, 0.5, 1)
     assert alone.fooling_rate in (0, 0.5, 1)
-    seen = ArtUniversal(classifier, "fgsm", n_fit=1, max_iter=1, random_state=4).fit(x)
-    assert seen.fooling_rate in (0, 1)
+    single = ArtUniversal(classifier, "fgsm", n_fit=1, max_iter=1, random_state=4).fit(x)
+    assert single.fooling_rate in (0, 1)
 
 
 def test_saved_and_loaded(classifier: PyTorchClassifier, x: np.ndarray, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_files_that_are_no_perturbation(tmp_path: Path, classifier: PyTorchClass
         ArtUniversal(classifier).save(path)
 
 
-def test_mistakes_are_named(classifier: PyTorchClassifier, x: np.ndarray) -> None:
+def test_bad_arguments_are_named(classifier: PyTorchClassifier, x: np.ndarray) -> None:
     attack = ArtUniversal(classifier, "fgsm", targeted=True)
     with pytest.raises(PriemoError, match="one target only"):
         attack.fit(x, np.arange(len(x)))

@@ -25,20 +25,20 @@ def test_labels_that_do_not_exist(y: object) -> None:
         check_labels(y, 3, 7)
 
 
-def test_seeded_repeats_and_puts_back() -> None:
-    def draw() -> tuple[float, float, float]:
+def test_temporary_seed_repeats_and_restores() -> None:
+    def sample() -> tuple[float, float, float]:
         return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
 
     with temporary_seed(5):
-        first = draw()
-    outside = draw()
+        first = sample()
+    outside = sample()
     with temporary_seed(5):
-        assert draw() == first
+        assert sample() == first
     with temporary_seed(None):
-        assert draw() not in (first, outside)
+        assert sample() not in (first, outside)
 
 
-def test_seeded_puts_back_after_an_error() -> None:
+def test_temporary_seed_restores_after_an_error() -> None:
     state = random.getstate()
     with pytest.raises(ZeroDivisionError), temporary_seed(1):
         _ = random.random() / 0

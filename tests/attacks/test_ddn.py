@@ -35,7 +35,9 @@ def test_is_on_the_grid_and_still_enough(linear: PyTorchClassifier, linear_x: np
     assert (linear.predict(out).argmax(1) == 1).all()
 
 
-def test_a_misread_image_is_left_alone(linear: PyTorchClassifier, linear_x: np.ndarray) -> None:
+def test_a_misclassified_image_is_unchanged(
+    linear: PyTorchClassifier, linear_x: np.ndarray
+) -> None:
     x = (linear_x * 255).round() / np.float32(255)
     out = DDN(linear, 8 / 255, steps=5).generate(x, np.ones(len(x), int))
     np.testing.assert_allclose(out, x, atol=1e-6)

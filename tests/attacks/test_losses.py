@@ -1,4 +1,4 @@
-"""The margin loss, and siblings of a classifier."""
+"""The margin loss, and classifiers with another loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_margin_is_best_other_minus_own() -> None:
     np.testing.assert_allclose(logits.grad, [[-0.5, 0, 0.5], [0, 0.5, -0.5]])
 
 
-def test_margin_sibling_has_the_gradient_of_the_margin(
+def test_with_margin_loss_the_gradient_is_that_of_the_margin(
     classifier: PyTorchClassifier, x: np.ndarray
 ) -> None:
     y = np.arange(len(x)) % 7
@@ -33,7 +33,7 @@ def test_margin_sibling_has_the_gradient_of_the_margin(
     np.testing.assert_allclose(gradient, t.grad, rtol=1e-4, atol=1e-7)
 
 
-def test_sibling_shares_the_model(classifier: PyTorchClassifier, x: np.ndarray) -> None:
+def test_with_loss_shares_the_model(classifier: PyTorchClassifier, x: np.ndarray) -> None:
     assert with_loss(classifier) is classifier
     for loss in ("cross_entropy", "margin"):
         other = with_loss(classifier, loss, clip_input=True)  # type: ignore[arg-type]
@@ -41,7 +41,7 @@ def test_sibling_shares_the_model(classifier: PyTorchClassifier, x: np.ndarray) 
         np.testing.assert_array_equal(other.predict(x), classifier.predict(x))
 
 
-def test_clipped_reads_what_is_published(classifier: PyTorchClassifier, x: np.ndarray) -> None:
+def test_clipped_input_is_the_published_range(classifier: PyTorchClassifier, x: np.ndarray) -> None:
     outside = torch.from_numpy(x * 3 - 1)
     expected = classifier.model(outside.clamp(0, 1))
     torch.testing.assert_close(ClippedInput(classifier.model)(outside), expected)
@@ -55,7 +55,7 @@ def test_clipping_passes_the_gradient() -> None:
     assert x.grad.tolist() == [1] * 5
 
 
-def test_preprocessing_stays_with_the_sibling(x: np.ndarray) -> None:
+def test_with_loss_keeps_the_preprocessing(x: np.ndarray) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(x[0].size, 7))
     first = PyTorchClassifier(
         model, nn.CrossEntropyLoss(), x.shape[1:], 7, clip_values=(0, 1), device_type="cpu",

@@ -365,7 +365,8 @@ def test_pictures_are_shown_of_made_up_persons_only(
     assert not (tmp_path / "a/figures/grid.png").exists()
     monkeypatch.setattr("priemo_bench.run.examples.SHOWABLE", ("toys",))
     Benchmark(toy_spec("gradient"), out=tmp_path / "b").run()
-    assert Image.open(tmp_path / "b/figures/grid.png").size == (110 + 7 * 36, 16 + 3 * 36)
+    with Image.open(tmp_path / "b/figures/grid.png") as picture:
+        assert picture.size == (110 + 7 * 36, 16 + 3 * 36)
     assert "grid.png" in (tmp_path / "b/README.md").read_text()
 
 

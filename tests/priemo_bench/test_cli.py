@@ -35,6 +35,11 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
     return code if isinstance(code, int) else 0
 
 
+def pixels_of(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 @pytest.fixture
 def spec(tmp_path: Path, world: object, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -138,7 +143,7 @@ def test_fit_and_protect(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(pixels).save(spec.parent / "face.png")
     Image.fromarray(pixels[:20]).save(spec.parent / "small.png")
     assert call(monkeypatch, "protect", "face.png", "--with", out, "--out", "kept") == 0
-    protected = np.asarray(Image.open(spec.parent / "kept/face.png"))
+    protected = pixels_of(spec.parent / "kept/face.png")
     assert protected.shape == pixels.shape
     assert 0 < np.abs(protected.astype(int) - pixels).max() <= 8
     assert call(monkeypatch, "protect", "small.png", "--with", out, "--out", "kept") == 2
@@ -161,11 +166,11 @@ def test_a_generator_protects_photos_of_any_size(attack: str, tmp_path: Path) ->
         photos.append(tmp_path / f"{width}.png")
         Image.fromarray(pixels).save(photos[-1])
     for photo, path in zip(photos, protect_photos(photos, out, tmp_path / "kept"), strict=True):
-        before, after = (np.asarray(Image.open(p)).astype(int) for p in (photo, path))
+        before, after = (pixels_of(p).astype(int) for p in (photo, path))
         assert after.shape == before.shape
         assert np.abs(after - before).max() > 0
     (path,) = protect_photos(photos[1:], out, tmp_path / "kept", resize=True)
-    assert Image.open(path).size == (32, 32)
+    assert pixels_of(path).shape[:2] == (32, 32)
 
 
 def test_a_perturbation_that_fit_did_not_write(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_result_looks_uniform(make: type[Cipher]) -> None:
     y, z = (publish(make(random_state=seed).generate(x)) for seed in (0, 1))
     assert npcr(y, z).mean() == pytest.approx(255 / 256, abs=1e-3)
     assert uaci(y, z).mean() == pytest.approx(257 / 768, abs=4e-3)
-    # Of 9216 uniform draws: 8 bits less (256 - 1) / (2 * 9216 * ln 2).
+    # Of 9216 uniform values: 8 bits less (256 - 1) / (2 * 9216 * ln 2).
     np.testing.assert_allclose(entropy(y), 8 - 255 / (2 * 9216 * np.log(2)), atol=5e-3)
     np.testing.assert_allclose(neighbour_correlation(y), 0, atol=0.05)
 
@@ -152,13 +152,13 @@ def test_logistic_stream_is_that_of_plain_floats() -> None:
 
 
 def test_etc_keeps_what_a_block_holds() -> None:
-    """A block is moved, turned, mirrored, negated: min(v, 255 - v) of its pixels stays a set."""
+    """A block is moved, rotated, mirrored, negated: the set of min(v, 255 - v) stays."""
     x = publish(smooth(2, 3, 48))
     y = publish(EtC(random_state=0).generate(to_float(x)))
 
     def contents(pixels: np.ndarray) -> list[tuple[int, ...]]:
-        cut = pixels.reshape(3, 3, 16, 3, 16).transpose(1, 3, 0, 2, 4).reshape(9, -1)
-        return sorted(tuple(sorted(np.minimum(b, 255 - b))) for b in cut)
+        blocks = pixels.reshape(3, 3, 16, 3, 16).transpose(1, 3, 0, 2, 4).reshape(9, -1)
+        return sorted(tuple(sorted(np.minimum(b, 255 - b))) for b in blocks)
 
     for plain, hidden in zip(x, y, strict=True):
         assert contents(plain) == contents(hidden)

@@ -1,4 +1,4 @@
-"""The front of the universal recipes: scopes, goals, surrogates, files, mistakes."""
+"""UniversalAttack: scopes, goals, surrogates, files, bad arguments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EPS = 6 / 255
 
 
 def signs(x: np.ndarray, n: int = 20) -> np.ndarray:
-    """Random corners of the box of 0.1, (n, 1, c, h, w)."""
+    """Random perturbations of plus or minus 0.1, (n, 1, c, h, w)."""
     return np.random.default_rng(0).choice([-0.1, 0.1], (n, 1, *x.shape[1:])).astype(np.float32)
 
 
@@ -27,8 +27,8 @@ def test_fools_more_of_its_fit_faces_than_random_signs(
     method: str, classifier: PyTorchClassifier, x: np.ndarray
 ) -> None:
     attack = UniversalAttack(classifier, method, eps=0.1, passes=20, random_state=0).fit(x)
-    read = classifier.predict(x).argmax(1)
-    rates = [(classifier.predict(np.clip(x + d, 0, 1)).argmax(1) != read).mean() for d in signs(x)]
+    clean = classifier.predict(x).argmax(1)
+    rates = [(classifier.predict(np.clip(x + d, 0, 1)).argmax(1) != clean).mean() for d in signs(x)]
     assert attack.fooling_rate is not None
     assert attack.fooling_rate > np.mean(rates)
 
@@ -37,11 +37,13 @@ def test_fools_more_of_its_fit_faces_than_random_signs(
 def test_moves_features_further_than_random_signs(
     method: str, classifier: PyTorchClassifier, x: np.ndarray
 ) -> None:
-    open_up = Surrogate(classifier)
+    surrogate = Surrogate(classifier)
 
     def moved(noise: np.ndarray) -> float:
         with torch.no_grad():
-            pair = [open_up(torch.from_numpy(np.clip(x + d, 0, 1)))[0] for d in (0 * noise, noise)]
+            pair = [
+                surrogate(torch.from_numpy(np.clip(x + d, 0, 1)))[0] for d in (0 * noise, noise)
+            ]
         before, after = (torch.nn.functional.normalize(f) for f in pair)
         there = project_onto_hull(after, before) if method == "opom" else before
         return float((after - there).square().sum(1).mean())
@@ -61,8 +63,8 @@ def test_scope_class_has_a_perturbation_for_each_emotion_there_is(
     assert noise.shape == (7, *x.shape[1:])
     assert [bool(n.any()) for n in noise] == [k in y for k in range(7)]
     np.testing.assert_array_equal(attack.apply(x, y), np.clip(x + noise[y], 0, 1))
-    read = classifier.predict(x).argmax(1)
-    np.testing.assert_array_equal(attack.apply(x), np.clip(x + noise[read], 0, 1))
+    clean = classifier.predict(x).argmax(1)
+    np.testing.assert_array_equal(attack.apply(x), np.clip(x + noise[clean], 0, 1))
     for k in (0, 2, 5):
         rows = y == k
         own = UniversalAttack(classifier, "df-uap", "universal", EPS, passes=8, random_state=0)
@@ -95,7 +97,7 @@ def test_surrogates_are_averaged(linear: PyTorchClassifier, linear_x: np.ndarray
 
 
 def test_passes_are_what_is_spent(classifier: PyTorchClassifier, x: np.ndarray) -> None:
-    """20 passes backward over the fit faces, for every method that looks at faces."""
+    """20 passes backward over the fit faces, for every method that uses faces."""
     from priemo_bench.run.profiling import PassCounter
 
     for method in set(METHODS) - {"gd-uap"}:
@@ -128,7 +130,20 @@ def test_saved_and_loaded(
             UniversalAttack.load(path).apply(x)
 
 
-def test_mistakes_are_named(classifier: PyTorchClassifier, x: np.ndarray) -> None:
+def test_loaded_with_further_surrogates(
+    classifier: PyTorchClassifier, x: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "noise.safetensors"
+    attack = UniversalAttack(
+        classifier, "sga", "class", surrogates=(classifier,), passes=4, random_state=0
+    )
+    attack.fit(x).save(path)
+    again = UniversalAttack.load(path, classifier, surrogates=(classifier,))
+    assert again.surrogates == (classifier,)
+    np.testing.assert_array_equal(again.apply(x), attack.apply(x))
+
+
+def test_bad_arguments_are_named(classifier: PyTorchClassifier, x: np.ndarray) -> None:
     with pytest.raises(PriemoError, match="did you mean sga"):
         UniversalAttack(classifier, "sgaa")
     for bad in ({"scope": "image"}, {"goal": "x"}, {"passes": 0}, {"batch_size": 0}, {"delta": 2}):

@@ -1,4 +1,4 @@
-"""The recipes against closed forms, and their losses against the papers' formulas in numpy."""
+"""The methods against closed forms, and their losses against the papers' formulas in numpy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EPS = 6 / 255
 SIDE = 12
 
 
-def view(seed: int = 0, targeted: bool = False, scale: float = 1.0) -> Outputs:
+def made_up(seed: int = 0, targeted: bool = False, scale: float = 1.0) -> Outputs:
     """Made-up features (5, 4) and logits (5, 3)."""
     rng = torch.Generator().manual_seed(seed)
     f, z, clean_f, clean_z = (torch.randn(5, d, generator=rng) * scale for d in (4, 3, 4, 3))
@@ -93,7 +93,7 @@ def test_gd_uap_fills_a_single_convolution_without_a_face() -> None:
     np.testing.assert_array_equal(results[0], results[1])
 
 
-def test_emptiness_is_the_formula() -> None:
+def test_negative_activation_is_the_formula() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 3, 3), nn.Flatten(), nn.Linear(3 * 64, 3)
@@ -110,25 +110,27 @@ def test_emptiness_is_the_formula() -> None:
 
 
 def test_losses_are_the_formulas() -> None:
-    seen = view()
-    z, f = seen.logits.numpy(), seen.features.numpy()
-    y = seen.labels.numpy()
+    outputs = made_up()
+    z, f = outputs.logits.numpy(), outputs.features.numpy()
+    y = outputs.labels.numpy()
     rows = np.arange(5)
     entropy = np.log(np.exp(z).sum(1)) - z[rows, y]
-    np.testing.assert_allclose(clamped_cross_entropy(seen), -entropy, rtol=1e-5)
+    np.testing.assert_allclose(clamped_cross_entropy(outputs), -entropy, rtol=1e-5)
     others = np.where(np.eye(3, dtype=bool)[y], -np.inf, z).max(1)
-    np.testing.assert_allclose(bounded_margin(seen), z[rows, y] - others, rtol=1e-5)
-    np.testing.assert_allclose(bounded_margin(view(targeted=True)), others - z[rows, y], rtol=1e-5)
-    clean = seen.clean_logits.numpy()
+    np.testing.assert_allclose(bounded_margin(outputs), z[rows, y] - others, rtol=1e-5)
+    np.testing.assert_allclose(
+        bounded_margin(made_up(targeted=True)), others - z[rows, y], rtol=1e-5
+    )
+    clean = outputs.clean_logits.numpy()
     dot = (z * clean).sum(1) / np.linalg.norm(z, axis=1) / np.linalg.norm(clean, axis=1)
-    np.testing.assert_allclose(cosine(seen), dot, rtol=1e-5)
+    np.testing.assert_allclose(cosine(outputs), dot, rtol=1e-5)
     unit, own = (a / np.linalg.norm(a, axis=1, keepdims=True)
-                 for a in (f, seen.clean_features.numpy()))  # fmt: skip
-    np.testing.assert_allclose(negative_distance(seen), -((unit - own) ** 2).sum(1), rtol=1e-5)
+                 for a in (f, outputs.clean_features.numpy()))  # fmt: skip
+    np.testing.assert_allclose(negative_distance(outputs), -((unit - own) ** 2).sum(1), rtol=1e-5)
 
 
-def test_a_face_that_is_fooled_thoroughly_counts_no_further() -> None:
-    far = view(scale=1000.0)
+def test_losses_of_a_fooled_face_are_bounded() -> None:
+    far = made_up(scale=1000.0)
     wrong = far.logits.argmax(1) != far.labels
     assert wrong.any()
     assert torch.equal(clamped_cross_entropy(far)[wrong], torch.full((int(wrong.sum()),), -BETA))

@@ -90,6 +90,24 @@ def test_the_eps_that_protects_most_is_taken(world: Any, monkeypatch: Any) -> No
 
 
 @pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("together", [False, True])
+def test_passes_of_the_fit_and_of_each_image_are_counted_apart(together: bool) -> None:
+    """28 faces, seven steps of one forward and one backward pass, and the passes documented."""
+    params = {"steps": 7, "restarts": 0}
+    attack = {"name": "priemo-image", "budgets": ["equal"], "params": params}
+    names = ("toy-a", "toy-b") if together else "toy-a"
+    spec = parse(
+        {"datasets": [{"name": "toys"}], "victims": ["toy-a"], "surrogates": [names],
+         "attacks": [attack], "ssim_floor": 0.9}
+    )  # fmt: skip
+    crafted = craft(cells(spec)[0], RunContext(spec))
+    models = 1 + together
+    assert (crafted.fitting.forwards, crafted.fitting.backwards) == (42 * models, 0)
+    assert crafted.crafting.backwards == 7 * 28 * models
+    assert crafted.crafting.forwards == (7 + 1) * 28 * models
+
+
+@pytest.mark.usefixtures("world")
 def test_every_attack_uses_its_whole_budget_under_both_measures(tmp_path: Path) -> None:
     """Gradient, shared, noise and Pri-EMO, from an eps far below the floor and one above it."""
     attacks = [{"name": n, "budgets": ["equal", "equal-psnr"], "one_strength": False}
