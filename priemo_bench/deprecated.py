@@ -45,7 +45,14 @@ RENAMED = {
     "images": {"Floats": "FloatImages", "Bytes": "ByteImages"},
     "attack": {"SHARED": "FITTED_SCOPES"},
     "datasets.draw": {"draw": "sample"},
-    "kinship": {"KINDS": "RELATIONS", "COUNTED": "COUNTED_RELATIONS", "shared": "relations"},
+    "datasets.near_copies": {"nearest": "highest_correlation"},
+    "kinship": {
+        "KINDS": "RELATIONS",
+        "COUNTED": "COUNTED_RELATIONS",
+        "check_kinds": "check_relations",
+        "shared": "relations",
+    },
+    "statistics": {"Share": "RateEstimate", "next_recogniser": "next_victim"},
     "victims.own": {"Own": "CustomVictim"},
 }
 """Names of version 0.2, by module, to those of today."""
