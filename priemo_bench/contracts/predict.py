@@ -35,7 +35,7 @@ def probabilities(model: nn.Module, x: FloatImages | ByteImages) -> Probabilitie
     for start in range(0, len(x), BATCH):
         batch = x[start : start + BATCH]
         floats = to_float(batch) if batch.dtype == np.uint8 else batch
-        tensor = torch.from_numpy(np.ascontiguousarray(floats)).to(device)
+        tensor = torch.from_numpy(np.array(floats)).to(device)
         parts.append(model(tensor).softmax(1).cpu())
     found: Probabilities = torch.cat(parts).numpy()
     return found

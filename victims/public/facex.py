@@ -154,7 +154,7 @@ def load(path: Path) -> FacexNet:
                 for parameter, values in zip(layer.parameters(), (weight, bias), strict=True):
                     if parameter.shape != values.shape:
                         raise ValueError(f"shape {values.shape}, not {tuple(parameter.shape)}")
-                    parameter.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+                    parameter.copy_(torch.tensor(values.copy()))
     except PriemoError:
         raise
     except Exception as error:  # other flatbuffers fail in many ways

@@ -55,4 +55,4 @@ def depthwise(filters: Array) -> Array:
 
 def fill(net: nn.Module, state: Mapping[str, Array]) -> None:
     """Load arrays as the state dict of `net`; RuntimeError when a name or a shape differs."""
-    net.load_state_dict({k: torch.from_numpy(np.ascontiguousarray(a)) for k, a in state.items()})
+    net.load_state_dict({k: torch.tensor(a.copy()) for k, a in state.items()})
