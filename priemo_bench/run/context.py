@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from priemo_bench import registry
@@ -22,6 +22,9 @@ from priemo_bench.data.sampling import sample
 from priemo_bench.errors import PriemoError
 from priemo_bench.run.plan import Cell
 from priemo_bench.run.spec import Spec
+
+if TYPE_CHECKING:
+    from art.estimators.classification import PyTorchClassifier
 
 PROBES = 16
 """Faces on which a gradient is checked."""

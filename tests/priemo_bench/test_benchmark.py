@@ -307,13 +307,23 @@ def test_equal_specs_give_equal_rows(tmp_path: Path) -> None:
     assert set(frames[0]["seed"]) == {0, 1}
 
 
+def write_faces(root: Path, seed: int) -> None:
+    """A folder data set of noise: a face per emotion to fit on, and one to test."""
+    rng = np.random.default_rng(seed)
+    for part, emotion in product(("train", "test"), EMOTIONS):
+        place = root / part / emotion
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (48, 48), np.uint8)).save(place / "a.png")
+
+
 def test_two_processes_give_the_rows_of_one_and_fit_once_too(tmp_path: Path) -> None:
+    write_faces(tmp_path / "faces", seed=0)
     attacks = [
         {"name": "sgd-uap", "params": {"passes": 1}, "budgets": ["equal"]}, {"name": "noise"},
     ]  # fmt: skip
     spec = parse({
-        "datasets": [{"name": "rendered", "limit": 4}], "victims": ["repvgg"], "attacks": attacks,
-        "eps_grid": ["2/255", "4/255"], "fit_limit": 8, "select_limit": 4,
+        "datasets": [{"name": "folder", "data": str(tmp_path / "faces"), "size": 48}],
+        "victims": ["repvgg"], "attacks": attacks, "eps_grid": ["2/255", "8/255"],
     })  # fmt: skip
     one, two = (Benchmark(spec, out=tmp_path / str(n), jobs=n).run().tables.rows for n in (1, 2))
     pd.testing.assert_frame_equal(one.frame, two.frame)
@@ -328,11 +338,7 @@ def test_processes_that_are_still_there_see_pictures_that_changed(tmp_path: Path
     })  # fmt: skip
     seen = []
     for seed in (0, 1):
-        rng = np.random.default_rng(seed)
-        for part, emotion in product(("train", "test"), EMOTIONS):
-            place = tmp_path / "faces" / part / emotion
-            place.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rng.integers(0, 255, (48, 48), np.uint8)).save(place / "a.png")
+        write_faces(tmp_path / "faces", seed)
         alone, beside = (
             Benchmark(spec, out=tmp_path / f"{seed} {jobs}", jobs=jobs).run().rows()
             for jobs in (1, 2)
