@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from priemo_bench import deprecated
 
 if TYPE_CHECKING:
-    from priemo_bench.attacks import PriEMO as PriEMO
     from priemo_bench.benchmark import Benchmark as Benchmark
     from priemo_bench.benchmark import Results as Results
     from priemo_bench.contracts.dataset import load_dataset as load_dataset
@@ -31,7 +30,6 @@ __all__ = [
 _HOME = {
     "Benchmark": "priemo_bench.benchmark",
     "Budget": "priemo_bench.quality.budget",
-    "PriEMO": "priemo_bench.attacks",
     "PriemoError": "priemo_bench.errors",
     "Results": "priemo_bench.benchmark",
     "load_dataset": "priemo_bench.contracts.dataset",
@@ -39,10 +37,18 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Import on first use: torch and ART take seconds that `priemo-bench --help` need not pay."""
+def __getattr__(name: str) -> Any:
+    """Import on first use: torch and ART take seconds that `priemo-bench --help` need not pay.
+
+    A name of a plug-in (`PriEMO`) is found by its entry point in the group `priemo_bench.names`.
+    """
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
+    if name in __all__:
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group="priemo_bench.names", name=name):
+            return point.load()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

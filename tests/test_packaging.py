@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import priemo_bench
+from priemo_bench.attacks import PriEMO
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 HOME = {"priemo_bench": "", "attacks": "priemo_bench.", "victims": "priemo_bench."}
@@ -44,3 +47,9 @@ def test_every_entry_point_loads(group: str) -> None:
     assert {p.name for p in points} >= set(PROJECT["project"]["entry-points"][group])
     for point in points:
         assert callable(point.load()), point.name
+
+
+def test_the_top_level_names_are_those_of_their_modules() -> None:
+    assert priemo_bench.PriEMO is PriEMO
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = priemo_bench.nonsense

@@ -66,10 +66,10 @@ class Attack(Protocol):
         ...
 
 
-class UniversalAttack(Attack, Protocol):
+class FittableAttack(Attack, Protocol):
     """An attack that is fitted once and then applied, without a gradient or a label."""
 
-    def fit(self, x: FloatImages, y: Labels | None = None) -> UniversalAttack:
+    def fit(self, x: FloatImages, y: Labels | None = None) -> FittableAttack:
         """Learn from images (n, c, h, w) in [0, 1] with labels, or targets, (n,)."""
         ...
 

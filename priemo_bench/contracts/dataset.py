@@ -20,7 +20,7 @@ SPLITS: tuple[Split, ...] = ("train", "choice", "fit", "test")
 """Victim training, epoch choice, attack fitting, and the held-out images all numbers come from."""
 
 Strings = npt.NDArray[np.str_]
-Rows = npt.NDArray[np.integer] | npt.NDArray[np.bool_]
+Selection = npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 """Integer positions, or a boolean mask."""
 
 
@@ -96,7 +96,7 @@ class FaceSet:
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
-    def take(self, rows: Rows) -> FaceSet:
+    def take(self, rows: Selection) -> FaceSet:
         """The images at `rows` (integer positions or a boolean mask), in that order."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         columns = (

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from priemo_bench import registry
-from priemo_bench.contracts.attack import AttackEntry, UniversalAttack, make_attack
+from priemo_bench.contracts.attack import AttackEntry, FittableAttack, make_attack
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.image import ByteImages, FloatImages, Labels, publish, to_float
 from priemo_bench.contracts.outcomes import hit, protected
@@ -138,7 +138,7 @@ def _ready(
     counter = PassCounter(context.victims[name] for name in cell.surrogates)
     if not hasattr(attack, "fit"):
         return ReadyAttack(attack.generate, counter.cost)
-    universal = cast(UniversalAttack, attack)
+    universal = cast(FittableAttack, attack)
     faces = context.faces(cell.dataset, "fit", cell.fit_limit, seed)
     y = context.labels(cell, faces, names)
     with counter:

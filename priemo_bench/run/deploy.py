@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from priemo_bench import registry
-from priemo_bench.contracts.attack import AttackEntry, UniversalAttack, make_attack
+from priemo_bench.contracts.attack import AttackEntry, FittableAttack, make_attack
 from priemo_bench.contracts.image import EMOTIONS, ByteImages, publish, to_float
 from priemo_bench.contracts.storage import load_tensors, save_tensors, write_file
 from priemo_bench.contracts.victim import as_art
@@ -69,7 +69,7 @@ def fit_to_file(request: FitRequest, out: Path) -> None:
     save_tensors(out, tensors, {**metadata, ENTRY: request.attack, SURROGATES: surrogates})
 
 
-def _fitted(entry: AttackEntry, request: FitRequest) -> UniversalAttack:
+def _fitted(entry: AttackEntry, request: FitRequest) -> FittableAttack:
     context, name = _context(request), request.dataset.name
     faces = context.faces(name, "fit", request.limit, request.seed)
     classifiers = context.classifiers(request.attack, request.surrogates, name)
@@ -80,7 +80,7 @@ def _fitted(entry: AttackEntry, request: FitRequest) -> UniversalAttack:
             raise registry.unknown("emotions", request.target, EMOTIONS)
         labels = np.full(len(faces), EMOTIONS.index(request.target), np.int64)
     attack = make_attack(entry, classifiers, request.params, request.seed, targeted)
-    return cast(UniversalAttack, attack).fit(to_float(faces.images), labels)
+    return cast(FittableAttack, attack).fit(to_float(faces.images), labels)
 
 
 def _context(request: FitRequest) -> RunContext:
@@ -132,15 +132,15 @@ def _metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def _loaded(metadata: dict[str, str], path: Path, channels: int, side: int) -> UniversalAttack:
+def _loaded(metadata: dict[str, str], path: Path, channels: int, side: int) -> FittableAttack:
     """The attack; with its surrogates only where it predicts the emotion of a photo first."""
     entry = registry.get("attacks", metadata[ENTRY])
     if entry.traits.scope != "class":
-        return cast(UniversalAttack, entry.load(path))
+        return cast(FittableAttack, entry.load(path))
     names = metadata[SURROGATES].split("+")
     models = [as_art(registry.get("victims", name)(), channels, side) for name in names]
     more = {"surrogates": tuple(models[1:])} if len(models) > 1 else {}
-    return cast(UniversalAttack, entry.load(path, models[0], **more))
+    return cast(FittableAttack, entry.load(path, models[0], **more))
 
 
 def _photo(path: Path, shape: tuple[int, int, int], resize: bool, any_size: bool) -> ByteImages:
