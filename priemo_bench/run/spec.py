@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
-from fractions import Fraction
+from collections.abc import Mapping
+from hashlib import sha256
 from importlib.resources import files
+from itertools import combinations
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
-    PositiveInt,
     ValidationError,
     model_validator,
 )
@@ -20,7 +24,8 @@ from priemo_bench.contracts.attack import EPS_GRID
 from priemo_bench.contracts.config import StrictModel, first_error
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.errors import PriemoError
-from priemo_bench.registry import check, names, unknown
+from priemo_bench.registry import check, unknown
+from priemo_bench.run.overrides import override
 
 SPECS = files("priemo_bench") / "specs"
 BUNDLED = tuple(sorted(s.name[:-5] for s in SPECS.iterdir() if s.name.endswith(".toml")))
@@ -34,15 +39,47 @@ def number(value: object) -> object:
     if isinstance(value, str):
         try:
             above, slash, below = value.partition("/")
-            return float(Fraction(above) / Fraction(below if slash else 1))
+            result = float(above) / float(below if slash else 1)
         except (ValueError, ZeroDivisionError):
             return value  # pydantic says what is wrong
+        return result if isfinite(result) else value
     return value
 
 
-Number = Annotated[float, BeforeValidator(number)]
-Limit = PositiveInt | None
-Surrogates = tuple[str | tuple[str, ...], ...]
+def _is_name(name: str) -> str:
+    """`name` itself; PriemoError unless it can be that of a folder."""
+    if not name.isprintable() or set(name) & set("/\\"):
+        raise PriemoError(f"name is {name!r}; it must have no slash and no control character")
+    if not name.strip() or len(name.encode()) > 100 or name.startswith("."):
+        raise PriemoError(f"name is {name!r}; it must have 1 to 100 bytes, the first not a dot")
+    return name
+
+
+def _is_plain(value: Any) -> Any:
+    """`value` itself; PriemoError unless it holds nothing but what JSON can hold."""
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, dict | list | tuple):
+            _is_plain(item)
+        elif not isinstance(item, str | int | float | None):
+            raise PriemoError(
+                f"an attack's params hold {item!r}; they must be numbers, texts, true, false, or "
+                "lists and tables of these"
+            )
+    return value
+
+
+Number = Annotated[float, BeforeValidator(number), Field(strict=True, allow_inf_nan=False)]
+Bound = Annotated[Number | None, BeforeValidator(number)]
+Count = Annotated[int, Field(strict=True, gt=0, lt=2**31)]
+Limit = Count | None
+Params = Annotated[dict[str, Any], AfterValidator(_is_plain)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1)]
+Grid = Annotated[tuple[Number, ...], Field(min_length=1)]
+Side = Annotated[int, Field(strict=True, ge=11, le=4096)]
+"""Of images in pixels: SSIM needs a window of 11."""
+Together = Annotated[tuple[str, ...], Field(min_length=1)]
+Surrogates = tuple[str | Together, ...]
 BudgetName = Literal["equal", "equal-psnr", "conventional"]
 """Under the SSIM floor, under the PSNR floor, and at the attack's conventional settings."""
 Threat = Literal["white-box", "transfer"]
@@ -53,7 +90,7 @@ class DatasetSpec(StrictModel):
 
     name: str
     data: Path | None = None
-    size: PositiveInt | None = None
+    size: Side | None = None
     limit: Limit = None
 
 
@@ -77,16 +114,16 @@ class AttackSpec(StrictModel):
 
     name: str
     label: str = ""
-    params: dict[str, Any] = {}
-    conventional: dict[str, Any] = {}
-    budgets: tuple[BudgetName, ...] | None = None
-    targets: tuple[str, ...] = ("none",)
+    params: Params = {}
+    conventional: Params = {}
+    budgets: Annotated[tuple[BudgetName, ...], Field(min_length=1)] | None = None
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("none",)
     limit: Limit = None
     fit_limit: Limit = None
     select_limit: Limit = None
     surrogates: Surrogates | None = None
-    seeds: tuple[int, ...] | None = None
-    eps_grid: tuple[Number, ...] | None = None
+    seeds: Seeds | None = None
+    eps_grid: Grid | None = None
     threat: Threat | None = None
     defenses: bool = True
     one_strength: bool = True
@@ -94,6 +131,17 @@ class AttackSpec(StrictModel):
     @property
     def title(self) -> str:
         return self.label or self.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What rows of one title must have in common."""
+        return self.model_dump(exclude=set(NOT_OF_ROWS))
+
+
+NOT_OF_ROWS = (
+    "label", "budgets", "targets", "surrogates", "seeds", "defenses", "one_strength",
+)  # fmt: skip
+"""Of an attack: what tells its rows apart, or adds some."""
 
 
 class Spec(StrictModel):
@@ -120,21 +168,21 @@ class Spec(StrictModel):
         (0.997, ['noise'], 10)
     """
 
-    name: str = "custom"
+    name: Annotated[str, AfterValidator(_is_name)] = "custom"
     datasets: tuple[DatasetSpec, ...] = Field(min_length=1)
     victims: tuple[str, ...] = Field(min_length=1)
     surrogates: Surrogates = ()
     defenses: tuple[str, ...] = ("none",)
     metrics: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    ssim_floor: Annotated[float | None, BeforeValidator(number)] = 0.997
-    eps: Annotated[float | None, BeforeValidator(number)] = 8 / 255
-    psnr_floor: Annotated[float | None, BeforeValidator(number)] = None
-    eps_grid: tuple[Number, ...] = EPS_GRID
+    seeds: Seeds = (0,)
+    ssim_floor: Bound = 0.997
+    eps: Bound = 8 / 255
+    psnr_floor: Bound = None
+    eps_grid: Grid = EPS_GRID
     threat: Threat | None = None
     fit_limit: Limit = None
     select_limit: Limit = 100
-    draw_seed: int = 0
+    draw_seed: Seed = 0
     attacks: tuple[AttackSpec, ...] = Field(min_length=1)
     versions: dict[str, str] = {}
 
@@ -142,7 +190,7 @@ class Spec(StrictModel):
     def _names_exist(self) -> Spec:
         for kind, used in {
             "datasets": [d.name for d in self.datasets],
-            "victims": [*self.victims, *self.all_surrogates],
+            "victims": [*self.victims, *_flat(self.surrogates), *self.all_surrogates],
             "defenses": self.defenses,
             "metrics": self.metrics,
             "attacks": [a.name for a in self.attacks],
@@ -157,14 +205,43 @@ class Spec(StrictModel):
         for value in (*self.eps_grid, *(e for a in self.attacks for e in a.eps_grid or ())):
             if not 0 < value <= 1:
                 raise PriemoError(f"eps_grid holds {value}; it must be in (0, 1]")
+        for seeds in (self.seeds, *(a.seeds or () for a in self.attacks)):
+            if len(set(seeds)) < len(seeds):
+                raise PriemoError(f"seeds are {list(seeds)}; give each once")
         return self
+
+    @model_validator(mode="after")
+    def _rows_are_distinct(self) -> Spec:
+        """PriemoError for two attacks that would make the same rows of different images."""
+        for one, other in combinations(self.attacks, 2):
+            if one.title != other.title or _text(one.settings) == _text(other.settings):
+                continue
+            if all(a & b for a, b in zip(self._rows(one), self._rows(other), strict=True)):
+                what = " and ".join(_changed(one.settings, other.settings))
+                raise PriemoError(
+                    f"two attacks are called {one.title!r} and differ in {what}; give each a label"
+                )
+        return self
+
+    def _rows(self, attack: AttackSpec) -> tuple[set[object], ...]:
+        """Budgets, targets, surrogates and seeds of an attack's rows, as far as the spec says."""
+        targets = {t for name in attack.targets for t in (EMOTIONS if name == "all" else (name,))}
+        groups = {as_tuple(item) for item in self._groups(attack)}
+        budgets = attack.budgets or ("equal", "equal-psnr", "conventional")
+        return set(budgets), set(targets), set(groups), set(attack.seeds or self.seeds)
+
+    def _groups(self, attack: AttackSpec) -> Surrogates:
+        return attack.surrogates or self.surrogates or self.victims
 
     @property
     def all_surrogates(self) -> list[str]:
         """Every surrogate of some attack, once."""
-        chosen = [self.surrogates or self.victims, *(a.surrogates or () for a in self.attacks)]
-        flat = [name for group in chosen for item in group for name in as_tuple(item)]
-        return list(dict.fromkeys(flat))
+        return list(dict.fromkeys(n for a in self.attacks for n in _flat(self._groups(a))))
+
+    @property
+    def outside_surrogates(self) -> list[str]:
+        """Surrogates that are no victims: whom else, beside the victims, attacks may look into."""
+        return [name for name in self.all_surrogates if name not in self.victims]
 
     def check(self) -> Spec:
         """The spec itself, after its budget is checked (which imports torch)."""
@@ -178,7 +255,9 @@ class Spec(StrictModel):
         """TOML that reads back as this spec."""
         import tomli_w
 
-        values = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        values = self.model_dump(exclude_none=True, exclude_defaults=True)
+        for item in values["datasets"]:
+            item.update({"data": str(item["data"])} if "data" in item else {})
         for bound in ("ssim_floor", "eps"):
             values[bound] = "none" if getattr(self, bound) is None else getattr(self, bound)
         values["attacks"] = values.pop("attacks")  # tables last
@@ -188,6 +267,10 @@ class Spec(StrictModel):
 def as_tuple(item: str | tuple[str, ...]) -> tuple[str, ...]:
     """One surrogate, or several at once, as a tuple of names."""
     return (item,) if isinstance(item, str) else tuple(item)
+
+
+def _flat(groups: Surrogates) -> list[str]:
+    return [name for item in groups for name in as_tuple(item)]
 
 
 def load(source: str | Path = "default", **overrides: Any) -> Spec:
@@ -212,10 +295,12 @@ def read(source: str | Path) -> dict[str, Any]:
         else:
             raise unknown("specs", str(source), BUNDLED)
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PriemoError(f"spec {source} is not TOML: {error}") from None
+    except PriemoError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise PriemoError(f"spec {source} cannot be read: {error}") from None
+    except (ValueError, RecursionError) as error:  # also of numbers of thousands of digits
+        raise PriemoError(f"spec {source} is not TOML: {error}") from None
     for key in ("datasets", "attacks"):
         items = values.get(key, [])
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
@@ -233,49 +318,83 @@ def parse(values: dict[str, Any], source: str = "spec") -> Spec:
         raise (found if complete else PriemoError(f"{source}, {found}")) from None
 
 
-def override(
-    values: dict[str, Any],
-    dataset: str | None = None,
-    data: str | Path | None = None,
-    size: int | None = None,
-    limit: int | None = None,
-    attacks: tuple[str, ...] | None = None,
-    surrogates: Surrogates | None = None,
-    seeds: tuple[int, ...] | None = None,
-    **others: Any,
-) -> dict[str, Any]:
-    """`values` of a spec with those of the command line; None leaves a value alone.
+def default_folder(source: str | Path | None, spec: Spec) -> Path:
+    """Where a run of `spec`, loaded from `source`, goes that is given no folder.
 
-    `dataset` keeps what the spec says of it and drops the other data sets; `attacks` are labels or,
-    where none is that, names, kept as the spec has them; `surrogates` and `seeds` also replace
-    those of single attacks, whose own limits stay where they are smaller.
+    `runs/NAME` where the spec is as it stands in `source`, and `runs/NAME-DIGEST` where something
+    differs, so that each combination of overrides has a folder of its own. A spec that has the
+    name of a bundled one is compared with that; None is a spec that was made in Python.
     """
-    values = {**values, **{k: v for k, v in others.items() if v is not None}}
-    sets = [dict(d) for d in values.get("datasets", [])]
-    if dataset is not None:
-        sets = [d for d in sets if d.get("name") == dataset] or [{"name": dataset}]
-    given = {"data": None if data is None else str(data), "size": size, "limit": limit}
-    for item in sets:
-        item.update({k: v for k, v in given.items() if v is not None})
-    values["datasets"] = sets
-    if attacks is not None:
-        values["attacks"] = _chosen(values.get("attacks", []), attacks)
-    for key, value in {"surrogates": surrogates, "seeds": seeds}.items():
-        if value is not None:
-            values[key] = value
-            values["attacks"] = [
-                {k: v for k, v in a.items() if k != key} for a in values.get("attacks", [])
-            ]
-    return values
+    plain = Path("runs") / spec.name
+    base = spec.name if spec.name in BUNDLED else source
+    if base is None:
+        return plain
+    own, others = _facts(spec), _facts_of(base)
+    differing = {key: own[key] for key in _changed(own, others)}
+    digest = sha256(_text(differing).encode()).hexdigest()[:8]
+    return plain.with_name(f"{plain.name}-{digest}") if differing else plain
 
 
-def _chosen(entries: list[dict[str, Any]], wanted: tuple[str, ...]) -> list[dict[str, Any]]:
-    chosen: list[dict[str, Any]] = []
-    labels = {str(e.get("label") or e.get("name")) for e in entries}
-    for name in wanted:
-        own = [e for e in entries if name == (e.get("label") or e.get("name"))]
-        own = own or [e for e in entries if name == e.get("name")]
-        if not own and name not in names("attacks"):
-            raise unknown("attacks", name, {*labels, *names("attacks")})
-        chosen += [e for e in own or [{"name": name}] if e not in chosen]
-    return chosen
+def _facts_of(source: str | Path) -> dict[str, Any]:
+    try:
+        return _facts(load(source))
+    except PriemoError:  # of a file that overrides complete
+        return {}
+
+
+def same_run(a: Spec, b: Spec) -> bool:
+    """Whether two specs ask for the same rows, whatever their names and recorded versions.
+
+    The order of attacks, data sets, victims, defenses and the like is no difference; that of seeds
+    is (the first chooses strengths), and so is that of surrogates attacked together. Data are told
+    apart by their path.
+    """
+    return _text(_facts(a)) == _text(_facts(b))
+
+
+def differences(a: Spec, b: Spec) -> str:
+    """What differs between two specs, such as "victims, limit of rendered"; "" for the same run."""
+    one, other = _facts(a), _facts(b)
+    return ", ".join(phrase for key in one for phrase in _phrases(key, one[key], other[key]))
+
+
+def _phrases(key: str, a: Any, b: Any) -> list[str]:
+    if key in TABLES and a.keys() == b.keys():
+        inner = [f"{field} of {name}" for name in a for field in _changed(a[name], b[name])]
+        if len(inner) <= 2:
+            return inner
+    return [key] if _text(a) != _text(b) else []
+
+
+def _changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Keys that hold different values, or that only one has."""
+    return [key for key in dict.fromkeys([*a, *b]) if _text(a.get(key)) != _text(b.get(key))]
+
+
+TABLES = ("datasets", "attacks")
+UNORDERED = (
+    "victims", "surrogates", "defenses", "metrics", "eps_grid", "budgets", "targets",
+)  # fmt: skip
+
+
+def _facts(spec: Spec) -> dict[str, Any]:
+    """All of a spec that decides its rows, by key; tables by their names, without their order."""
+    values = spec.model_dump(exclude={"name", "versions", *TABLES})
+    sets = {item.name: _ordered(item.model_dump()) for item in spec.datasets}
+    attacks: dict[str, Any] = {}
+    for attack in spec.attacks:
+        attacks.setdefault(attack.title, []).append(_ordered(attack.model_dump(exclude={"label"})))
+    for title, entries in attacks.items():
+        alike = sorted(entries, key=_text)
+        attacks[title] = alike[0] if len(alike) == 1 else {"entries": alike}
+    return {**_ordered(values), "datasets": sets, "attacks": attacks}
+
+
+def _ordered(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with those whose order decides nothing in alphabetical order."""
+    free = {key for key in UNORDERED if isinstance(values.get(key), tuple)}
+    return {k: sorted(set(map(_text, v))) if k in free else v for k, v in values.items()}
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

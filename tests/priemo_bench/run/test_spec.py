@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+from math import inf
 from pathlib import Path
+from re import fullmatch
+from time import perf_counter
 from typing import Any
 
 import pytest
 
 from priemo_bench.errors import PriemoError
-from priemo_bench.run.spec import BUNDLED, load, parse
+from priemo_bench.run.spec import BUNDLED, default_folder, differences, load, parse, same_run
 
 pytestmark = pytest.mark.usefixtures("world")
 BASE: dict[str, Any] = {
@@ -40,6 +44,90 @@ def test_fractions_and_no_bound() -> None:
 def test_the_frozen_copy_reads_back(tmp_path: Path) -> None:
     spec = parse({**BASE, "eps": "none", "surrogates": ["toy-a", ["toy-a", "toy-b"]]})
     assert load(write(tmp_path / "s.toml", spec.to_toml())) == spec
+
+
+def test_infinite_params_read_back(tmp_path: Path) -> None:
+    text = (
+        'victims = ["toy-a"]\n[[datasets]]\nname = "toys"\n[[attacks]]\nname = "pgd"\n'
+        "params = { norm = inf, low = -inf, list = [1, [2.5]], on = true }\n"
+    )
+    spec = load(write(tmp_path / "a.toml", text))
+    assert spec.attacks[0].params["norm"] == inf
+    again = load(write(tmp_path / "b.toml", spec.to_toml()))
+    assert again == spec
+    assert same_run(again, spec)
+
+
+@pytest.mark.parametrize("text", ["1e400", "1e4000000", "-1e99999999", "1/1e99999999", "9" * 5000])
+def test_a_number_of_any_length_is_answered_at_once(text: str) -> None:
+    start = perf_counter()
+    with pytest.raises(PriemoError, match="ssim_floor"):
+        parse({**BASE, "ssim_floor": text}).check()
+    assert perf_counter() - start < 0.5
+
+
+def test_a_limit_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    whole = load("default")
+    assert default_folder("default", whole) == Path("runs/default")
+    small, again = (load("default", limit=10, attacks=("noise",)) for _ in range(2))
+    folder = default_folder("default", small)
+    assert folder == default_folder("default", again)
+    assert fullmatch("default-[0-9a-f]{8}", folder.name)
+    assert folder.parent == Path("runs")
+    others = [load("default", limit=11), load("default", eps="4/255"), load("default", seeds=(1,))]
+    assert len({folder, *(default_folder("default", other) for other in others)}) == 4
+
+    own = write(tmp_path / "own.toml", f"name = 'own'\n{whole.to_toml().split(chr(10), 1)[1]}")
+    assert default_folder(own, load(own)) == Path("runs/own")
+    assert default_folder(own, load(own, limit=3)) != Path("runs/own")
+    edited = write(tmp_path / "mine.toml", small.to_toml())  # still called "default"
+    assert default_folder(edited, load(edited)) == folder
+    assert default_folder(None, parse({**BASE, "name": "python"})) == Path("runs/python")
+
+
+def test_a_file_that_overrides_complete(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.toml", '[[datasets]]\nname = "toys"\n[[attacks]]\nname = "noise"\n')
+    assert default_folder(path, load(path, victims=("toy-a",))).name.startswith("custom-")
+
+
+def test_what_differs() -> None:
+    one = parse({**BASE, "defenses": ["none", "blur"], "seeds": [0, 1]})
+    alike = {
+        "attacks": BASE["attacks"][::-1], "victims": ["toy-b", "toy-a"], "name": "other",
+        "versions": {"torch": "2"}, "defenses": ["blur", "none"], "seeds": [0, 1],
+    }  # fmt: skip
+    assert same_run(one, parse({**BASE, **alike}))
+    assert differences(one, parse({**BASE, **alike})) == ""
+    for change, said in [
+        ({"datasets": [{"name": "toys", "limit": 5}]}, "limit of toys"),
+        ({"datasets": [{"name": "rendered"}]}, "datasets"),
+        ({"attacks": [{"name": "pgd", "label": "PGD", "params": {"a": 1}}, {"name": "nothing"}]},
+         "params of PGD"),
+        ({"attacks": [{"name": "nothing"}], "eps": "1/255"}, "eps, attacks"),
+        ({"seeds": [1, 0]}, "seeds"),
+    ]:  # fmt: skip
+        other = parse({**BASE, "defenses": ["none", "blur"], "seeds": [0, 1], **change})
+        assert not same_run(one, other)
+        assert differences(one, other) == said
+
+
+def test_victims_restrict_surrogates() -> None:
+    def surrogates(name: str, *victims: str) -> tuple[Any, list[str]]:
+        spec = load(name, victims=victims)
+        return spec.surrogates, spec.outside_surrogates
+
+    assert surrogates("default", "vgg", "repvgg", "pvt") == (("vgg", "repvgg"), [])
+    assert load("default", victims=("vgg",)).all_surrogates == ["vgg"]
+    assert surrogates("unseen", "resnet", "networkv2") == (("resnet",), [])
+    left_out = ("resnet", "vgg")  # the surrogates of a victim may not be itself
+    assert surrogates("transfer", *left_out) == (("vgg", "resnet"), [])
+    others = load("transfer").surrogates[0]
+    assert surrogates("transfer", "resnet") == ((others,), list(others))
+    assert load("unseen").outside_surrogates == list(load("unseen").all_surrogates)
+    chosen = load("default", victims=("botnet",), surrogates=("resnet",))
+    assert (chosen.all_surrogates, chosen.outside_surrogates) == (["resnet"], ["resnet"])
+    evaluation_only = load("default", victims=("botnet", "pvt"))
+    assert evaluation_only.outside_surrogates == ["resnet", "vgg", "repvgg"]
 
 
 def test_overrides(tmp_path: Path) -> None:
@@ -77,12 +165,53 @@ def test_overrides(tmp_path: Path) -> None:
         ({"eps": "eight"}, "eps is 'eight'"),
         ({"eps": "8/"}, "eps is '8/'"),
         ({"victims": []}, "victims is"),
+        ({"eps": "1e99999999"}, "eps is '1e99999999'"),
+        ({"ssim_floor": float("inf")}, "ssim_floor is inf"),
+        ({"psnr_floor": "nan"}, "psnr_floor is 'nan'"),
+        ({"eps": True}, "eps is True"),
+        ({"seeds": [0, 0]}, "give each once"),
+        ({"seeds": [-1]}, "seeds.0 is -1"),
+        ({"seeds": [2**32]}, "seeds.0 is 4294967296"),
+        ({"seeds": [1.5]}, "seeds.0 is 1.5"),
+        ({"seeds": []}, "seeds is"),
+        ({"eps_grid": []}, "eps_grid is"),
+        ({"surrogates": [[]]}, "surrogates.0"),
+        ({"datasets": [{"name": "toys", "limit": True}]}, "limit is True"),
+        ({"datasets": [{"name": "toys", "size": 10}]}, "size is 10.* 11"),
+        ({"attacks": [{"name": "pgd", "targets": []}]}, "targets is"),
+        ({"attacks": [{"name": "pgd", "budgets": []}]}, "budgets is"),
+        ({"attacks": [{"name": "pgd", "eps_grid": []}]}, "eps_grid is"),
+        ({"attacks": [{"name": "pgd", "params": {"day": date(2026, 1, 2)}}]}, "params hold"),
+        ({"name": ""}, "name is ''"),
+        ({"name": " "}, "name is ' '"),
+        ({"name": "../../evil"}, "no slash"),
+        ({"name": "a\\b"}, "no slash"),
+        ({"name": ".hidden"}, "not a dot"),
+        ({"name": "two\nlines"}, "no control character"),
+        ({"name": "ä" * 51}, "100 bytes"),
     ],
 )
 def test_mistakes_are_one_sentence(change: dict[str, Any], said: str) -> None:
     with pytest.raises(PriemoError, match=said) as error:
         parse({**BASE, **change})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("other", [{"params": {"max_iter": 3}}, {"limit": 5}, {"name": "noise"}])
+def test_two_attacks_of_one_label(other: dict[str, Any]) -> None:
+    one = {"name": "pgd", "label": "PGD", "surrogates": ["toy-a"]}
+    with pytest.raises(
+        PriemoError, match=f"called 'PGD' and differ in {next(iter(other))}; .* label"
+    ):
+        parse({**BASE, "attacks": [one, {**one, **other}]})
+    for apart in (
+        {"label": "another"},
+        {"surrogates": ["toy-b"]},
+        {"targets": ["happy"]},
+        {"seeds": [1]},
+    ):
+        assert parse({**BASE, "attacks": [one, {**one, **other, **apart}]})
+    assert parse({**BASE, "attacks": [one, one]})
 
 
 @pytest.mark.parametrize("value", [1.0, 0.0, 1.5])
