@@ -230,8 +230,8 @@ class _Closure:
 
     def _settings(self, thing: object) -> None:
         """What a preset, a partial or another thing that shows its parameters was made with."""
-        shown = type(thing).__repr__.__module__ or ""
-        if isinstance(thing, partial) or is_dataclass(thing) or _top(shown) in self.tops:
+        shown = _top(_module(type(thing).__repr__))
+        if isinstance(thing, partial) or is_dataclass(thing) or shown in self.tops:
             words = re.sub(r" at 0x[0-9a-fA-F]+|(Posix|Windows)Path\([^)]*\)", "", repr(thing))
             self.texts[f"{words[:60]} {_digest(words)}"] = words
 

@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from importlib.machinery import ModuleSpec
 from importlib.util import decode_source
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 UNCOUNTED = {"__all__", "__version__"}
 """Names whose assignments decide no number."""
@@ -180,7 +180,7 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
         todo += node.orelse if _type_checking(node) else ast.iter_child_nodes(node)
 
 
-def _type_checking(node: ast.AST) -> bool:
+def _type_checking(node: ast.AST) -> TypeGuard[ast.If]:
     test = node.test if isinstance(node, ast.If) else None
     return "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", ""))
 
@@ -208,7 +208,6 @@ def _assigned(statement: ast.stmt) -> list[str]:
 def _uncounted(node: ast.AST, lines: dict[int, str]) -> Iterator[tuple[int, int]]:
     """First and last line of what decides nothing, where it has these lines to itself."""
     if _type_checking(node):
-        assert isinstance(node, ast.If)
         yield node.lineno, node.body[-1].end_lineno or node.lineno
     elif isinstance(node, ast.stmt) and (
         _is_string(node)
