@@ -51,7 +51,7 @@ def _filter(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     if x.device.type != "cpu" or (x.requires_grad and torch.is_grad_enabled()):
         return rows @ x @ columns.T
     planes = x.reshape(-1, *x.shape[-2:])
-    size = max(1, BLOCK // planes[0].numel())
+    size = max(1, BLOCK // (len(rows) * len(columns)))
     filtered, half = torch.empty_like(planes), torch.empty_like(planes[:size])
     for part, out in zip(planes.split(size), filtered.split(size), strict=True):
         between = half[: len(part)]
