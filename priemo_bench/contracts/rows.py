@@ -1,13 +1,17 @@
 """The rows of a run, one per protected image, defense and victim: all tables come from them.
 
 `results.parquet` holds them with the facts of the run (cells, costs, failures, data, machine) in
-its metadata, so that this one file is enough to make every table and figure again.
+its metadata, so that this one file is enough to make every table and figure again. Its pages carry
+checksums and its facts a SHA-256: a damaged file is refused, never read as other numbers.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +19,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.metric import MEASURES
+from priemo_bench.contracts.shapes import NUMBER, Shape, fault
 from priemo_bench.contracts.storage import write_file
 from priemo_bench.errors import PriemoError
 
@@ -27,7 +33,30 @@ NAMED = [*ROW, "defense", "victim", "image", "person"]
 """Columns of text."""
 NUMBERS = ["seed", "label", "clean", "prediction", "target_label"]
 """Columns of integers."""
-_META = b"priemo_bench"
+STATUS = ("done", "incomplete", "failed")
+"""Of a cell: whole, without some of its `lost` parts, or without rows."""
+FACTS: Shape = {
+    "cells": [
+        {
+            **dict.fromkeys(ROW, str), "seed": int, "status": STATUS, "reason?": str,
+            "threat?": (str, None), "lost?": [{"part": str, "reason": str}],
+            "left_training?": [str], "zero_gradient?": [str], "seconds?": {str: NUMBER},
+            **dict.fromkeys(
+                (
+                    "strength?", "factor?", "unchanged?", "fit_seconds?", "fit_forwards?",
+                    "fit_backwards?", "ms_per_image?", "forwards_per_image?",
+                    "backwards_per_image?", "peak_mb?",
+                ),
+                NUMBER,
+            ),
+        }
+    ],
+    "ssim_floor": NUMBER, "psnr_floor?": NUMBER, "eps": NUMBER,
+    "kin?": {str: {str: [str]}},
+    "code?": {"state": str, str: (str, {str: str})},
+}  # fmt: skip
+"""What tables are made from; a page needs more of it."""
+_META, _DIGEST = b"priemo_bench", b"priemo_bench.sha256"
 
 
 class Bounds(NamedTuple):
@@ -45,15 +74,17 @@ class Rows:
     Attributes:
         frame: ROW (text), seed, defense, victim, image, person (text), label, clean, prediction,
             target_label (int8 indices into EMOTIONS, -1 for no target), ssim (as scikit-image
-            computes it), ssim_full, psnr, linf, and further metrics.
+            computes it), ssim_full, psnr, linf, and further metrics (NaN where one failed).
         facts: what else a report says, as in JSON: `cells` (a list: ROW, seed, status, reason,
-            cost ...), `ssim_floor`, `psnr_floor`, `eps`, `data`, `machine`, `versions` ...
+            lost, cost ...), `ssim_floor`, `psnr_floor`, `eps`, `data`, `machine`, `versions` ...
+        source: the file they are from, for sentences about it.
     """
 
     frame: pd.DataFrame
     facts: dict[str, Any]
+    source: str = "results.parquet"
 
-    @property
+    @cached_property
     def cells(self) -> pd.DataFrame:
         """One line per cell."""
         return pd.DataFrame(self.facts["cells"])
@@ -69,30 +100,109 @@ class Rows:
         """Columns of metrics beyond MEASURES."""
         return [str(c) for c in self.frame if c not in {*NAMED, *NUMBERS, *MEASURES}]
 
+    def unusable(self, why: str) -> PriemoError:
+        """The error for rows that nothing can be made from; `why` follows their file's name."""
+        versions = self.facts.get("versions")
+        version = versions.get("priemo-bench") if isinstance(versions, dict) else None
+        made = f" (it was made by {version})" if isinstance(version, str) else ""
+        return PriemoError(
+            f"{self.source} {why}; it is damaged or of another version of priemo-bench{made}: "
+            "make the run again"
+        )
+
+    def require(self, shape: Shape) -> None:
+        """PriemoError unless the facts have this shape."""
+        if why := fault(self.facts, shape):
+            raise self.unusable(why)
+
     def save(self, path: Path) -> None:
         """Write `results.parquet`; StorageError where it cannot be written."""
         table = pa.Table.from_pandas(self.frame, preserve_index=False)
-        extra = {_META: json.dumps(self.facts, default=str).encode()}
+        facts = json.dumps(self.facts, default=str).encode()
+        extra = {_META: facts, _DIGEST: sha256(facts).hexdigest().encode()}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **extra})
-        write_file(path, lambda file: pq.write_table(table, file, compression="zstd"))
+        write_file(
+            path,
+            lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True),
+        )
 
     @staticmethod
     def request(path: Path) -> str | None:
         """Digest of the spec and version that the file at `path` was written for, if any."""
         try:
-            facts = json.loads((pq.read_schema(path).metadata or {})[_META])
+            facts = _facts(pq.read_schema(path).metadata)
         except (pa.ArrowException, KeyError, ValueError, OSError):
             return None
         return str(facts.get("request"))
 
     @classmethod
     def load(cls, path: Path) -> Rows:
-        """Read `results.parquet`; PriemoError when it is missing or not one."""
+        """Read `results.parquet`.
+
+        Raises:
+            PriemoError: it is missing, damaged, of another version or by another program.
+        """
         if not path.is_file():
             raise PriemoError(f"{path} does not exist; it is written by priemo-bench run")
         try:
-            table = pq.read_table(path)
-            facts = json.loads((table.schema.metadata or {})[_META])
-        except (pa.ArrowException, KeyError, ValueError, OSError):
-            raise PriemoError(f"{path} was not written by priemo-bench run") from None
-        return cls(table.to_pandas(), facts)
+            table = pq.read_table(path, page_checksum_verification=True)
+            rows = cls(table.to_pandas(ignore_metadata=True), _facts(table.schema.metadata),
+                       str(path))  # fmt: skip
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+            raise PriemoError(
+                f"{path} is damaged, or was not written by priemo-bench run "
+                f"({' '.join(str(error).split())[:120]}); make the run again"
+            ) from None
+        if why := _column_fault(table):
+            raise rows.unusable(why)
+        rows.require(FACTS)
+        if not _are_bounds(rows.bounds) or not rows.facts["cells"]:
+            raise rows.unusable("has no cells or impossible bounds among its facts")
+        return rows
+
+
+def _facts(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    """The facts in the metadata of a file; ValueError where they are damaged."""
+    found = metadata or {}
+    digest = found.get(_DIGEST)
+    if _META not in found:
+        raise ValueError("no facts beside the rows")
+    if digest is not None and sha256(found[_META]).hexdigest().encode() != digest:
+        raise ValueError("its facts do not have their SHA-256")
+    facts = json.loads(found[_META])
+    if not isinstance(facts, dict):
+        raise ValueError("its facts are no table of names and values")
+    return facts
+
+
+def _column_fault(table: pa.Table) -> str | None:
+    """What is wrong with the columns of a file, None where nothing is."""
+    names = table.column_names
+    for name in [*NAMED, *NUMBERS, *MEASURES]:
+        if names.count(name) != 1:
+            return f"has {'two columns' if name in names else 'no column'} {name!r}"
+    for name, column in zip(names, table.columns, strict=True):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        whole = pa.types.is_integer(column.type)
+        if name in NAMED and not (text and not column.null_count):
+            return f"has something else than texts in its column {name!r}"
+        if name in NUMBERS and not (whole and not column.null_count):
+            return f"has something else than whole numbers in its column {name!r}"
+        if name not in {*NAMED, *NUMBERS} and not (whole or pa.types.is_floating(column.type)):
+            return f"has something else than numbers in its column {name!r}"
+    for name in ("label", "clean", "prediction", "target_label"):
+        values = table[name].to_numpy()
+        lowest = -1 if name == "target_label" else 0
+        if len(values) and not lowest <= values.min() <= values.max() < len(EMOTIONS):
+            return f"has numbers that are no emotion in its column {name!r}"
+    return None
+
+
+def _are_bounds(bounds: Bounds) -> bool:
+    floor, psnr, eps = bounds
+    return (
+        (floor is None or -1 <= floor < 1)
+        and (psnr is None or 0 <= psnr < 1000)
+        and (eps is None or 0 <= eps <= 1)
+    )

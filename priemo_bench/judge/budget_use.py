@@ -2,54 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from priemo_bench.contracts.image import FLOOR_SLACK
 from priemo_bench.contracts.outcomes import FloatArray
 from priemo_bench.contracts.rows import Bounds
+from priemo_bench.judge.statistics import mean
 
 ON_FLOOR = 0.02
 """An image is on its floor when it leaves at most this part of the allowed loss unused."""
 
 
 def quality_summary(
-    images: pd.DataFrame, budget: str, bounds: Bounds, metrics: Iterable[str] = ()
+    images: Mapping[str, FloatArray], budget: str, bounds: Bounds, metrics: Iterable[str] = ()
 ) -> dict[str, object]:
-    """Means and extremes over published images, those of each seed counted.
+    """Means and extremes over published images, those of each seed counted; NaN without any.
 
-    PSNR is the mean over images that changed, inf where none did.
+    PSNR is the mean over images that changed, inf where none did. Further metrics are means over
+    the images that have one.
 
     Args:
-        images: ssim, ssim_full, psnr, linf and further `metrics` of each.
+        images: (n,) ssim, ssim_full, psnr, linf and further `metrics` of each.
         budget: name of the row's budget.
     """
-    largest, eps = images["linf"].max(), bounds.eps
-    used = budget_used(images, budget, bounds)
-    finite = images["psnr"][np.isfinite(images["psnr"])]
-    limit = _limit(budget, bounds)
-    capped = eps is None or largest <= eps + 1e-9
+    if not len(images["ssim"]):
+        return {"within_budget": False}
+    ssim, psnr, linf = images["ssim"], images["psnr"], images["linf"]
+    used, limit = budget_used(images, budget, bounds), _limit(budget, bounds)
+    capped = bounds.eps is None or linf.max() <= bounds.eps + 1e-9
     equal = used if budget != "conventional" else None
+    unchanged = not np.isfinite(psnr).any() and not np.isnan(psnr).any()
     return {
-        "ssim": images["ssim"].mean(),
-        "ssim_drop": 1 - images["ssim"].mean(),
-        "ssim_p05": images["ssim"].quantile(0.05),
-        "ssim_worst": images["ssim"].min(),
+        "ssim": mean(ssim),
+        "ssim_drop": 1 - mean(ssim),
+        "ssim_p05": np.quantile(ssim, 0.05),
+        "ssim_worst": ssim.min(),
         "ssim_full_worst": images["ssim_full"].min(),
-        "psnr": finite.mean() if len(finite) else np.inf,
-        "linf": largest,
+        "psnr": np.inf if unchanged else mean(psnr[np.isfinite(psnr)]),
+        "linf": linf.max(),
         "within_budget": bool(capped and (used is None or (used <= limit).all())),
-        "budget_used": equal.mean() if equal is not None else np.nan,
+        "budget_used": mean(equal) if equal is not None else np.nan,
         "on_floor": _on_floor(equal, limit).mean() if equal is not None else np.nan,
-        "untouched": float((images["linf"] == 0).mean()),
-        **{name: images[name].mean() for name in metrics},
+        "untouched": float((linf == 0).mean()),
+        **{name: mean(images[name]) for name in metrics},
     }
 
 
-def budget_used(images: pd.DataFrame, budget: str, bounds: Bounds) -> FloatArray | None:
+def budget_used(
+    images: Mapping[str, FloatArray], budget: str, bounds: Bounds
+) -> FloatArray | None:
     """Each image's part of the allowed SSIM drop, or mean squared error; None without a floor.
 
     Conventional settings are measured against the SSIM floor.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from priemo_bench.contracts.outcomes import IntArray
 from priemo_bench.contracts.rows import ROW, Rows
 from priemo_bench.errors import PriemoError
 from priemo_bench.judge.difference import difference, holm
 from priemo_bench.judge.leaderboard import Tables
-from priemo_bench.judge.predictions import Clusters
-from priemo_bench.judge.ranking import ALPHA, only_victims
+from priemo_bench.judge.predictions import Clusters, Predictions
+from priemo_bench.judge.levels import ALPHA
+from priemo_bench.judge.ranking import only_victims
 from priemo_bench.judge.rates import Rates
 
 CHANGE = ["rate_old", "rate_new", "change", "change_low", "change_high", "p", "images"]
@@ -30,8 +33,8 @@ def compared(old: Path, new: Path) -> pd.DataFrame:
     """
     before, after = (Tables(Rows.load(folder / "results.parquet")) for folder in (old, new))
     own = ["rank", "protection_rate"]
-    left = before.board[[*ROW, *own]].reset_index(names="row")
-    right = after.board[[*ROW, *own]].reset_index(names="row")
+    left = before.ranked[[*ROW, *own]].reset_index(names="row")
+    right = after.ranked[[*ROW, *own]].reset_index(names="row")
     table = left.merge(right, on=ROW, suffixes=("_old", "_new"))
     table = table.dropna(subset=["protection_rate_old", "protection_rate_new"], how="all")
     if table.empty:
@@ -56,14 +59,13 @@ def regressions(table: pd.DataFrame) -> pd.DataFrame:
 def _change(before: Rates, after: Rates, old: int, new: int) -> list[float]:
     """CHANGE of a row that has the number `old` in one run and `new` in the other."""
     sides = [(before, old), (after, new)]
-    judges = [rates.predictions.judges.get(row) for rates, row in sides]
-    if judges[0] is None or judges[1] is None:
-        values = [rates.estimate(rates.judging([row])).value if own else np.nan
-                  for (rates, row), own in zip(sides, judges, strict=True)]  # fmt: skip
-        return [*values, np.nan, np.nan, np.nan, np.nan, 0]
-    victims = set(judges[0].victims) & set(judges[1].victims)
+    judges = [set(rates.predictions.judges[row].victims) for rates, row in sides]
+    victims = judges[0] & judges[1]
+    if not victims:
+        alone = [np.nan, np.nan] if all(judges) else [r.judged([row]).value for r, row in sides]
+        return [*alone, np.nan, np.nan, np.nan, np.nan, 0]
     clusters, images = _common(before, after, old, new)
-    if not victims or not images:
+    if not images:
         return [np.nan] * 6 + [0]
     then, now = (
         rates.estimate(only_victims(rates.judging([row]), victims), clusters=own)
@@ -74,22 +76,33 @@ def _change(before: Rates, after: Rates, old: int, new: int) -> list[float]:
 
 
 def _seeds(rates: Rates, row: int) -> list[int]:
-    victim = rates.predictions.judges[row].victims[0]
-    seeds: list[int] = rates.predictions.arrays[row, "none", victim].seeds.tolist()
-    return seeds
+    """Of its judging victims; where one has lost a seed, estimates have none of their own."""
+    arrays = rates.predictions.arrays
+    judges = rates.predictions.judges[row].victims
+    return sorted({int(seed) for victim in judges for seed in arrays[row, "none", victim].seeds})
 
 
 def _common(before: Rates, after: Rates, old: int, new: int) -> tuple[list[Clusters], int]:
     """The images of both rows by person, numbered alike in both runs; how many images."""
-    named = []
-    for own, row in ((before.predictions, old), (after.predictions, new)):
-        numbers = own.arrays[row, "none", own.victims[row][0]].images
-        named.append(own.images.loc[numbers].reset_index(names="number").set_index("image"))
-    both = named[0].index.intersection(named[1].index)
-    codes, persons = pd.factorize(named[0].loc[both, "person"])
+    images = [
+        own.arrays[row, "none", own.victims[row][0]].images
+        for own, row in ((before.predictions, old), (after.predictions, new))
+    ]
+    twins = _twins(before.predictions, after.predictions)[images[0]]
+    shared = np.isin(twins, images[1])
+    persons = before.predictions.images["person"].to_numpy()[images[0][shared]]
+    codes, found = pd.factorize(persons)
     clusters = []
-    for rates, names in zip((before, after), named, strict=True):
+    for rates, numbers in ((before, images[0][shared]), (after, twins[shared])):
         of_image = np.full(len(rates.predictions.images), -1)
-        of_image[names.loc[both, "number"]] = codes
-        clusters.append(Clusters(of_image, len(persons)))
-    return clusters, len(both)
+        of_image[numbers] = codes
+        clusters.append(Clusters(of_image, len(found)))
+    return clusters, len(codes)
+
+
+@lru_cache(maxsize=1)
+def _twins(before: Predictions, after: Predictions) -> IntArray:
+    """For each image of one run its number in another, -1 for none."""
+    left, right = (pd.MultiIndex.from_frame(own.images[["dataset", "image"]])
+                   for own in (before, after))  # fmt: skip
+    return right.get_indexer(left)

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # loads scipy.stats when it is first used
+import scipy  # loads scipy.special when it is first used
 
 from priemo_bench.contracts.outcomes import FloatArray
+from priemo_bench.judge.levels import EXACT_BELOW
 from priemo_bench.judge.statistics import RateEstimate, finite, seed_variance, t_quantile
-
-EXACT_BELOW = 10
-"""With fewer clusters that differ at all, a difference is tested exactly."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def difference(a: RateEstimate, b: RateEstimate, same_seeds: bool = False) -> Di
     if exact:
         p = _sign_test(differing)
     else:
-        p = float(2 * scipy.stats.t.sf(abs(value) / error, c - 1)) if error else 0.0
+        p = float(2 * scipy.special.stdtr(c - 1, -abs(value) / error)) if error else 0.0
     return Difference(value, value - half, value + half, p, exact)
 
 
@@ -71,9 +69,9 @@ def _standard_error(a: RateEstimate, b: RateEstimate, clusters: int, same_seeds:
 
 def _sign_test(differences: FloatArray) -> float:
     """Two-sided p-value; 1 for no difference at all."""
-    if not len(differences):
-        return 1.0
-    return float(scipy.stats.binomtest(int((differences > 0).sum()), len(differences)).pvalue)
+    n = len(differences)
+    fewer = min(int((differences > 0).sum()), int((differences < 0).sum()))
+    return min(1.0, 2 * float(scipy.special.bdtr(fewer, n, 0.5))) if n else 1.0
 
 
 def holm(p: Sequence[float]) -> FloatArray:

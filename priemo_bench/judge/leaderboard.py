@@ -2,61 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from priemo_bench.contracts.rows import METHOD, ROW, Rows
 from priemo_bench.judge.budget_use import quality_summary
+from priemo_bench.judge.columns import (
+    CHOSEN,
+    COLUMNS,
+    COSTS,
+    COSTS_BY_CELL,
+    DEFENDED,
+    FAILURES,
+    GROUP,
+    METHODS,
+    POOLED,
+    STAGES,
+    USABILITY,
+    WHOLE,
+)
 from priemo_bench.judge.controls import below_control, transfer_minus_noise
 from priemo_bench.judge.kinship import COUNTED_RELATIONS
 from priemo_bench.judge.predictions import Predictions
 from priemo_bench.judge.ranking import left_unused, other_ranks, ranks
 from priemo_bench.judge.rates import Rates
 from priemo_bench.judge.sanity import sanity_flags
-
-COLUMNS = [
-    "rank", "attack", "family", "scope", "scale", "surrogate", "target", "n", "dataset", "budget",
-    "threat", "seeds", "n_victims", "protection_rate", "protection_low", "protection_high",
-    "macro_protection_rate", "macro_low", "macro_high", "transfer_rate", "transfer_low",
-    "transfer_high", "n_transfer", "next_low", "next_high", "targeted_rate", "ssim", "ssim_drop",
-    "ssim_worst", "psnr", "within_budget", "budget_used", "on_floor", "fit_seconds",
-    "ms_per_image", "forwards_per_image", "backwards_per_image", "status", "collapse_class",
-    "collapse_share", "flip_rate", "transfer_minus_noise", "transfer_without_kin",
-    "n_without_kin", "seed_spread", "macro_left_out", "ssim_p05", "ssim_full_worst", "linf",
-    "untouched", "strength", "factor", "unchanged", "fit_forwards", "fit_backwards", "peak_mb",
-    "flags",
-]  # fmt: skip
-"""Of leaderboard.csv, in this order; further metrics of the run follow."""
-
-COSTS = [
-    "fit_seconds", "ms_per_image", "forwards_per_image", "backwards_per_image", "fit_forwards",
-    "fit_backwards",
-]  # fmt: skip
-CHOSEN = ["strength", "factor"]
-GROUP = ["dataset", "budget", "threat"]
-"""Rows are ranked within these, and within surrogate and target."""
-POOLED = [
-    "transfer_minus_noise", "transfer_without_kin", "n_without_kin", "targeted_rate", "flip_rate",
-    "collapse_share", "ssim", "ssim_drop", "psnr", "budget_used", "on_floor", "untouched",
-    "seed_spread",
-]  # fmt: skip
-"""Columns that a method's line averages over its rows."""
-
-
-USABILITY = [
-    "dataset", "budget", "attack", "scope", "scale", "within_budget", "protection_rate",
-    "protection_low", "protection_high", "ssim", "psnr",
-]  # fmt: skip
-"""Columns of `Tables.usability` before the further metrics."""
-DEFENDED = [
-    "defense", "threat", "n", "clean_accuracy", "protection_rate", "protection_low",
-    "protection_high", "targeted_rate", "transfer_rate", "transfer_low", "transfer_high",
-]  # fmt: skip
-"""Columns of the tables of defenses, after those that say what a line is."""
+from priemo_bench.judge.statistics import mean
 
 
 class Tables:
@@ -70,7 +45,9 @@ class Tables:
     | `transfer` | row of the leaderboard and victim: the surrogate x victim matrix |
     | `defenses`, `defended_methods` | row of the leaderboard, or method, and defense |
     | `victims` | victim and defense: clean accuracy |
-    | `failures` | failed cell |
+    | `failures` | failed cell, and part that an incomplete one has lost |
+    | `costs` | cell: status, seconds by stage, passes, memory |
+    | `code` | digest of the code that made the rows |
 
     Rates are shares from 0 to 1, `*_low` and `*_high` their 95 % intervals, and NaN is unknown.
 
@@ -87,38 +64,55 @@ class Tables:
         self.predictions = Predictions(rows)
         self.rates = Rates(self.predictions, kin)
         self.columns = [*COLUMNS, *rows.further_metrics]
+        if taken := {*COLUMNS, *METHODS, "clean_accuracy"} & set(rows.further_metrics):
+            raise rows.unusable(f"has a metric called {min(taken)!r}, as columns of tables are")
+
+    @cached_property
+    def ranked(self) -> pd.DataFrame:
+        """What rows are ranked by, and their ranks, by row number: no other rate, no interval."""
+        keys = self.predictions.keys
+        lines = pd.DataFrame([self._judged(row) for row in keys.index], index=keys.index)
+        absent = {"protection_rate", "budget_used"} - set(lines)
+        table = keys.join(lines.assign(**dict.fromkeys(absent, np.nan)))
+        by = [*GROUP, "surrogate", "target"]
+        return table.assign(rank=ranks(self.rates, table, [[row] for row in table.index], by))
+
+    def _judged(self, row: int) -> dict[str, object]:
+        """One row of the leaderboard: its status, quality and rate."""
+        cells, finished = self.predictions.cells[row], self.predictions.finished(row)
+        key, metrics = self.predictions.names[row], self.rows.further_metrics
+        if not finished:
+            threat = "no-model" if key["surrogate"] == "-" else "white-box"
+            return {"status": "failed", "seeds": 0, "within_budget": False, "threat": threat}
+        images = self.predictions.published(row)
+        return {
+            "status": _status(cells),
+            "seeds": len(finished),
+            **self.rates.judgement(row),
+            **quality_summary(images, key["budget"], self.rows.bounds, metrics),
+        }
 
     @cached_property
     def board(self) -> pd.DataFrame:
         """`leaderboard` unsorted, indexed by row number, with `clean_accuracy`."""
-        keys = self.predictions.keys
-        lines = pd.DataFrame([self._line(row) for row in keys.index], index=keys.index)
-        absent = [name for name in [*COLUMNS, "clean_accuracy"] if name not in lines]
-        table = keys.join(lines.assign(**dict.fromkeys(set(absent) - set(keys), np.nan)))
+        rows = self.ranked.index
+        table = self.ranked.join(pd.DataFrame([self._rest(row) for row in rows], index=rows))
+        columns = [*self.columns, "clean_accuracy"]
+        table = table.assign(**dict.fromkeys(set(columns) - set(table), np.nan))
         table["transfer_minus_noise"] = transfer_minus_noise(self.rates, table)
-        by = [*GROUP, "surrogate", "target"]
-        table["rank"] = ranks(self.rates, table, [[row] for row in table.index], by)
-        table["flags"] = sanity_flags(table, self.rows.cells, below_control(self.rates, table))
-        return table.reindex(columns=[*self.columns, "clean_accuracy"])
+        cells = [self.predictions.finished(row) for row in rows]
+        table["flags"] = sanity_flags(table, cells, below_control(self.rates, table))
+        return table[columns]
 
-    def _line(self, row: int) -> dict[str, object]:
-        """One row of the leaderboard, but for what needs the other rows."""
-        cells = self.rows.cells
-        key = self.predictions.keys.loc[row]
-        own = cells[(cells[ROW] == key).all(axis=1)]
-        done = own[own["status"] == "done"]
-        if done.empty:
-            threat = "no-model" if key["surrogate"] == "-" else "white-box"
-            return {"status": "failed", "seeds": 0, "within_budget": False, "threat": threat}
-        images, metrics = self.predictions.published(row), self.rows.further_metrics
+    def _rest(self, row: int) -> dict[str, object]:
+        """What is beyond `_judged`: costs, and the other rates."""
+        cells = self.predictions.finished(row)
+        if not cells:
+            return {}
         return {
-            "status": "ok" if len(done) == len(own) else "partial",
-            "seeds": len(done),
-            **done.reindex(columns=[*COSTS, *CHOSEN]).astype(float).mean(),
-            "unchanged": done["unchanged"].max(),
-            "peak_mb": done["peak_mb"].max(),
+            **{name: mean(_known(cells, name)) for name in (*COSTS, *CHOSEN)},
+            **{name: max(_known(cells, name), default=np.nan) for name in ("unchanged", "peak_mb")},
             **self.rates.numbers(row),
-            **quality_summary(images, str(key["budget"]), self.rows.bounds, metrics),
         }
 
     def leaderboard(self) -> pd.DataFrame:
@@ -142,27 +136,28 @@ class Tables:
         by = [*METHOD, "targeted", "threat"]
         parts = list(board.groupby(by, sort=False))
         if not parts:
-            return pd.DataFrame(columns=[*by, "protection_rate"])
+            empty = pd.DataFrame(columns=[*METHODS, *self.rows.further_metrics])
+            return empty.astype({"targeted": bool, "unused": bool, "within_budget": bool})
         table = pd.DataFrame(
             [dict(zip(by, key, strict=True)) | self._pooled(part) for key, part in parts]
         )
         rows = [list(part.index) for _, part in parts]
         table["rank"] = ranks(self.rates, table, rows, [*GROUP, "targeted"])
-        table["unused"] = left_unused(table)
+        table["unused"] = left_unused(table.to_dict("records"))
         return table.assign(rank_other=other_ranks(table))
 
     def _pooled(self, part: pd.DataFrame) -> dict[str, object]:
         """One method's line, from its lines of the leaderboard."""
         rows = list(part.index)
-        rate = self.rates.estimate(self.rates.judging(rows))
-        images = np.array([len(self.predictions.published(row)) for row in rows])
+        rate = self.rates.judged(rows)
+        images = np.array([len(self.predictions.published(row)["ssim"]) for row in rows])
         sizes = images / part["seeds"].to_numpy(float)
         largest = part[sizes == sizes.max()]  # rows of few images have other costs per image
-        pooled = part[[*POOLED, *CHOSEN, *self.rows.further_metrics]].astype(float).mean()
+        pooled = [*POOLED, *CHOSEN, *self.rows.further_metrics]
         low, high = rate.interval
         return {
-            **{str(name): value for name, value in pooled.items()},
-            **{str(name): value for name, value in largest[COSTS].astype(float).mean().items()},
+            **{name: mean(part[name]) for name in pooled},
+            **{name: mean(largest[name]) for name in COSTS},
             "protection_rate": rate.value, "protection_low": low, "protection_high": high,
             **self.rates.macro(rows), **self.rates.transfer(rows),
             "lowest": part["protection_rate"].min(), "surrogates": part["surrogate"].nunique(),
@@ -200,42 +195,47 @@ class Tables:
         `n` are the images that a victim correctly classifies under that defense when clean, mean
         over victims.
         """
-        lines = []
-        for key, part in self._defended.groupby(["row", "defense"], sort=False):
-            row, defense = cast(tuple[int, str], key)
-            lines.append({**self.predictions.keys.loc[row], **self._under([row], defense, part)})
+        names = self.predictions.names
+        lines = [
+            {**names[row], **self._under([row], defense)}
+            for row, defenses in self._defended.items()
+            for defense in defenses
+        ]
         return pd.DataFrame(lines, columns=[*ROW, *DEFENDED])
 
     def defended_methods(self) -> pd.DataFrame:
         """`defenses` pooled over surrogates, of untargeted rows."""
-        rates = self._defended
-        keys = self.predictions.keys
-        keys = keys[(keys["target"] == "-") & keys.index.isin(rates["row"])]
-        lines = []
-        for key, rows in keys.groupby(METHOD, sort=False):
-            own = rates[rates["row"].isin(rows.index)]
-            for defense, part in own.groupby("defense", sort=False):
-                rate = self._under(list(rows.index), str(defense), part)
-                lines.append({**dict(zip(METHOD, key, strict=True)), **rate})
+        methods: dict[tuple[str, ...], list[int]] = {}
+        for row in self._defended:
+            key = self.predictions.names[row]
+            if key["target"] == "-":
+                methods.setdefault(tuple(key[name] for name in METHOD), []).append(row)
+        lines = [
+            {**dict(zip(METHOD, key, strict=True)), **self._under(rows, defense)}
+            for key, rows in methods.items()
+            for defense in dict.fromkeys(d for row in rows for d in self._defended[row])
+        ]
         return pd.DataFrame(lines, columns=[*METHOD, *DEFENDED])
 
-    @property
-    def _defended(self) -> pd.DataFrame:
-        """`Rates.by_victim` of rows with a defense beside none."""
-        rates = self.rates.by_victim
-        return rates[rates.groupby("row")["defense"].transform("nunique") > 1]
+    @cached_property
+    def _defended(self) -> dict[int, list[str]]:
+        """The defenses of each row that has another than one."""
+        found: dict[int, dict[str, None]] = {}
+        for row, defense, _ in self.predictions.arrays:
+            found.setdefault(row, {})[defense] = None
+        return {row: list(own) for row, own in sorted(found.items()) if len(own) > 1}
 
-    def _under(self, rows: list[int], defense: str, part: pd.DataFrame) -> dict[str, object]:
-        rates = self.rates
+    def _under(self, rows: list[int], defense: str) -> dict[str, object]:
+        rates, arrays = self.rates, self.predictions.arrays
         pairs = rates.judging(rows)
-        own = part[[(r, v) in pairs for r, v in zip(part["row"], part["victim"], strict=True)]]
+        own = [arrays[r, defense, v] for r, v in pairs if (r, defense, v) in arrays]
         rate = rates.estimate(pairs, defense=defense)
         transfer = rates.estimate(rates.transferring(rows), defense=defense)
         return {
             "defense": defense, "threat": self.predictions.judges[rows[0]].threat,
-            "n": round(rate.images), "clean_accuracy": own["correct"].mean(),
+            "n": round(rate.images), "clean_accuracy": mean(p.rate("correct") for p in own),
             "protection_rate": rate.value, "protection_low": rate.interval[0],
-            "protection_high": rate.interval[1], "targeted_rate": own["hit"].mean(),
+            "protection_high": rate.interval[1], "targeted_rate": mean(p.rate("hit") for p in own),
             "transfer_rate": transfer.value, "transfer_low": transfer.interval[0],
             "transfer_high": transfer.interval[1],
         }  # fmt: skip
@@ -256,6 +256,45 @@ class Tables:
         return table.sort_values(["dataset", "victim", "defense"]).reset_index(drop=True)
 
     def failures(self) -> pd.DataFrame:
-        """Every cell that failed, with its reason."""
-        cells = self.rows.cells
-        return cells.loc[cells["status"] != "done", [*ROW, "seed", "reason"]].reset_index(drop=True)
+        """What failed, with its reason: whole cells, and what incomplete ones have lost."""
+        lines = []
+        for cell in self.rows.facts["cells"]:
+            key = {name: cell[name] for name in (*ROW, "seed")}
+            if cell["status"] == "failed":
+                lines.append({**key, "part": WHOLE, "reason": cell.get("reason", "")})
+            else:
+                lines += [{**key, **lost} for lost in cell.get("lost", [])]
+        return pd.DataFrame(lines, columns=FAILURES)
+
+    def costs(self) -> pd.DataFrame:
+        """One line per cell: its status, seconds, passes and peak memory."""
+        lines = []
+        for cell in self.rows.facts["cells"]:
+            seconds = cell.get("seconds", {})
+            stages = {f"{stage}_s": seconds.get(stage) for stage in STAGES}
+            total = sum(_known([seconds], *seconds)) if seconds else None
+            lines.append({**cell, **stages, "total_s": total})
+        return pd.DataFrame(lines).reindex(columns=COSTS_BY_CELL)
+
+    def code(self) -> pd.DataFrame:
+        """Digests of the code that made the rows, by what it is of; none in older files.
+
+        Columns: part ("attacks", "victims" ...), name, digest.
+        """
+        lines = []
+        for part, own in self.rows.facts.get("code", {}).items():
+            digests = own if isinstance(own, dict) else {"-": own}
+            lines += [{"part": part, "name": name, "digest": d} for name, d in digests.items()]
+        return pd.DataFrame(lines, columns=["part", "name", "digest"])
+
+
+def _status(cells: Sequence[Mapping[str, object]]) -> str:
+    """Of a row with published images: "incomplete", "partial" (without a seed) or "ok"."""
+    found = {cell["status"] for cell in cells}
+    return "incomplete" if "incomplete" in found else "partial" if "failed" in found else "ok"
+
+
+def _known(facts: Iterable[Mapping[str, Any]], *names: str) -> list[float]:
+    """Those of the facts with these names that are there."""
+    values = [own.get(name) for own in facts for name in names]
+    return [float(value) for value in values if value is not None and value == value]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from priemo_bench.contracts.outcomes import FloatArray, IntArray, hit, protected
+from priemo_bench.contracts.metric import MEASURES
 from priemo_bench.contracts.rows import ROW, Rows
+from priemo_bench.errors import PriemoError
 
+FINISHED = ("done", "incomplete")
+"""Status of cells that have published images."""
 Outcome = Literal["protected", "hit", "flip", "correct"]
 """Protected and hit: `contracts.outcomes`. Flip: the prediction differs from the clean one.
 Correct: the clean prediction is the label."""
@@ -36,13 +41,21 @@ class VictimPredictions:
 
     def outcome(self, kind: Outcome) -> FloatArray:
         """(s, n) 0 or 1 ("correct": (1, n)), NaN where an image does not count."""
+        if kind == "protected":
+            return self._protected
         if kind == "correct":
             return np.asarray(self.clean == self.label, float)[None]
         if kind == "flip":
             return np.asarray(self.prediction != self.clean, float)
-        target = np.full(len(self.label), self.target)
-        outcome = protected if kind == "protected" else hit
-        return outcome(self.label, self.clean, self.prediction, target)
+        return hit(self.label, self.clean, self.prediction, self._targets)
+
+    @cached_property
+    def _protected(self) -> FloatArray:
+        return protected(self.label, self.clean, self.prediction, self._targets)
+
+    @property
+    def _targets(self) -> IntArray:
+        return np.full(len(self.label), self.target)
 
     def rate(self, kind: Outcome) -> float:
         """Mean outcome over seeds and images; NaN where no image counts."""
@@ -76,22 +89,52 @@ class Clusters:
 
 
 class Judges(NamedTuple):
-    """The victims that a row's protection rate is the mean over, and their threat model."""
+    """The victims that a row's protection rate is the mean over, and their threat model.
+
+    Attributes:
+        lost: further victims that would be among them, had their predictions not failed.
+    """
 
     threat: str
     victims: list[str]
+    lost: list[str]
 
 
 class Predictions:
-    """All predictions of a run; leaderboard rows and images are numbered."""
+    """All predictions of a run; leaderboard rows and images are numbered.
+
+    Raises:
+        PriemoError: on first use, where rows and cells do not belong together.
+    """
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
 
     @cached_property
+    def _cells_by_key(self) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+        found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for cell in self.rows.facts["cells"]:
+            found.setdefault(tuple(cell[name] for name in ROW), []).append(cell)
+        return found
+
+    @cached_property
     def keys(self) -> pd.DataFrame:
         """ROW of every row of the leaderboard, failed ones too, under its number."""
-        return self.rows.cells[ROW].drop_duplicates().reset_index(drop=True)
+        return pd.DataFrame(list(self._cells_by_key), columns=ROW, dtype=object).astype(str)
+
+    @cached_property
+    def names(self) -> list[dict[str, str]]:
+        """`keys` as dictionaries."""
+        return [dict(zip(ROW, key, strict=True)) for key in self._cells_by_key]
+
+    @cached_property
+    def cells(self) -> list[list[dict[str, Any]]]:
+        """The facts of the cells of every row, one for each seed."""
+        return list(self._cells_by_key.values())
+
+    def finished(self, row: int) -> list[dict[str, Any]]:
+        """Those of its cells that have published images."""
+        return [cell for cell in self.cells[row] if cell["status"] in FINISHED]
 
     @cached_property
     def images(self) -> pd.DataFrame:
@@ -102,10 +145,13 @@ class Predictions:
         return names.astype(str).reset_index(drop=True)
 
     @cached_property
+    def _image(self) -> IntArray:
+        return _numbers(self.rows.frame, self.images, ["dataset", "image"])
+
+    @cached_property
     def arrays(self) -> dict[tuple[int, str, str], VictimPredictions]:
         """By row, defense and victim."""
-        frame = self.rows.frame
-        image = _numbers(frame, self.images, ["dataset", "image"])
+        frame, image = self.rows.frame, self._image
         seed, label, clean, prediction, target = (
             frame[name].to_numpy()
             for name in ("seed", "label", "clean", "prediction", "target_label")
@@ -114,21 +160,54 @@ class Predictions:
         for key, at in self._lines.items():
             at = at[np.lexsort((image[at], seed[at]))]
             seeds = np.unique(seed[at])
+            if len(at) % len(seeds):
+                raise self._uneven(key)
             at = at.reshape(len(seeds), -1)
             first = at[0]
+            numbers = image[first]
+            if (image[at] != numbers).any() or (np.diff(numbers) < 1).any():
+                raise self._uneven(key)
             found[key] = VictimPredictions(
-                image[first], label[first], clean[first], seeds, prediction[at],
-                int(target[first[0]]),
-            )  # fmt: skip
+                numbers, label[first], clean[first], seeds, prediction[at], int(target[first[0]])
+            )
         return found
+
+    def _uneven(self, key: tuple[int, str, str]) -> PriemoError:
+        row, defense, victim = key
+        named = f"{self.names[row]['attack']!r} as {victim!r} sees them under {defense!r}"
+        return self.rows.unusable(f"does not have each image once for each seed of {named}")
 
     @cached_property
     def _lines(self) -> dict[tuple[int, str, str], npt.NDArray[np.intp]]:
-        return _groups(self.rows.frame, _numbers(self.rows.frame, self.keys, ROW))
+        row = _numbers(self.rows.frame, self.keys, ROW)
+        if (row < 0).any():
+            raise self.rows.unusable("has rows that belong to none of its cells")
+        return _groups(self.rows.frame, row)
 
-    def published(self, row: int) -> pd.DataFrame:
-        """One line for each seed and published image of a row, with its quality."""
-        return self.rows.frame.iloc[self._lines[row, "none", self.victims[row][0]]]
+    @cached_property
+    def _lines_of_row(self) -> dict[int, list[npt.NDArray[np.intp]]]:
+        found: dict[int, list[npt.NDArray[np.intp]]] = {}
+        for (row, _, _), lines in self._lines.items():
+            found.setdefault(row, []).append(lines)
+        return found
+
+    @cached_property
+    def _quality(self) -> dict[str, FloatArray]:
+        names = [*MEASURES, *self.rows.further_metrics]
+        return {name: self.rows.frame[name].to_numpy(float) for name in names}
+
+    def published(self, row: int) -> dict[str, FloatArray]:
+        """By metric, its value for each seed and published image of a row."""
+        lines = self._lines_of_row.get(row, [])
+        if not lines:
+            at = np.empty(0, np.intp)
+        elif all(cell["status"] == "done" for cell in self.cells[row]):
+            at = lines[0]
+        else:  # victims differ in the seeds they have
+            at = np.concatenate(lines)
+            both = np.stack([self.rows.frame["seed"].to_numpy()[at], self._image[at]])
+            at = at[np.sort(np.unique(both, axis=1, return_index=True)[1])]
+        return {name: values[at] for name, values in self._quality.items()}
 
     @cached_property
     def _all_clusters(self) -> dict[str, Clusters]:
@@ -142,11 +221,11 @@ class Predictions:
 
     def clusters(self, row: int) -> Clusters:
         """All images of the data set of a row, by person."""
-        return self._all_clusters[str(self.keys.at[row, "dataset"])]
+        return self._all_clusters[self.names[row]["dataset"]]
 
     @cached_property
     def victims(self) -> dict[int, list[str]]:
-        """Per row, the victims that have predictions for it."""
+        """Per row, the victims that have predictions for it; no row without any."""
         found: dict[int, list[str]] = {}
         for row, defense, victim in self.arrays:
             if defense == "none":
@@ -155,43 +234,59 @@ class Predictions:
 
     def threat(self, row: int, victim: str) -> str:
         """ "white-box" for a surrogate of the row, else "transfer"; "no-model" without one."""
-        surrogate = str(self.keys.at[row, "surrogate"])
+        surrogate = self.names[row]["surrogate"]
         if surrogate == "-":
             return "no-model"
         return "white-box" if victim in surrogate.split("+") else "transfer"
 
     def transfer_victims(self, row: int) -> list[str]:
         """The victims that are no surrogate of the row."""
-        return [v for v in self.victims[row] if self.threat(row, v) != "white-box"]
+        return [v for v in self.victims.get(row, []) if self.threat(row, v) != "white-box"]
 
     @cached_property
     def judges(self) -> dict[int, Judges]:
-        """Per row: white-box victims, else all (no-model), unless its cell says transfer."""
-        cells = self.rows.cells
-        said = cells["threat"].to_numpy() if "threat" in cells else np.full(len(cells), None)
-        of_row = dict(zip(_numbers(cells, self.keys, ROW), said, strict=True))
+        """Per row: white-box victims, else all (no-model), unless its cell says transfer.
+
+        A row whose judging victims are all lost has none: others never stand in for them.
+        """
         found = {}
-        for row, victims in self.victims.items():
-            by_threat: dict[str, list[str]] = {}
-            for victim in victims:
-                by_threat.setdefault(self.threat(row, victim), []).append(victim)
-            order = (of_row.get(row), "white-box", "no-model", "transfer")
-            threat = next(t for t in order if t in by_threat)
-            found[row] = Judges(threat, by_threat[threat])
+        for row, cells in enumerate(self.cells):
+            there: dict[str, list[str]] = {}
+            lost: dict[str, list[str]] = {}
+            for victim in self.victims.get(row, []):
+                there.setdefault(self.threat(row, victim), []).append(victim)
+            for victim in _lost_victims(cells) - set(self.victims.get(row, [])):
+                lost.setdefault(self.threat(row, victim), []).append(victim)
+            said = cells[-1].get("threat")
+            order = (said, "white-box", "no-model", "transfer")
+            threat = next((t for t in order if t in there or t in lost), None)
+            if threat is None:
+                threat = said or self.threat(row, self.names[row]["surrogate"].split("+")[0])
+            found[row] = Judges(threat, there.get(threat, []), sorted(lost.get(threat, [])))
         return found
 
 
+def _lost_victims(cells: Iterable[dict[str, Any]]) -> set[str]:
+    """Victims whose predictions without a defense failed in some of these cells."""
+    parts = [lost["part"] for cell in cells for lost in cell.get("lost", [])]
+    split = [part.removeprefix("victim ").partition(" under ") for part in parts
+             if part.startswith("victim ")]  # fmt: skip
+    return {victim for victim, _, defense in split if defense in ("", "none")}
+
+
 def _numbers(frame: pd.DataFrame, keys: pd.DataFrame, names: list[str]) -> npt.NDArray[np.intp]:
-    """For each line of `frame` the number of its `names` in `keys`, from category codes."""
+    """For each line of `frame` the number of its `names` in `keys`, -1 for none, from codes."""
     code = np.zeros(len(frame), np.int64)
     wanted = np.zeros(len(keys), np.int64)
+    unknown = np.zeros(len(frame), bool)
     for name in names:
         categories = pd.Index(keys[name].unique())
         own = frame[name].astype("category").cat
-        at = categories.get_indexer(own.categories.astype(str))
-        code = code * len(categories) + at[own.codes.to_numpy()]
+        at = categories.get_indexer(own.categories.astype(str))[own.codes.to_numpy()]
+        unknown |= at < 0
+        code = code * len(categories) + at
         wanted = wanted * len(categories) + categories.get_indexer(keys[name])
-    return pd.Index(wanted).get_indexer(pd.Index(code))
+    return np.where(unknown, -1, pd.Index(wanted).get_indexer(pd.Index(code)))
 
 
 def _groups(
@@ -207,8 +302,8 @@ def _groups(
     values, starts = np.unique(code[order], return_index=True)
     parts = np.split(order, starts[1:])
     found = {}
-    for _, part in sorted(zip(values, parts, strict=True), key=lambda pair: pair[1][0]):
-        at = part[0]
-        key = int(row[at]), str(frame["defense"].iat[at]), str(frame["victim"].iat[at])
-        found[key] = part
+    for value, part in sorted(zip(values, parts, strict=True), key=lambda pair: pair[1][0]):
+        rest, v = divmod(int(value), len(victim.categories))
+        r, d = divmod(rest, len(defense.categories))
+        found[r, str(defense.categories[d]), str(victim.categories[v])] = part
     return found

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from priemo_bench.contracts.outcomes import IntArray
 from priemo_bench.judge.difference import Difference, difference, holm
+from priemo_bench.judge.levels import ALPHA, MIN_USED
 from priemo_bench.judge.rates import PairWeights, Rates
 from priemo_bench.judge.statistics import RateEstimate
 
-ALPHA = 0.05
-MIN_USED = 0.95
-"""A gradient attack that uses less of its budget is not ranked."""
 EQUAL_BUDGETS = ("equal", "equal-psnr")
 """Budgets under which attacks are compared."""
+
+Line = Mapping[str, Any]
+"""A line of a table, by column."""
 
 
 def compare_rows(rates: Rates, a: Sequence[int], b: Sequence[int]) -> Difference:
     """The protection rate of pooled rows `a` less that of `b`, on the images of both.
 
     Where victims judge both, on these alone; rows of different victims are compared as they are.
+    No difference is found between rows that would share victims, had these not been lost.
     """
-    return difference(*_on_common(rates, a, b))
-
-
-def _on_common(
-    rates: Rates, a: Sequence[int], b: Sequence[int]
-) -> tuple[RateEstimate, RateEstimate]:
     pairs_a, pairs_b = rates.judging(a), rates.judging(b)
-    if common := {victim for _, victim in pairs_a} & {victim for _, victim in pairs_b}:
-        pairs_a, pairs_b = only_victims(pairs_a, common), only_victims(pairs_b, common)
+    victims_a, victims_b = ({victim for _, victim in pairs} for pairs in (pairs_a, pairs_b))
+    common = victims_a & victims_b
+    if not common and (victims_a | _lost(rates, a)) & (victims_b | _lost(rates, b)):
+        return Difference(float("nan"), float("nan"), float("nan"), 1.0)
     images_a, images_b = _images(rates, pairs_a), _images(rates, pairs_b)
+    if victims_a == victims_b == common and np.array_equal(images_a, images_b):
+        return difference(rates.judged(a), rates.judged(b))
+    if common:
+        pairs_a, pairs_b = only_victims(pairs_a, common), only_victims(pairs_b, common)
+        images_a, images_b = _images(rates, pairs_a), _images(rates, pairs_b)
     clusters = rates.predictions.clusters(a[0])
     if not np.array_equal(images_a, images_b):
         clusters = clusters.restricted_to(np.intersect1d(images_a, images_b))
-    return rates.estimate(pairs_a, clusters=clusters), rates.estimate(pairs_b, clusters=clusters)
+    of_a, of_b = (rates.estimate(pairs, clusters=clusters) for pairs in (pairs_a, pairs_b))
+    return difference(of_a, of_b)
 
 
 def only_victims(pairs: PairWeights, victims: Iterable[str]) -> PairWeights:
@@ -48,9 +53,16 @@ def only_victims(pairs: PairWeights, victims: Iterable[str]) -> PairWeights:
     return {(row, victim): 1 / len(set(rows)) / rows.count(row) for row, victim in kept}
 
 
+def _lost(rates: Rates, rows: Iterable[int]) -> set[str]:
+    return {victim for row in rows for victim in rates.predictions.judges[row].lost}
+
+
 def _images(rates: Rates, pairs: PairWeights) -> IntArray:
-    numbers = [rates.predictions.arrays[row, "none", victim].images for row, victim in pairs]
-    return np.unique(np.concatenate(numbers))
+    arrays = rates.predictions.arrays
+    numbers = {own.tobytes(): own for own in (arrays[r, "none", v].images for r, v in pairs)}
+    if len(numbers) == 1:
+        return next(iter(numbers.values()))
+    return np.unique(np.concatenate([*numbers.values(), np.empty(0, int)]))
 
 
 def ranks(
@@ -65,49 +77,69 @@ def ranks(
     Args:
         rows: for each line of `table` the rows it pools.
     """
-    found = pd.Series(pd.NA, index=table.index, dtype="Int64")
-    pooled = dict(zip(table.index, rows, strict=True))
-    for _, group in table[rankable(table)].groupby(by):
-        order = group.sort_values("protection_rate", ascending=False, kind="stable").index
-        pairs = list(combinations(order, 2))
-        p = [compare_rows(rates, pooled[a], pooled[b]).p for a, b in pairs]
-        differ = {pair for pair, q in zip(pairs, holm(p), strict=True) if q < ALPHA}
-        tie: list[int] = []
-        for place, line in enumerate(order):
-            if any((other, line) in differ for other in tie):
-                tie = []
-            rank = place + 1 if not tie else int(found[tie[0]])
-            tie.append(line)
-            found[line] = rank
+    lines = table.to_dict("records")
+    may = rankable(lines)
+    groups: dict[Hashable, list[int]] = {}
+    for k, line in enumerate(lines):
+        if may[k]:
+            groups.setdefault(tuple(line[name] for name in by), []).append(k)
+    found: dict[int, int] = {}
+    for group in groups.values():
+        group.sort(key=lambda k: -lines[k]["protection_rate"])
+        found |= _ranked(rates, group, rows)
+    values = [found.get(k, pd.NA) for k in range(len(lines))]
+    return pd.Series(values, index=table.index, dtype="Int64")
+
+
+def _ranked(rates: Rates, group: list[int], rows: Sequence[Sequence[int]]) -> dict[int, int]:
+    """The rank of each line of a group, best first."""
+    pairs = list(combinations(group, 2))
+    p = [compare_rows(rates, rows[a], rows[b]).p for a, b in pairs]
+    differ = {pair for pair, q in zip(pairs, holm(p), strict=True) if q < ALPHA}
+    found: dict[int, int] = {}
+    tie: list[int] = []
+    for place, line in enumerate(group):
+        if any((other, line) in differ for other in tie):
+            tie = []
+        found[line] = place + 1 if not tie else found[tie[0]]
+        tie.append(line)
     return found
 
 
-def rankable(table: pd.DataFrame) -> pd.Series[bool]:
+def rankable(lines: Sequence[Line]) -> list[bool]:
     """Which lines have a rate, keep their budget, and use it (`left_unused`)."""
-    kept = table["within_budget"].astype(bool) & table["protection_rate"].notna()
-    return kept & ~left_unused(table)
+    return [
+        bool(line["within_budget"]) and not np.isnan(line["protection_rate"]) and not idle
+        for line, idle in zip(lines, left_unused(lines), strict=True)
+    ]
 
 
-def left_unused(table: pd.DataFrame) -> pd.Series[bool]:
+def left_unused(lines: Sequence[Line]) -> list[bool]:
     """Which attacks with surrogates use less than MIN_USED of their budget.
 
     But for those that protect more so: the same attack, using its budget, protects less.
     """
-    idle = (table["budget_used"] < MIN_USED) & (table["threat"] != "no-model")
-    same = [c for c in ("dataset", "budget", "attack", "scope", "surrogate", "target", "targeted")
-            if c in table]  # fmt: skip
-    for line in table.index[idle]:
-        full = table[(table[same] == table.loc[line, same]).all(axis=1)]
-        full = full[full["budget_used"] >= MIN_USED]
-        if len(full) and (full["protection_rate"] < table.at[line, "protection_rate"]).all():
-            idle[line] = False
-    return idle.astype(bool)
+    same = ("dataset", "budget", "attack", "scope", "surrogate", "target", "targeted")
+    keys = [tuple(line.get(name) for name in same) for line in lines]
+    full: dict[Hashable, list[float]] = {}
+    for key, line in zip(keys, lines, strict=True):
+        if line["budget_used"] >= MIN_USED:
+            full.setdefault(key, []).append(line["protection_rate"])
+
+    def idle(key: Hashable, line: Line) -> bool:
+        if not line["budget_used"] < MIN_USED or line["threat"] == "no-model":
+            return False
+        users = full.get(key, [])
+        return not users or not all(rate < line["protection_rate"] for rate in users)
+
+    return [idle(key, line) for key, line in zip(keys, lines, strict=True)]
 
 
 def other_ranks(table: pd.DataFrame) -> pd.Series[int]:
     """For each line its rank under the other of EQUAL_BUDGETS; NA where it has none."""
     same = ["dataset", "attack", "scope", "scale", "targeted", "threat"]
-    at = {(*line[same], line["budget"]): line["rank"] for _, line in table.iterrows()}
     other = dict(zip(EQUAL_BUDGETS, reversed(EQUAL_BUDGETS), strict=True))
-    keys = [(*line[same], other.get(line["budget"])) for _, line in table.iterrows()]
+    lines = table.to_dict("records")
+    at = {(*(line[s] for s in same), line["budget"]): line["rank"] for line in lines}
+    keys = [(*(line[s] for s in same), other.get(line["budget"])) for line in lines]
     return pd.Series([at.get(key, pd.NA) for key in keys], index=table.index, dtype="Int64")

@@ -15,8 +15,8 @@ import pandas as pd
 
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.judge.kinship import COUNTED_RELATIONS, check_relations, relatives
-from priemo_bench.judge.predictions import Clusters, Outcome, Predictions
-from priemo_bench.judge.statistics import RateEstimate, next_victim
+from priemo_bench.judge.predictions import Clusters, Outcome, Predictions, VictimPredictions
+from priemo_bench.judge.statistics import RateEstimate, mean, next_victim
 
 ENOUGH = 20
 """Correctly classified faces that an emotion needs to count in the macro rate."""
@@ -44,6 +44,14 @@ class Rates:
     def __init__(self, predictions: Predictions, kin: Iterable[str] = COUNTED_RELATIONS) -> None:
         self.predictions = predictions
         self.kin = check_relations(kin)
+        self._judged: dict[tuple[int, ...], RateEstimate] = {}
+
+    def judged(self, rows: Iterable[int]) -> RateEstimate:
+        """The protection rate of rows, pooled: the mean over `judging`."""
+        key = tuple(rows)
+        if key not in self._judged:
+            self._judged[key] = self.estimate(self.judging(key))
+        return self._judged[key]
 
     def judging(self, rows: Iterable[int]) -> PairWeights:
         """Rows and the victims that judge them: the mean over rows of the mean over victims."""
@@ -72,11 +80,15 @@ class Rates:
             clusters = NO_IMAGES if row is None else self.predictions.clusters(row)
         found = []
         groups = [None] if emotions is None else list(emotions)
-        for (row, victim), weight in pairs.items():
-            own = self.predictions.arrays.get((row, defense, victim))
-            if own is None:
-                continue
+        arrays = self.predictions.arrays
+        there = {pair: arrays[pair[0], defense, pair[1]] for pair in pairs
+                 if (pair[0], defense, pair[1]) in arrays}  # fmt: skip
+        unlike = len({own.seeds.tobytes() for own in there.values()}) > 1
+        for pair, own in there.items():
+            weight = pairs[pair]
             outcomes, cluster = own.outcome(outcome), clusters.of_image[own.images]
+            if unlike:
+                outcomes = outcomes.mean(0, keepdims=True)
             for emotion in groups:
                 kept = cluster >= 0
                 if emotion is not None:
@@ -92,15 +104,17 @@ class Rates:
         """
         lines = []
         for (row, defense, victim), own in self.predictions.arrays.items():
-            rate = self.estimate({(row, victim): 1.0}, "protected", defense)
-            low, high = rate.interval if defense == "none" else (np.nan, np.nan)
+            low, high = (
+                self.estimate({(row, victim): 1.0}).interval if defense == "none" else (np.nan,) * 2
+            )
             lines.append(
                 {
                     "row": row, "defense": defense, "victim": victim,
-                    "threat": self.predictions.threat(row, victim), "protected": rate.value,
-                    "hit": own.rate("hit"), "flip": own.rate("flip"),
-                    "correct": own.rate("correct"), "images": len(own.images),
-                    "n": int(rate.count.sum()), "low": low, "high": high,
+                    "threat": self.predictions.threat(row, victim),
+                    "protected": own.rate("protected"), "hit": own.rate("hit"),
+                    "flip": own.rate("flip"), "correct": own.rate("correct"),
+                    "images": len(own.images), "n": int(own.counted.sum()), "low": low,
+                    "high": high,
                 }
             )  # fmt: skip
         return pd.DataFrame(lines, columns=BY_VICTIM)
@@ -110,28 +124,38 @@ class Rates:
         """`by_victim` without any defense."""
         return self.by_victim[self.by_victim["defense"] == "none"]
 
-    def numbers(self, row: int) -> dict[str, object]:
-        """The rates of a row, as in the leaderboard."""
-        arrays = self.predictions.arrays
-        threat, victims = self.predictions.judges[row]
-        own = self.undefended[self.undefended["row"] == row].set_index("victim").loc[victims]
-        counted = [arrays[row, "none", v].images[arrays[row, "none", v].counted] for v in victims]
-        rate = self.estimate(self.judging([row]))
+    def judgement(self, row: int) -> dict[str, object]:
+        """The rate of a row over its judging victims, which it is ranked by."""
+        threat, victims, _ = self.predictions.judges[row]
+        rate = self.judged([row])
+        counted = [own.images[own.counted] for own in self._own(row)]
         return {
             "threat": threat,
             "n_victims": len(victims),
-            "n": len(np.unique(np.concatenate(counted))),
+            "n": len(np.unique(np.concatenate(counted))) if counted else 0,
             "protection_rate": rate.value,
+        }
+
+    def numbers(self, row: int) -> dict[str, object]:
+        """The other rates of a row, as in the leaderboard."""
+        own = self._own(row)
+        rate = self.judged([row])
+        return {
             **_bounds("protection", rate),
             **self.macro([row]),
             **self.transfer([row]),
             **self._without_kin(row),
-            "targeted_rate": own["hit"].mean(),
-            "flip_rate": own["flip"].mean(),
-            "clean_accuracy": own["correct"].mean(),
+            "targeted_rate": mean(p.rate("hit") for p in own),
+            "flip_rate": mean(p.rate("flip") for p in own),
+            "clean_accuracy": mean(p.rate("correct") for p in own),
             "seed_spread": rate.by_seed.std(ddof=1) if len(rate.by_seed) > 1 else np.nan,
             **self._collapse(row),
         }
+
+    def _own(self, row: int) -> list[VictimPredictions]:
+        """What the victims that judge a row predict."""
+        arrays = self.predictions.arrays
+        return [arrays[row, "none", victim] for victim in self.predictions.judges[row].victims]
 
     def macro(self, rows: list[int]) -> dict[str, object]:
         """The mean over the emotions of which every victim correctly classifies ENOUGH faces."""
@@ -145,7 +169,10 @@ class Rates:
 
     def _emotions(self, row: int) -> set[int]:
         """One set for all victims, whether they judge the row or not."""
-        own = [self.predictions.arrays[row, "none", v] for v in self.predictions.victims[row]]
+        victims = self.predictions.victims.get(row, [])
+        if not victims:
+            return set()
+        own = [self.predictions.arrays[row, "none", v] for v in victims]
         counts = [np.bincount(p.label[p.counted], minlength=len(EMOTIONS)) for p in own]
         return {int(k) for k in np.flatnonzero(np.min(counts, 0) >= ENOUGH)}
 
@@ -176,7 +203,7 @@ class Rates:
 
         NaN where the relatives of a surrogate are not known; the rate also where all are kin.
         """
-        names = str(self.predictions.keys.at[row, "surrogate"])
+        names = self.predictions.names[row]["surrogate"]
         surrogates = [] if names == "-" else names.split("+")
         kinship = self.predictions.rows.facts.get("kin", {})
         if not set(surrogates) <= set(kinship):
@@ -191,10 +218,12 @@ class Rates:
         frequencies = np.array(
             [
                 np.bincount(prediction, minlength=len(EMOTIONS)) / len(prediction)
-                for victim in self.predictions.judges[row].victims
-                for prediction in self.predictions.arrays[row, "none", victim].prediction
+                for own in self._own(row)
+                for prediction in own.prediction
             ]
         )
+        if not len(frequencies):
+            return {"collapse_class": np.nan, "collapse_share": np.nan}
         common = np.bincount(frequencies.argmax(1)).argmax()
         return {
             "collapse_class": EMOTIONS[int(common)],

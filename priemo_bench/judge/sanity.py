@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.rows import ROW
-from priemo_bench.judge.ranking import left_unused
+from priemo_bench.judge.ranking import Line, left_unused
 
 CHANCE = 1.5 / len(EMOTIONS)
 """Clean accuracy below this is near chance."""
@@ -16,44 +18,57 @@ UNTOUCHED = 0.5
 """A perturbation is called zero with more than this share of published images unchanged."""
 
 
-def sanity_flags(board: pd.DataFrame, cells: pd.DataFrame, below_control: set[int]) -> list[str]:
+def sanity_flags(
+    board: pd.DataFrame, cells: Sequence[Sequence[Line]], below_control: set[int]
+) -> list[str]:
     """For each line of `Tables.board` its flags in words, joined by "; "; "" for none.
 
     Args:
-        cells: of the run, `Rows.cells`. below_control: lines that a control without a model beats.
+        cells: of each line, those that have published images. below_control: lines that a control
+            without a model beats.
     """
-    unused = left_unused(board)
+    lines: list[Line] = board.to_dict("records")
+    lesser = _equal_by_key(lines)
     return [
         "; ".join(
-            _of_line(line, board, cells)
+            _of_line(line, lesser.get(_key(line), []), cells[row])
             + ["a control does better"] * (row in below_control)
-            + ["budget not used"] * bool(idle)
+            + ["budget not used"] * idle
         )
-        for (row, line), idle in zip(board.iterrows(), unused, strict=True)
+        for row, (line, idle) in enumerate(zip(lines, left_unused(lines), strict=True))
     ]
 
 
-def _of_line(line: pd.Series, board: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
+def _of_line(line: Line, lesser: Sequence[Line], cells: Sequence[Line]) -> list[str]:
     if line["status"] == "failed":
         return []
-    own = cells[(cells[ROW] == line[ROW]).all(axis=1) & (cells["status"] == "done")]
     found = {
         "clean accuracy near chance": line["clean_accuracy"] < CHANCE,
-        "zero gradient": own["zero_gradient"].map(len).gt(0).any(),
-        "victim in training mode": own["left_training"].map(len).gt(0).any(),
+        "zero gradient": any(cell.get("zero_gradient") for cell in cells),
+        "victim in training mode": any(cell.get("left_training") for cell in cells),
         "perturbation is zero": line["untouched"] > UNTOUCHED and line["attack"] != "nothing",
         f"collapsed to {line['collapse_class']}": line["collapse_share"] > COLLAPSED
         and line["target"] == "-",
-        "more budget protects less": _less_for_more(line, board),
+        "more budget protects less": line["budget"] == "conventional"
+        and any(_less_for_more(line, other) for other in lesser),
     }
     return [name for name, holds in found.items() if holds]
 
 
-def _less_for_more(line: pd.Series, board: pd.DataFrame) -> bool:
-    """Whether the same row under the equal budget changes images less, yet protects more."""
-    if line["budget"] != "conventional":
-        return False
-    same = [name for name in ROW if name not in ("budget", "scale")]
-    lesser = board[(board[same] == line[same]).all(axis=1) & (board["budget"] == "equal")]
-    lesser = lesser[lesser["ssim_drop"] < line["ssim_drop"]]
-    return bool((lesser["protection_low"] > line["protection_high"]).any())
+def _key(line: Line) -> tuple[str, ...]:
+    return tuple(line[name] for name in ROW if name not in ("budget", "scale"))
+
+
+def _equal_by_key(lines: Sequence[Line]) -> dict[tuple[str, ...], list[Line]]:
+    found: dict[tuple[str, ...], list[Line]] = {}
+    for line in lines:
+        if line["budget"] == "equal":
+            found.setdefault(_key(line), []).append(line)
+    return found
+
+
+def _less_for_more(line: Line, other: Line) -> bool:
+    """Whether the `other` row changes images less, yet protects more."""
+    return bool(
+        other["ssim_drop"] < line["ssim_drop"] and other["protection_low"] > line["protection_high"]
+    )
