@@ -97,19 +97,19 @@ class guarded:
             self._timer = signal.setitimer(signal.ITIMER_REAL, seconds, 1)
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._over = True  # first of all: from here on, no signal raises
         if self.limits == Limits():
             return
         while True:
             try:
                 self._close()
                 break
-            except CellLimit:  # it came while we were closing
+            except CellLimit:  # in another thread: it came while we were closing
                 continue
         if self._reason and not isinstance(error, KeyboardInterrupt):
             raise CellLimit(self._reason) from None
 
     def _close(self) -> None:
-        self._over = True
         with self._lock:  # the watch neither interrupts nor kills from here on
             self._ended.set()
         if self._by_signal:
