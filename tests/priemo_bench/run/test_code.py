@@ -216,7 +216,10 @@ def test_closures_of_entries(kind: str, name: str, needs: list[str], needs_not: 
 
 
 def test_judging_depends_on_no_attack_victim_or_run() -> None:
-    rooms = {name.split(".")[1] for name in code_of("priemo_bench.judge.leaderboard").modules}
+    rooms = {
+        name.removeprefix("priemo_bench.").partition(".")[0]
+        for name in code_of("priemo_bench.judge.leaderboard").modules
+    }
     assert "judge" in rooms
     assert rooms <= {"judge", "contracts"}
 
