@@ -27,10 +27,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> PriemoError:
 
 
 @cache
-def _points(kind: str) -> dict[str, EntryPoint]:
+def _found(kind: str) -> tuple[EntryPoint, ...]:
     if kind not in GROUPS:
         raise unknown("kinds", kind, GROUPS)
-    return {point.name: point for point in entry_points(group=f"priemo_bench.{kind}")}
+    return tuple(entry_points(group=f"priemo_bench.{kind}"))
+
+
+@cache
+def _points(kind: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in _found(kind)}
 
 
 def names(kind: str) -> list[str]:
@@ -58,8 +63,39 @@ def get(kind: str, name: str) -> Any:
     """What the entry point `name` of `kind` points at, or what a loader makes of a TOML file.
 
     Raises:
-        PriemoError: no such name or file.
+        PriemoError: no such name or file; two packages have one of that name; or what it points at
+            cannot be imported, or is not what its kind needs.
     """
     check(kind, name)
     points = _points(kind)
-    return points[name].load() if name in points else _loaders()[kind].load()(Path(name))
+    if name not in points:
+        return _loaders()[kind].load()(Path(name))
+    rivals = {p.value: _package(p) for p in _found(kind) if p.name == name}
+    if len(rivals) > 1:
+        raise PriemoError(
+            f"{kind.removesuffix('s')} {name!r} is in {' and in '.join(rivals.values())}; "
+            "uninstall one of them"
+        )
+    return _load(points[name], kind)
+
+
+def _load(point: EntryPoint, kind: str) -> Any:
+    which = f"{kind.removesuffix('s')} {point.name!r} of {_package(point)}"
+    try:
+        thing = point.load()
+    except PriemoError:
+        raise
+    except (Exception, SystemExit) as error:  # any that a module may raise when it is imported
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise PriemoError(f"{which} cannot be imported: {reason}") from error
+    if not callable(thing):
+        raise PriemoError(f"{which} is a {type(thing).__name__}; it must be callable")
+    if kind == "attacks" and not hasattr(getattr(thing, "traits", None), "family"):
+        raise PriemoError(f"{which} has no `traits` of priemo_bench.contracts.attack.Traits")
+    return thing
+
+
+def _package(point: EntryPoint) -> str:
+    """The distribution of an entry point, in words."""
+    dist = getattr(point, "dist", None)
+    return f"package {dist.name} {dist.version}" if dist is not None else "no package"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,10 +92,12 @@ def _context(request: FitRequest) -> RunContext:
     return RunContext(spec)
 
 
-def _fitted_attacks() -> list[str]:
-    """Attacks whose perturbation can be saved."""
-    names = registry.names("attacks")
-    return [name for name in names if registry.get("attacks", name).traits.is_fitted]
+def _fitted_attacks() -> Iterator[str]:
+    """Attacks whose perturbation can be saved; those that cannot be imported are none."""
+    for name in registry.names("attacks"):
+        with suppress(PriemoError):
+            if registry.get("attacks", name).traits.is_fitted:
+                yield name
 
 
 def protect_photos(

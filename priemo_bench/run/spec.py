@@ -55,12 +55,16 @@ def _is_name(name: str) -> str:
     return name
 
 
+def _without_none(params: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if value is not None}
+
+
 def _is_plain(value: Any) -> Any:
-    """`value` itself; PriemoError unless it holds nothing but what JSON can hold."""
+    """`value` itself; PriemoError unless it holds nothing but what TOML and JSON can hold."""
     for item in value.values() if isinstance(value, dict) else value:
         if isinstance(item, dict | list | tuple):
             _is_plain(item)
-        elif not isinstance(item, str | int | float | None):
+        elif not isinstance(item, str | int | float):
             raise PriemoError(
                 f"an attack's params hold {item!r}; they must be numbers, texts, true, false, or "
                 "lists and tables of these"
@@ -71,8 +75,8 @@ def _is_plain(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(number), Field(strict=True, allow_inf_nan=False)]
 Bound = Annotated[Number | None, BeforeValidator(number)]
 Count = Annotated[int, Field(strict=True, gt=0, lt=2**31)]
-Limit = Count | None
-Params = Annotated[dict[str, Any], AfterValidator(_is_plain)]
+Limit = Annotated[Count | None, BeforeValidator(lambda value: None if value == "none" else value)]
+Params = Annotated[dict[str, Any], AfterValidator(_without_none), AfterValidator(_is_plain)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1)]
 Grid = Annotated[tuple[Number, ...], Field(min_length=1)]
@@ -258,7 +262,7 @@ class Spec(StrictModel):
         values = self.model_dump(exclude_none=True, exclude_defaults=True)
         for item in values["datasets"]:
             item.update({"data": str(item["data"])} if "data" in item else {})
-        for bound in ("ssim_floor", "eps"):
+        for bound in ("ssim_floor", "eps", "select_limit"):
             values[bound] = "none" if getattr(self, bound) is None else getattr(self, bound)
         values["attacks"] = values.pop("attacks")  # tables last
         return tomli_w.dumps(values)

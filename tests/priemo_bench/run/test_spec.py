@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import date
-from math import inf
+from itertools import product
+from math import inf, nan
 from pathlib import Path
 from re import fullmatch
 from time import perf_counter
@@ -12,7 +14,17 @@ from typing import Any
 import pytest
 
 from priemo_bench.errors import PriemoError
-from priemo_bench.run.spec import BUNDLED, default_folder, differences, load, parse, same_run
+from priemo_bench.run.spec import (
+    BUNDLED,
+    AttackSpec,
+    DatasetSpec,
+    Spec,
+    default_folder,
+    differences,
+    load,
+    parse,
+    same_run,
+)
 
 pytestmark = pytest.mark.usefixtures("world")
 BASE: dict[str, Any] = {
@@ -42,7 +54,9 @@ def test_fractions_and_no_bound() -> None:
 
 
 def test_the_frozen_copy_reads_back(tmp_path: Path) -> None:
-    spec = parse({**BASE, "eps": "none", "surrogates": ["toy-a", ["toy-a", "toy-b"]]})
+    spec = parse(
+        {**BASE, "eps": "none", "select_limit": None, "surrogates": ["toy-a", ["toy-a", "toy-b"]]}
+    )
     assert load(write(tmp_path / "s.toml", spec.to_toml())) == spec
 
 
@@ -56,6 +70,27 @@ def test_infinite_params_read_back(tmp_path: Path) -> None:
     again = load(write(tmp_path / "b.toml", spec.to_toml()))
     assert again == spec
     assert same_run(again, spec)
+
+
+ODD: list[Any] = [
+    True, -1, 0, 11, 2**32, 10**400, 0.5, inf, nan, "", "none", "all", "1e400", "1/0", "a/b", "..",
+    "a\nb", "x" * 999, [], [[]], ["none"], [["toy-a", "toy-b"]], [0, 0], {}, {"a": [{}]},
+    date(2026, 1, 2), [{"name": "pgd"}],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("table", ["", "datasets", "attacks"])
+def test_any_value_is_read_or_refused_by_a_sentence(table: str) -> None:
+    model = {"": Spec, "datasets": DatasetSpec, "attacks": AttackSpec}[table]
+    for field, value in product(model.model_fields, ODD):
+        start = perf_counter()
+        try:
+            own = {**BASE[table][0], field: value} if table else value
+            spec = parse({**BASE, **({table: [own]} if table else {field: own})})
+            assert same_run(spec, parse(tomllib.loads(spec.to_toml()))), (field, value)
+        except PriemoError as error:
+            assert "\n" not in str(error), (field, value)
+        assert perf_counter() - start < 1, (field, value)
 
 
 @pytest.mark.parametrize("text", ["1e400", "1e4000000", "-1e99999999", "1/1e99999999", "9" * 5000])
