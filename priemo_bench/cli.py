@@ -238,6 +238,23 @@ def report(
 
 
 @app.command()
+def republish(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
+    data: Annotated[Path, typer.Option(help="your copy of FER2013")] = Path("fer2013.csv"),
+    jobs: Jobs = 1,
+    device: Device = "cpu",
+    dry_run: Annotated[bool, typer.Option(help="only say what is stale")] = False,
+    pages: Annotated[Path, typer.Option(help="the list of them")] = Path("reports/pages.toml"),
+) -> None:
+    """Make published pages anew where the code has changed since; exit code 1 if one fails."""
+    from priemo_bench.republish import republish as make
+
+    with _interruptible():
+        if not make(pages, names or (), data, jobs, device, dry_run):
+            raise typer.Exit(1)
+
+
+@app.command()
 def compare(
     old: Annotated[Path, typer.Argument(metavar="OLD")],
     new: Annotated[Path, typer.Argument(metavar="NEW")],

@@ -56,7 +56,10 @@ LIBRARIES = {"art", "numpy", "PIL", "scipy", "timm", "torch", "torchattacks", "t
 ALWAYS = ("torch", "adversarial-robustness-toolbox")
 RUN = (f"{PROJECT}.run.execute", f"{PROJECT}.run.craft", f"{PROJECT}.run.collect")
 """What makes, measures and judges images, whatever the attack."""
-PAGE = (f"{PROJECT}.report.page", f"{PROJECT}.report.tables", f"{PROJECT}.judge.leaderboard")
+PAGE = (
+    f"{PROJECT}.report:write_report", f"{PROJECT}.report:save_grid", f"{PROJECT}.report.curves",
+    f"{PROJECT}.judge.curves",
+)  # fmt: skip
 """What makes tables, figures and page of stored rows."""
 
 
@@ -95,13 +98,14 @@ def code_of(*roots: object) -> Code:
         >>> code == code_of("priemo_bench.judge.statistics")
         True
     """
-    names = tuple(root for root in roots if isinstance(root, str))
-    return _of_names(*names) if len(names) == len(roots) else _Closure(roots).code()
+    key = tuple(root if isinstance(root, str) else id(root) for root in roots)
+    if key not in _KNOWN:
+        _KNOWN[key] = roots, _Closure(roots).code()
+    return _KNOWN[key][1]
 
 
-@cache
-def _of_names(*names: str) -> Code:
-    return _Closure(names).code()
+_KNOWN: dict[tuple[str | int, ...], tuple[tuple[object, ...], Code]] = {}
+"""What is known already; with the roots, so that no other thing gets the id of one."""
 
 
 def entry_code(kind: str, name: str) -> Code:

@@ -66,7 +66,7 @@ def toybox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read(*roots: object) -> code.Code:
     """The code of roots as the files are now."""
     source.cache_clear()
-    code._of_names.cache_clear()
+    code._KNOWN.clear()
     return code_of(*roots)
 
 

@@ -1,0 +1,343 @@
+"""Published pages: which there are, which the code would make differently today, and all anew."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from inspect import signature
+from itertools import groupby
+from pathlib import Path
+from shlex import join
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from priemo_bench import registry
+from priemo_bench.contracts.config import StrictModel, first_error
+from priemo_bench.errors import PriemoError
+from priemo_bench.registry import unknown
+
+if TYPE_CHECKING:
+    from priemo_bench.benchmark import Benchmark
+    from priemo_bench.contracts.rows import Rows
+    from priemo_bench.curve import Curve
+    from priemo_bench.run.spec import Spec
+
+DATA = Path("fer2013.csv")
+"""Where published commands expect the user's copy of FER2013."""
+ROWS = "results.parquet"
+INDEX = """\
+# Published runs
+
+Each page names the command that made it; `results.parquet` beside it has every prediction, so that
+`priemo-bench report FOLDER` makes its tables and figures again without attacking anything.
+`priemo-bench republish` makes anew what today's code would make differently, and writes this file
+from [pages.toml](pages.toml) and the facts beside the rows. *Code* is a digest of the sources that
+made a page.
+"""
+COLUMNS = ("folder", "what", "faces", "victims", "SSIM floor", "made by")
+
+
+class Page(StrictModel):
+    """A published page.
+
+    Attributes:
+        name: of its folder, beside pages.toml.
+        command: arguments of `priemo-bench` that make it, without --out, --data and --jobs.
+        shows: what it is about, in a few words.
+        fer2013: whether it needs the user's copy of FER2013.
+        archived: why it is not made again; "" for a page that is kept up to date.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    shows: str
+    fer2013: bool = False
+    archived: str = ""
+
+
+class _File(StrictModel):
+    pages: tuple[Page, ...]
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages that a pages.toml lists, and the folder that they are in."""
+
+    folder: Path
+    pages: tuple[Page, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Pages:
+        """Read pages.toml.
+
+        Raises:
+            PriemoError: it is missing, not TOML, or has a key or value that is wrong.
+        """
+        try:
+            return cls(path.parent, _File(**tomllib.loads(path.read_text("utf-8"))).pages)
+        except (OSError, UnicodeDecodeError) as error:
+            raise PriemoError(f"{path} cannot be read: {error}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise PriemoError(f"{path} is not TOML: {error}") from None
+        except ValidationError as error:
+            raise PriemoError(f"{path}, {first_error(error, _File, 'keys of pages')}") from None
+
+    def named(self, names: Iterable[str]) -> list[Page]:
+        """The pages with these names, or all that are kept up to date.
+
+        Raises:
+            PriemoError: no such page, or one that is archived.
+        """
+        known = {page.name: page for page in self.pages}
+        for name in names:
+            if name not in known:
+                raise unknown("pages", name, known)
+            if reason := known[name].archived:
+                raise PriemoError(f"page {name!r} is archived: {reason}")
+        chosen = dict.fromkeys(names) or [n for n, page in known.items() if not page.archived]
+        return [known[name] for name in chosen]
+
+    def job(
+        self, page: Page, data: Path = DATA, jobs: int = 1, device: str = "cpu"
+    ) -> Benchmark | Curve:
+        """What the command of a page runs."""
+        from priemo_bench.benchmark import Benchmark
+        from priemo_bench.curve import Curve
+
+        kinds: dict[str, type[Benchmark | Curve]] = {"run": Benchmark, "curve": Curve}
+        kind, *arguments = page.command
+        if kind not in kinds:
+            raise PriemoError(f"page {page.name!r} has the command {kind!r}; give run or curve")
+        given = _parsed(kind, [*arguments, *(["--data", str(data)] if page.fer2013 else [])])
+        line = ["priemo-bench", *page.command, *(["--data", DATA.name] if page.fer2013 else [])]
+        given |= {
+            "out": self.folder / page.name,
+            "jobs": jobs,
+            "device": device,
+            "command": join([*line, "--out", f"reports/{page.name}"]),
+        }
+        return kinds[kind](**given)
+
+    def stale(self, page: Page) -> list[str]:
+        """What of a page today's code would make differently: "attack pgd", "run" ...; [] is none.
+
+        Besides the parts of `run.code.stale_parts`: "its spec (...)", "weights of ...", and
+        "all of it" where rows are missing or cannot be read.
+        """
+        found = [why for b in _benchmarks(self.job(page)) for why in _stale(b)]
+        return list(dict.fromkeys(found))
+
+    def make(self, page: Page, data: Path, jobs: int, device: str, stale: list[str]) -> list[str]:
+        """Make a page anew; reasons of the cells that failed."""
+        job = self.job(page, data, jobs, device)
+        benchmarks = _benchmarks(job)
+        if stale == ["page"]:
+            _rewrite(job)
+        else:
+            for benchmark in benchmarks:
+                benchmark.overwrite = True
+            job.run()
+        cells = [cell for b in benchmarks for cell in _rows(b.out).facts["cells"]]
+        return [str(cell.get("reason")) for cell in cells if cell.get("status") != "done"]
+
+    def index(self) -> str:
+        """The text of README.md: tables of all pages, from pages.toml and facts."""
+        kept = [page for page in self.pages if not page.archived]
+        parts = [INDEX, self._table(kept)]
+        archived = sorted((p for p in self.pages if p.archived), key=lambda page: page.archived)
+        for reason, pages in groupby(archived, key=lambda page: page.archived):
+            parts.append(f"Archived, and not made again: {reason}.\n")
+            parts.append(self._table([page for page in self.pages if page in list(pages)]))
+        return "\n".join(parts)
+
+    def _table(self, pages: Iterable[Page]) -> str:
+        lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+        for page in pages:
+            facts = [_rows(path.parent).facts for path in self.rows_of(page)]
+            link = f"[{page.name}]({page.name}/README.md)"
+            cells = [link, page.shows, *(_summary(facts) if facts else ["not made yet"] * 4)]
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join(lines) + "\n"
+
+    def rows_of(self, page: Page) -> list[Path]:
+        """Its results.parquet, or those of its SSIM floors, the highest first."""
+        folder = self.folder / page.name
+        return sorted(folder.glob(ROWS)) or sorted(folder.glob(f"ssim-*/{ROWS}"), reverse=True)
+
+
+def republish(
+    path: Path,
+    names: Iterable[str] = (),
+    data: Path = DATA,
+    jobs: int = 1,
+    device: str = "cpu",
+    dry_run: bool = False,
+    say: Callable[[str], None] = print,
+) -> bool:
+    """Make stale pages anew, then the index beside them; whether all went well.
+
+    A page that fails does not keep the others from being made.
+
+    Args:
+        path: of pages.toml. names: of pages; all that are not archived where empty.
+        data, jobs, device: as for `priemo-bench run`.
+        dry_run: only say which pages are stale, and what of them.
+        say: gets a line for each page.
+
+    Raises:
+        PriemoError: pages.toml is wrong, or names no such page.
+    """
+    pages = Pages.load(path)
+    done = [_make(pages, page, data, jobs, device, dry_run, say) for page in pages.named(names)]
+    if not dry_run:
+        from priemo_bench.contracts.storage import write_text
+
+        write_text(pages.folder / "README.md", pages.index())
+    return all(done)
+
+
+def _make(
+    pages: Pages,
+    page: Page,
+    data: Path,
+    jobs: int,
+    device: str,
+    dry_run: bool,
+    say: Callable[[str], None],
+) -> bool:
+    """Make one page where it is stale, and say so; False where it or a cell of it failed."""
+    began = perf_counter()
+    try:
+        stale = pages.stale(page)
+        if not stale or dry_run:
+            say(f"{page.name}: {'stale: ' + ', '.join(stale) if stale else 'current'}")
+            return True
+        say(f"{page.name}: stale: {', '.join(stale)}; making it anew")
+        failed = pages.make(page, data, jobs, device, stale)
+    except (Exception, SystemExit) as error:
+        kind = "" if isinstance(error, PriemoError) else f"{type(error).__name__}: "
+        say(f"{page.name}: failed: {kind}{' '.join(str(error).split())}")
+        return False
+    say(f"{page.name}: made in {_duration(perf_counter() - began)}")
+    if failed:
+        say(f"{page.name}: {len(failed)} of its cells failed, the first: {failed[0]}")
+    return not failed
+
+
+def _parsed(command: str, arguments: list[str]) -> dict[str, Any]:
+    """Arguments of a command line as those of `Benchmark` or `Curve`.
+
+    Raises:
+        PriemoError: the command has no such option or value.
+    """
+    import typer.main
+
+    from priemo_bench.cli import USAGE_ERROR, app
+    from priemo_bench.curve import Curve
+    from priemo_bench.run.spec import Spec, override
+
+    group: Any = typer.main.get_command(app)
+    try:
+        given = group.commands[command].make_context(command, list(arguments)).params
+    except USAGE_ERROR as error:
+        raise PriemoError(f"priemo-bench {command}: {error.format_message()}") from None
+    known = {*Spec.model_fields, *signature(override).parameters, *signature(Curve).parameters}
+    return {name: value for name, value in given.items() if name in known and value is not None}
+
+
+def _benchmarks(job: Benchmark | Curve) -> list[Benchmark]:
+    from priemo_bench.curve import Curve
+
+    return list(job.benchmarks.values()) if isinstance(job, Curve) else [job]
+
+
+def _rows(folder: Path) -> Rows:
+    from priemo_bench.contracts.rows import Rows
+
+    return Rows.load(folder / ROWS)
+
+
+def _stale(benchmark: Benchmark) -> Iterator[str]:
+    from priemo_bench.run.code import code_facts, stale_parts
+    from priemo_bench.run.spec import differences, parse
+
+    facts: Mapping[str, Any] = {}
+    with suppress(PriemoError):
+        facts = _rows(benchmark.out).facts
+    yield from stale_parts(facts.get("code"), code_facts(benchmark.spec))
+    if not facts:
+        return
+    try:
+        written = parse(tomllib.loads(facts["spec"]))
+        differing = differences(_portable(written), _portable(benchmark.spec))
+    except PriemoError:
+        differing = "one that is read no more"
+    if differing:
+        yield f"its spec ({differing})"
+    for name in benchmark.spec.victims:
+        card = getattr(registry.get("victims", name), "card", None)
+        if card and (facts["victims"].get(name) or {}).get("sha256") != card.sha256:
+            yield f"weights of {name}"
+
+
+def _portable(spec: Spec) -> Spec:
+    """A spec with the user's files by their names only."""
+    sets = [
+        d.model_copy(update={"data": Path(d.data.name)}) if d.data else d for d in spec.datasets
+    ]
+    return spec.model_copy(update={"datasets": tuple(sets)})
+
+
+def _rewrite(job: Benchmark | Curve) -> None:
+    """Tables, figures and page from stored rows, which then name today's code."""
+    from priemo_bench.curve import Curve, rewrite
+    from priemo_bench.judge.kinship import COUNTED_RELATIONS
+    from priemo_bench.report import write_report
+    from priemo_bench.run.code import code_facts
+
+    for benchmark in _benchmarks(job):
+        rows = _rows(benchmark.out)
+        rows.facts["code"] = code_facts(benchmark.spec)
+        rows.save(benchmark.out / ROWS)
+    if isinstance(job, Curve):
+        rewrite(job.out, COUNTED_RELATIONS)
+    else:
+        write_report(job.out)
+
+
+def _summary(facts: list[dict[str, Any]]) -> list[str]:
+    """Faces, victims, floors and what made them, of the runs of a page."""
+    first = facts[0]
+    faces = [f"{d['test']} of {d['of']} {name}" for name, d in first["data"].items()]
+    victims = list(first["victims"])
+    attacked = {name for cell in first["cells"] for name in cell["surrogate"].split("+")}
+    chosen, spared = (
+        [v for v in victims if v in attacked],
+        [v for v in victims if v not in attacked],
+    )
+    judged = f"{_code(chosen)}; evaluation-only: {_code(spared)}" if chosen and spared else ""
+    floors = [f"{f['ssim_floor']:g}" if f["ssim_floor"] else "none" for f in facts]
+    version = f"{first['versions']['priemo-bench']}"
+    states = dict.fromkeys(f["code"]["state"] for f in facts if "code" in f)
+    return [
+        ", ".join(faces),
+        judged or _code(victims),
+        ", ".join(floors),
+        ", ".join([version, *(f"code {state}" for state in states)]),
+    ]
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _duration(seconds: float) -> str:
+    """ "4 s", "12 min" or "3 h 5 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
