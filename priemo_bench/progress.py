@@ -6,11 +6,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from priemo_bench.errors import require
 
@@ -32,7 +32,7 @@ PRIOR = 0.05
 def progress(mode: Mode = "auto") -> Iterator[Progress]:
     """Shows what is told to the `Progress` it gives, on standard error.
 
-    With "json" each line is an object: `event` is "start", "begin", "advance", "done" or "say",
+    With "json" each line is an object: `event` is "run", "begin", "advance", "done" or "say",
     `cell` a title, `done` and `total` count cells, `step` and `steps` are those of the cell,
     `seconds` what it took, `remaining` the seconds that all the rest will take, or null.
 
@@ -41,12 +41,12 @@ def progress(mode: Mode = "auto") -> Iterator[Progress]:
 
     Example:
         >>> with progress("quiet") as shown:  # "auto" by default
-        ...     shown.start(2, seconds=30)  # two cells, that should take half a minute in all
-        ...     for seed in (0, 1):
-        ...         shown.begin(seed, f"pgd on resnet (seed {seed})", steps=8)
+        ...     run = shown.run(2, seconds=30)  # two cells, that should take half a minute in all
+        ...     for title in ("pgd on resnet", "pgd on vgg"):
+        ...         run.begin(title, title, steps=8)
         ...         for batch in range(8):
-        ...             shown.step(seed, batch + 1)
-        ...         shown.end(seed)
+        ...             run.step(title, batch + 1)
+        ...         run.end(title, title, "done")
         >>> shown.done
         2
     """
@@ -116,38 +116,55 @@ class Progress:
 
     def __init__(self) -> None:
         self.done = self.total = 0
+        self._begun = _now()
+        self._seconds: float | None = None
+        self._weights: dict[Hashable, float] = {}
+        self._weight = self._ended_weight = 0.0
         self._cells: dict[Hashable, _Cell] = {}
 
-    def start(self, total: int, seconds: float | None = None, weight: float | None = None) -> None:
-        """Count `total` cells from now on.
+    def run(
+        self,
+        total: int,
+        seconds: float | None = None,
+        weights: Mapping[Any, float] | None = None,
+    ) -> Progress:
+        """Count `total` cells from now on; returns this.
 
         Args:
             seconds: estimate for all of them together.
-            weight: sum of the cells' weights; `total` by default.
+            weights: share of the work of each cell by its key, in any unit; all alike by default.
         """
         self.done, self.total, self._cells = 0, total, {}
-        self._begun, self._seconds = _now(), seconds
-        self._weight, self._ended_weight = float(weight or total), 0.0
+        self._begun, self._seconds, self._weights = _now(), seconds, dict(weights or {})
+        self._weight = sum(self._weights.values()) if weights else float(total)
+        self._ended_weight = 0.0
         self._started()
+        return self
 
-    def begin(
-        self, key: Hashable, title: str, steps: int | None = None, weight: float = 1.0
-    ) -> None:
-        """A cell begins, of so many steps if that is known; long ones weigh more."""
+    def begin(self, key: Hashable, title: str, steps: int | None = None) -> None:
+        """A cell begins, of so many steps if that is known."""
         now = _now()
+        weight = self._weights.get(key, 0.0 if self._weights else 1.0)
         self._cells[key] = _Cell(title, steps, weight, now, now)
         self._began(key, self._cells[key])
 
-    def step(self, key: Hashable, step: int, steps: int | None = None) -> None:
-        """A cell is at `step` of its steps, whose number may change."""
+    def step(self, key: Hashable, done: int, steps: int | None = None) -> None:
+        """How many steps of a cell are done; their number may change."""
         if cell := self._cells.get(key):
-            cell.step, cell.steps = step, steps or cell.steps
+            cell.step, cell.steps = done, steps or cell.steps
             self._stepped(key, cell)
 
     def end(
-        self, key: Hashable, status: str = "done", seconds: float | None = None, note: str = ""
+        self,
+        key: Hashable,
+        title: str,
+        status: str = "done",
+        seconds: float | None = None,
+        note: str = "",
     ) -> None:
-        """A cell that has begun is over; `seconds` since then by default."""
+        """A cell is over, whether its begin was seen or not; `seconds` since then by default."""
+        if key not in self._cells:
+            self.begin(key, title)
         cell = self._cells.pop(key)
         self.done += 1
         self._ended_weight += cell.weight
@@ -219,7 +236,7 @@ class _Json(Progress):
         self._tell("say", text=sentence)
 
     def _started(self) -> None:
-        self._tell("start")
+        self._tell("run")
 
     def _began(self, key: Hashable, cell: _Cell) -> None:
         self._tell("begin", cell=cell.title)
@@ -247,6 +264,7 @@ class _Bars(_Lines):
         super().__init__()
         self._rich = rich
         self._tasks: dict[Hashable, TaskID] = {}
+        self._all: TaskID | None = None
 
     def say(self, sentence: str) -> None:
         self._rich.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
@@ -255,7 +273,7 @@ class _Bars(_Lines):
         for task in self._rich.task_ids:
             self._rich.remove_task(task)
         self._tasks = {}
-        self._all: TaskID | None = None
+        self._all = None
         if self.total > 1:
             self._all = self._rich.add_task("all", total=self._weight, count="", left="")
             self._show_all()

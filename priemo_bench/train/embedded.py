@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, cast
@@ -17,8 +18,10 @@ from priemo_bench.contracts.storage import write_file, write_text
 from priemo_bench.contracts.training import TrainingSpec
 from priemo_bench.contracts.victim import Victim, freeze
 from priemo_bench.errors import PriemoError
+from priemo_bench.progress import Mode, Progress, duration
+from priemo_bench.progress import progress as show
 from priemo_bench.train.card import make_card, provenance
-from priemo_bench.train.measure import measure
+from priemo_bench.train.measure import measure, stages
 from priemo_bench.train.trainer import BEST, CURVE, Training
 
 
@@ -45,7 +48,11 @@ class TrainableEntry(Protocol):
 
 
 def train_victim(
-    name: str, data: Path | None, out: Path | None = None, device: str = "cpu"
+    name: str,
+    data: Path | None,
+    out: Path | None = None,
+    device: str = "cpu",
+    progress: Mode = "auto",
 ) -> Path:
     """Train the victim `name` by its own spec, or resume an interrupted training.
 
@@ -55,6 +62,7 @@ def train_victim(
     Args:
         data: the user's copy of FER2013; None only for specs that do not use it.
         out: None for the victim's own folder, whose weights and card are then replaced.
+        progress: on standard error: "auto", "bars", "lines", "json" or "quiet".
 
     Returns:
         The weight file.
@@ -65,19 +73,24 @@ def train_victim(
     entry = trainable(name)
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise PriemoError(f"device {device!r} is not available here; use cpu")
-    spec = entry.spec
     out = entry.root if out is None else out
-    sources = data_sets(spec, data)
-    training = Training(
-        entry.initial,
-        spec,
-        {key: source.split("train") for key, source in sources.items()},
-        {key: source.split("choice") for key, source in sources.items()},
-        out / "checkpoints" / name,
-        device,
-    )
-    training.run()
-    return write_victim(training, sources, out)
+    begun = time.monotonic()
+    with show(progress) as shown:
+        shown.say(f"{name}: opening {' and '.join(entry.spec.repeats)}")
+        sources = data_sets(entry.spec, data)
+        training = Training(
+            entry.initial,
+            entry.spec,
+            {key: source.split("train") for key, source in sources.items()},
+            {key: source.split("choice") for key, source in sources.items()},
+            out / "checkpoints" / name,
+            device,
+            shown,
+        )
+        training.run()
+        path = write_victim(training, sources, out)
+        shown.say(f"{name}: trained and measured in {duration(time.monotonic() - begun)}: {path}")
+    return path
 
 
 def trainable(name: str) -> TrainableEntry:
@@ -88,31 +101,56 @@ def trainable(name: str) -> TrainableEntry:
     return cast(TrainableEntry, entry)
 
 
-def data_sets(spec: TrainingSpec, data: Path | None) -> dict[str, Dataset]:
-    """The data sets of a training, by name; FER2013 is the user's own copy, at `data`."""
-    return {
-        name: registry.get("datasets", name)(data if name == "fer2013" else None, None)
-        for name in spec.repeats
-    }
+def data_sets(
+    spec: TrainingSpec, data: Path | None, loaded: Mapping[str, Dataset] | None = None
+) -> dict[str, Dataset]:
+    """The data sets of a training, by name; FER2013 is the user's own copy, at `data`.
+
+    Args:
+        loaded: sets that are open already; they are given back too.
+    """
+    known = dict(loaded or {})
+    for name in spec.repeats:
+        if name not in known:
+            own = data if name == "fer2013" else None
+            known[name] = registry.get("datasets", name)(own, None)
+    return known
 
 
-def measured(victim: Victim, spec: TrainingSpec, sources: dict[str, Dataset]) -> dict[str, object]:
+def measured(
+    victim: Victim, spec: TrainingSpec, sources: dict[str, Dataset], shown: Progress
+) -> dict[str, object]:
     """The fields of a card that do not depend on how the training went; see `measure`.
 
     Robust accuracy is measured on the choice split of the set that chose the epoch and on the test
     split of the others.
     """
-    attacked = [f"{name} {'choice' if name == spec.choice else 'test'}" for name in sources]
-    return measure(victim, held_out(sources), attacked) | provenance(spec, sources)
+    found = measure(victim, held_out(sources), attacked(spec, sources), shown, spec.name)
+    return found | provenance(spec, sources)
+
+
+def attacked(spec: TrainingSpec, sources: Iterable[str]) -> list[str]:
+    """The sets, of `held_out`, that robust accuracy is measured on."""
+    return [f"{name} {'choice' if name == spec.choice else 'test'}" for name in sources]
+
+
+def announce(shown: Progress, specs: Iterable[TrainingSpec], loaded: dict[str, Dataset]) -> None:
+    """Tell `shown` of all stages in which victims will be measured."""
+    weights = {}
+    for spec in specs:
+        sources = {name: loaded[name] for name in spec.repeats}
+        passes = stages(held_out(sources), attacked(spec, sources))
+        weights.update({(spec.name, stage): n for stage, n in passes.items()})
+    shown.run(len(weights), weights=weights)
 
 
 def measure_again(
-    names: Iterable[str], data: Path | None, out: Path | None = None
+    names: Iterable[str], data: Path | None, out: Path | None = None, progress: Mode = "auto"
 ) -> Iterator[Path]:
     """Measure the cards of victims again, on their stored weights, without training.
 
     Args:
-        data, out: as for `train_victim`; only OUT/cards/NAME.json is written.
+        data, out, progress: as for `train_victim`; only OUT/cards/NAME.json is written.
 
     Yields:
         The path of each card, once written.
@@ -120,14 +158,20 @@ def measure_again(
     Raises:
         PriemoError: as `train_victim`, or the weights are not those of the card.
     """
-    loaded: dict[str, Dataset] = {}  # each is read from disk once
-    for entry in [trainable(name) for name in names]:
-        victim = entry()
-        loaded = data_sets(entry.spec, data) | loaded
-        sources = {key: loaded[key] for key in entry.spec.repeats}
-        found = measured(victim, entry.spec, sources)
-        card = Card.model_validate(entry.card.model_dump() | found)
-        yield write_card(card, entry.root if out is None else out)
+    entries = [trainable(name) for name in names]
+    begun = time.monotonic()
+    with show(progress) as shown:
+        loaded: dict[str, Dataset] = {}  # each is read from disk once
+        for entry in entries:
+            loaded = data_sets(entry.spec, data, loaded)
+        announce(shown, [entry.spec for entry in entries], loaded)
+        for entry in entries:
+            sources = {key: loaded[key] for key in entry.spec.repeats}
+            found = measured(entry(), entry.spec, sources, shown)
+            card = Card.model_validate(entry.card.model_dump() | found)
+            yield write_card(card, entry.root if out is None else out)
+        took = duration(time.monotonic() - begun)
+        shown.say(f"{len(entries)} card{'s' * (len(entries) != 1)} measured in {took}")
 
 
 def write_card(card: Card, out: Path) -> Path:
@@ -155,7 +199,8 @@ def write_victim(training: Training, sources: dict[str, Dataset], out: Path) -> 
     victim = training.build()
     victim.load_state_dict(load(weights))  # float16, so that the stored weights are measured
     freeze(victim)
-    found = measured(victim, spec, sources)
+    announce(training.shown, [spec], sources)
+    found = measured(victim, spec, sources, training.shown)
     counts = {name: len(faces) for name, faces in training.sets.items()}
     digest = sha256(weights).hexdigest()
     card = make_card(victim, spec, digest, training.curve, found, counts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TypedDict
 
 import numpy as np
@@ -15,6 +17,7 @@ from priemo_bench.contracts.image import EMOTIONS, ByteImages, Labels, to_float
 from priemo_bench.contracts.predict import device_of, margin, predict, probabilities
 from priemo_bench.data.sampling import sample
 from priemo_bench.judge.statistics import RateEstimate
+from priemo_bench.progress import Progress
 from priemo_bench.train.adversarial import pgd
 from priemo_bench.train.speed import speed
 
@@ -45,8 +48,23 @@ class CardAccuracy(TypedDict):
     recall: dict[str, CardRate]
 
 
+def stages(sets: Mapping[str, FaceSet], attacked: Iterable[str]) -> dict[str, float]:
+    """What `measure` does one after another, with about how many forward passes each takes."""
+    sizes = {name: len(faces) for name, faces in sets.items()}
+    attack = 3 * STEPS * len(BUDGETS)  # a pass forward and backward is about three forward
+    return {
+        **{f"accuracy on {name}": float(n) for name, n in sizes.items()},
+        **{f"PGD on {name}": float(attack * min(ATTACKED, sizes[name])) for name in attacked},
+        "speed": 1000.0,
+    }
+
+
 def measure(
-    victim: nn.Module, sets: Mapping[str, FaceSet], attacked: Iterable[str]
+    victim: nn.Module,
+    sets: Mapping[str, FaceSet],
+    attacked: Iterable[str],
+    shown: Progress | None = None,
+    of: str = "",
 ) -> dict[str, object]:
     """The measured fields of a card, by name.
 
@@ -54,16 +72,36 @@ def measure(
         victim: frozen, on any device.
         sets: faces by name; accuracy and calibration are measured on each.
         attacked: names of the sets that robust accuracy is measured on.
+        shown: is told of each of the `stages`, under the key (`of`, stage).
+        of: name of the victim, for `shown`.
     """
-    found = {name: probabilities(victim, faces.images) for name, faces in sets.items()}
+    stage = partial(_stage, shown or Progress(), of)
+    found = {}
+    for name, faces in sets.items():
+        with stage(f"accuracy on {name}"):
+            found[name] = probabilities(victim, faces.images)
+    robust = {}
+    for name in attacked:
+        with stage(f"PGD on {name}") as step:
+            robust[name] = robust_accuracy(victim, sets[name], step=step)
+    with stage("speed"):
+        images_a_second = speed(victim)
     return {
         "accuracy": {name: accuracy(found[name].argmax(1), faces) for name, faces in sets.items()},
         "calibration": {
             name: calibration(found[name], faces.labels) for name, faces in sets.items()
         },
-        "robust_accuracy": {name: robust_accuracy(victim, sets[name]) for name in attacked},
-        "speed": speed(victim),
+        "robust_accuracy": robust,
+        "speed": images_a_second,
     }
+
+
+@contextmanager
+def _stage(shown: Progress, of: str, stage: str) -> Iterator[Callable[[int, int], None]]:
+    """Tell `shown` of a stage; yields what to call with the steps that are done, and all."""
+    shown.begin((of, stage), f"{of}: {stage}")
+    yield partial(shown.step, (of, stage))
+    shown.end((of, stage), f"{of}: {stage}")
 
 
 def evaluate_victim(victim: nn.Module, sets: Mapping[str, FaceSet]) -> dict[str, CardAccuracy]:
@@ -112,16 +150,23 @@ def brier(found: npt.NDArray[np.float64], labels: Labels) -> float:
 
 
 def robust_accuracy(
-    victim: nn.Module, faces: FaceSet, limit: int = ATTACKED, steps: int = STEPS
+    victim: nn.Module,
+    faces: FaceSet,
+    limit: int = ATTACKED,
+    steps: int = STEPS,
+    step: Callable[[int, int], None] | None = None,
 ) -> dict[str, CardRate]:
     """CardAccuracy on published images under PGD, by linf budget ("0" to "8", of 255).
 
     An image misclassified under a smaller budget counts as misclassified under all larger ones.
+
+    Args:
+        step: called with the images that are done, over all budgets, and their number.
     """
     faces = sample(faces, limit)
     correct = predict(victim, faces.images) == faces.labels
     report = {"0": _rate(correct, faces.persons)}
-    for budget in BUDGETS:
+    for done, budget in enumerate(BUDGETS):
         rows = np.flatnonzero(correct)
         for part in np.split(rows, range(BATCH, len(rows), BATCH)):
             if len(part):
@@ -129,6 +174,8 @@ def robust_accuracy(
                     victim, faces.images[part], faces.labels[part], budget, steps
                 )
                 correct[part] = predict(victim, images) == faces.labels[part]
+                if step:
+                    step(done * len(faces) + int(part[-1]) + 1, len(BUDGETS) * len(faces))
         report[str(budget)] = _rate(correct, faces.persons)
     return report
 

@@ -12,8 +12,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -25,6 +23,7 @@ from priemo_bench.contracts.storage import write_file, write_text
 from priemo_bench.contracts.training import TrainingSpec
 from priemo_bench.contracts.victim import Victim
 from priemo_bench.errors import PriemoError
+from priemo_bench.progress import Progress
 from priemo_bench.train.adversarial import worst_case
 from priemo_bench.train.pool import Pool
 
@@ -77,6 +76,7 @@ class Training:
         sets: training splits by data set name.
         choices: `choice` splits by data set name; that of `spec.choice` picks the epoch.
         out: folder of the checkpoint (written after each epoch), the best weights and the curve.
+        shown: is told of each epoch and batch; nothing is shown by default.
     """
 
     build: Callable[[], Victim]
@@ -85,7 +85,7 @@ class Training:
     choices: Mapping[str, FaceSet]
     out: Path
     device: str = "cpu"
-    console: Console = field(default_factory=lambda: Console(stderr=True))
+    shown: Progress = field(default_factory=Progress)
 
     def run(self, epochs: int | None = None) -> Path:
         """Train to the end, or to epoch `epochs`; returns the file of the best weights so far."""
@@ -93,7 +93,9 @@ class Training:
         total = self.spec.total
         with torch.random.fork_rng(devices=[]):
             self._set_up()
-            for epoch in range(len(self.curve), min(total, epochs or total)):
+            last = min(total, epochs or total)
+            self.shown.run(last - len(self.curve))
+            for epoch in range(len(self.curve), last):
                 torch.manual_seed(1000 * self.spec.seed + epoch + 1)
                 self._epoch(epoch)
         return self.out / BEST
@@ -138,7 +140,7 @@ class Training:
         for name in ("net", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.curve = state["curve"]
-        self.console.print(f"{self.spec.name}: going on after epoch {len(self.curve)}")
+        self.shown.say(f"{self.spec.name}: going on after epoch {len(self.curve)}")
 
     def _epoch(self, epoch: int) -> None:
         begun, spec = time.perf_counter(), self.spec
@@ -146,15 +148,17 @@ class Training:
         losses = torch.zeros(per_epoch)
         batches = self.pool.batches(spec.batch, spec.augmentation)
         title = f"{spec.name} epoch {epoch + 1}/{spec.total}"
+        self.shown.begin(epoch, title, per_epoch)
         self.net.train()
-        for i, (x, y) in enumerate(
-            track(batches, title, per_epoch, console=self.console, transient=True)
-        ):
+        for i, (x, y) in enumerate(batches):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate_at(epoch * per_epoch + i, per_epoch, spec)
             done = (epoch + i / per_epoch) / spec.total
             losses[i] = self._step(x.to(self.device), y.to(self.device), done)
-        self._end_epoch(epoch, float(losses.mean()), time.perf_counter() - begun)
+            self.shown.step(epoch, i + 1)
+        row = self._end_epoch(epoch, float(losses.mean()), time.perf_counter() - begun)
+        found = ", ".join(f"{name} {row[name]:.4g}" for name in ("loss", *self.choices))
+        self.shown.end(epoch, title, note=found)
 
     def _step(self, x: Tensor, y: Tensor, done: float) -> Tensor:
         if adversarial := self.spec.adversarial:
@@ -177,8 +181,12 @@ class Training:
         given = nn.functional.one_hot(y, taught.shape[1])
         return torch.lerp(given.to(taught.dtype), taught, teaching.trust)
 
-    def _end_epoch(self, epoch: int, loss: float, seconds: float) -> None:
-        """Evaluate the averaged weights, keep them if they are the best, write the checkpoint."""
+    def _end_epoch(self, epoch: int, loss: float, seconds: float) -> dict[str, float]:
+        """Evaluate the averaged weights, keep them if they are the best, write the checkpoint.
+
+        Returns:
+            The row of the curve: the share that is predicted correctly in each choice split.
+        """
         self.average.eval()
         row = {"epoch": float(epoch + 1), "loss": loss, "seconds": seconds}
         for name, faces in self.choices.items():
@@ -189,8 +197,7 @@ class Training:
             write_file(self.out / BEST, lambda file: file.write(weights))
         self.curve.append(row)
         self._save()
-        shown = " ".join(f"{name} {value:.4g}" for name, value in row.items())
-        self.console.print(f"{self.spec.name}: {shown}", highlight=False)
+        return row
 
     def _save(self) -> None:
         state: dict[str, object] = {"key": self.key, "curve": self.curve}

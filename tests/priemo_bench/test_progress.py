@@ -36,17 +36,16 @@ def test_lines(move: Move, capsys: pytest.CaptureFixture[str]) -> None:
     """One for each cell that ends; at most one in 30 seconds for a cell that goes on."""
     with progress("lines") as shown:
         shown.say("3 cells")
-        shown.start(3)
+        shown.run(3)
         shown.begin("a", "pgd on resnet (rendered, equal, seed 0)", steps=100)
         for step in range(100):
             move(1)
             shown.step("a", step + 1)
-        shown.end("a")
+        shown.end("a", "pgd")
         shown.begin("b", "blur [x]")
         move(50)
-        shown.end("b", "failed", note="ValueError: luck")
-        shown.begin("c", "fgsm")
-        shown.end("c", seconds=12.34)
+        shown.end("b", "blur [x]", "failed", note="ValueError: luck")
+        shown.end("c", "fgsm", seconds=12.34)  # over before anyone saw it begin
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -62,18 +61,18 @@ def test_lines(move: Move, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_json(move: Move, capsys: pytest.CaptureFixture[str]) -> None:
     with progress("json") as shown:
-        shown.start(2, seconds=40)
+        shown.run(2, seconds=40)
         shown.begin(1, "pgd", steps=30)
         for step in range(30):
             move(0.5)
             shown.step(1, step + 1)
-        shown.end(1)
+        shown.end(1, "pgd")
         shown.say("a word")
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [event["event"] for event in events] == [
-        "start", "begin", *["advance"] * 15, "done", "say",
+        "run", "begin", *["advance"] * 15, "done", "say",
     ]  # fmt: skip
-    assert events[0] == {"event": "start", "done": 0, "total": 2, "remaining": 40}
+    assert events[0] == {"event": "run", "done": 0, "total": 2, "remaining": 40}
     assert events[-2]["seconds"] == 15
     assert (events[-2]["cell"], events[-2]["status"], events[-2]["done"]) == ("pgd", "done", 1)
     assert [event["step"] for event in events[2:-2]] == list(range(2, 31, 2))
@@ -83,35 +82,35 @@ def test_json(move: Move, capsys: pytest.CaptureFixture[str]) -> None:
 def test_remaining_time_is_that_of_a_constant_speed(move: Move) -> None:
     """Cells of weight 1 and 3, two seconds a unit: 8 s in all, whatever the order."""
     with progress("quiet") as shown:
-        shown.start(2, weight=4)
+        shown.run(2, weights={"long": 3, "short": 1})
         assert shown.remaining is None
-        shown.begin("long", "long", steps=6, weight=3)
+        shown.begin("long", "long", steps=6)
         for step in range(6):
             move(1)
             shown.step("long", step + 1)
             assert shown.remaining == pytest.approx(8 - step - 1)
-        shown.end("long")
+        shown.end("long", "long")
         shown.begin("short", "short")
         move(2)
-        shown.end("short")
+        shown.end("short", "short")
         assert shown.remaining == 0
 
 
 def test_an_estimate_counts_until_something_is_measured(move: Move) -> None:
     with progress("quiet") as shown:
-        shown.start(100, seconds=100)
+        shown.run(100, seconds=100)
         move(4)
         assert shown.remaining == 96
         for cell in range(50):  # twice as slow as thought
             shown.begin(cell, "")
             move(2)
-            shown.end(cell)
+            shown.end(cell, "cell")
         assert 90 < (shown.remaining or 0) < 110
 
 
 def test_several_cells_at_once(move: Move) -> None:
     with progress("quiet") as shown:
-        shown.start(4)
+        shown.run(4)
         for cell in "ab":
             shown.begin(cell, cell, steps=2)
         move(10)
@@ -126,13 +125,13 @@ def test_bars() -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=100, _environ={"TERM": "xterm"})
     with module._bars(console) as shown:
-        shown.start(2)
+        shown.run(2)
         shown.begin(0, "pgd [bold] on resnet", steps=4)
         shown.step(0, 1)
         shown._rich.refresh()
-        shown.end(0, "failed", 2.0, "no luck")
+        shown.end(0, "pgd [bold] on resnet", "failed", 2.0, "no luck")
         shown.begin(1, "another")
-        shown.end(1)
+        shown.end(1, "another")
     text = stream.getvalue()
     assert "pgd [bold] on resnet" in text
     assert "1/4" in text
@@ -160,11 +159,11 @@ SCRIPT = """
 import sys
 from priemo_bench.progress import progress
 with progress(sys.argv[1]) as shown:
-    shown.start(2)
+    shown.run(2)
     for cell in range(2):
         shown.begin(cell, "cell")
         print("result", cell)
-        shown.end(cell)
+        shown.end(cell, "cell")
 print(*[name for name in ("rich", "torch", "numpy") if name in sys.modules])
 """
 
