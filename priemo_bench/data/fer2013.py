@@ -149,7 +149,7 @@ def _from_csv(path: Path) -> dict[str, FaceSet]:
 def _from_folders(root: Path) -> dict[str, FaceSet]:
     """train/ is Training; test/ is PublicTest, but for files that a copy names PrivateTest_*."""
     folders = {u: root / n for n, u in FOLDERS.items() if (root / n).is_dir()}
-    found = {usage: emotion_folders(folder) for usage, folder in folders.items()}
+    found = {usage: emotion_folders(folder)[0] for usage, folder in folders.items()}
     paths = [p for files in found.values() for name in EMOTIONS for p in files[name]]
     labels = [k for files in found.values() for k, n in enumerate(EMOTIONS) for _ in files[n]]
     usage = [u for u, files in found.items() for n in EMOTIONS for _ in files[n]]

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from priemo_bench.contracts.image import EMOTIONS, ByteImages, Labels
+from priemo_bench.data.reading import told
 from priemo_bench.errors import PriemoError
 
 SIDE = 48
@@ -38,14 +39,11 @@ def read_csv(path: Path) -> tuple[ByteImages, Labels, npt.NDArray[np.str_]]:
 
 
 def _table(path: Path) -> pa.Table:
-    try:
+    with told(path, "is not a readable csv"):
         with csv.open_csv(path) as reader:
             names = reader.schema.names
         text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
         table = csv.read_csv(path, convert_options=text)
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise PriemoError(f"{path} is not a readable csv: {reason}") from None
     table = table.rename_columns([name.strip().casefold() for name in names])
     for column in COLUMNS:
         if column not in table.column_names:

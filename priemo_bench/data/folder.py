@@ -18,7 +18,8 @@ import pandas as pd
 from priemo_bench.contracts.dataset import FaceSet, Split, Strings
 from priemo_bench.contracts.image import EMOTIONS, Labels
 from priemo_bench.data.near_copies import LIMIT, first_of_each, groups, highest_correlation
-from priemo_bench.data.pictures import check_size, emotion_folders, read_pictures
+from priemo_bench.data.pictures import SMALLEST, check_size, emotion_folders, read_pictures
+from priemo_bench.data.reading import told
 from priemo_bench.errors import PriemoError
 
 FIT_SHARE = 0.4
@@ -73,9 +74,18 @@ class Folder:
             raise PriemoError(f"{root} has {parts[0].name} only; it needs both train and test")
         faces = _faces(root, parts or [root], self.size)
         if parts:
-            return faces, np.array([name.startswith("train/") for name in faces.ids])
+            fit = np.array([name.startswith("train/") for name in faces.ids])
+            return replace(faces, notes=(*faces.notes, *_beside(root, parts))), fit
         known = (faces.persons != faces.ids).any()
-        return faces, _split_units(faces.labels, faces.persons if known else groups(faces.images))
+        units = faces.persons if known else groups(faces.images)
+        fit = _split_units(faces.labels, units)
+        if fit.all() or not fit.any():
+            n, what = len(np.unique(units)), "person" if known else "different picture"
+            raise PriemoError(
+                f"{root} has {len(faces)} pictures of {n} {what}{'s' * (n > 1)}: too few for both "
+                "a fit and a test split; add some, or give folders train and test"
+            )
+        return faces, fit
 
 
 def _root(data: Path | None) -> Path:
@@ -86,11 +96,22 @@ def _root(data: Path | None) -> Path:
     return Path(data)
 
 
+def _beside(root: Path, parts: list[Path]) -> list[str]:
+    """A note on folders beside `parts`, such as validation."""
+    others = [p.name for p in root.iterdir() if p.is_dir() and p not in parts and p.name[0] != "."]
+    return [f"the folders {', '.join(sorted(others))} were left out"] if others else []
+
+
 def _faces(root: Path, parts: list[Path], size: int | None) -> FaceSet:
     found = [emotion_folders(part) for part in parts]
-    paths = [path for part in found for name in EMOTIONS for path in part[name]]
-    labels = [k for part in found for k, name in enumerate(EMOTIONS) for _ in part[name]]
+    paths = [path for files, _ in found for name in EMOTIONS for path in files[name]]
+    labels = [k for files, _ in found for k, name in enumerate(EMOTIONS) for _ in files[name]]
     images, changes = read_pictures(paths, size)
+    if min(images.shape[2:]) < SMALLEST:
+        raise PriemoError(
+            f"the pictures of {root} are {images.shape[3]}x{images.shape[2]}; a side must have "
+            f"{SMALLEST} pixels or more (give a --size)"
+        )
     ids = np.array([path.relative_to(root).as_posix() for path in paths])
     persons, notes = _persons(root / "persons.csv", ids)
     return FaceSet(
@@ -100,7 +121,7 @@ def _faces(root: Path, parts: list[Path], size: int | None) -> FaceSet:
         labels=np.array(labels, np.int64),
         ids=ids,
         persons=persons,
-        notes=(*notes, *changes),
+        notes=(*notes, *changes, *(note for _, others in found for note in others)),
     )
 
 
@@ -108,10 +129,8 @@ def _persons(path: Path, ids: Strings) -> tuple[Strings, list[str]]:
     """Person of every picture: its own id where `path` is missing or does not name it."""
     if not path.is_file():
         return ids, []
-    try:
+    with told(path, "is not a readable csv"):
         table = pd.read_csv(path, dtype=str, skipinitialspace=True)
-    except (ValueError, OSError) as error:
-        raise PriemoError(f"{path} is not a readable csv: {error}") from None
     if not {"file", "person"} <= set(table.columns):
         raise PriemoError(f"{path} has columns {', '.join(table.columns)}; it needs file, person")
     table["file"] = table["file"].str.replace("\\", "/").str.removeprefix("./")
@@ -155,4 +174,6 @@ def _apart(faces: FaceSet, fit: Mask) -> tuple[Mask, list[str]]:
         keep[test[wrong]] = False
         if wrong.any():
             notes.append(f"{int(wrong.sum())} test pictures {reason}: left out")
+    if not keep.any():
+        raise PriemoError(f"no picture is left to test on: {'; '.join(notes)}")
     return keep, notes

@@ -2,47 +2,82 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from priemo_bench.contracts.emotions import emotion_of
 from priemo_bench.contracts.image import EMOTIONS, ByteImages
+from priemo_bench.data.reading import told
 from priemo_bench.errors import PriemoError
 
-SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+SUFFIXES = frozenset(
+    (".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif",
+     ".tiff", ".webp")
+)  # fmt: skip
+SMALLEST, LARGEST = 11, 4096
+"""Sides of an image in pixels; SSIM has a window of 11."""
+MOST_PIXELS = 50_000_000
+"""Of a picture file: a small file may hold so many that they fill the memory."""
+ALONE = 4_000_000
+"""Pictures of more pixels are decoded one at a time, whatever the number of threads."""
+_alone = Lock()
 
 
-def read_picture(path: Path) -> tuple[Image.Image, str]:
+def read_picture(path: Path, size: int | None = None) -> tuple[Image.Image, str]:
     """The picture at `path` as an upright 8-bit "L" or "RGB" image, and its mode in the file.
 
-    Transparent parts become white.
+    Transparent parts become white. With `size`, a larger JPEG is decoded at a fraction of its
+    sides, at least twice `size`.
 
     Raises:
-        PriemoError: the file is truncated, not a picture, or has more than 8 bits a channel.
+        PriemoError: the file is truncated, not a picture, has more than 8 bits a channel or more
+            than MOST_PIXELS.
     """
-    try:
-        with Image.open(path) as file:
+    with told(path, "cannot be read as a picture"), _opened(path) as file:
+        pixels = file.width * file.height
+        if pixels > MOST_PIXELS:
+            raise PriemoError(
+                f"{path} has {pixels / 1e6:.0f} megapixels; make it smaller, "
+                f"{MOST_PIXELS // 10**6} are the most"
+            )
+        with _alone if pixels > ALONE else nullcontext():
+            if size is not None:
+                file.draft(None, (2 * size, 2 * size))
             file.load()
             picture: Image.Image = ImageOps.exif_transpose(file)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).removeprefix("cannot identify image file ").splitlines()[0]
-        raise PriemoError(f"{path} cannot be read as a picture: {reason}") from None
-    if picture.mode[0] in "IF":
+            if picture.mode[0] in "IF":
+                raise PriemoError(
+                    f"{path} has more than 8 bits a channel (mode {picture.mode}); save it as 8-bit"
+                )
+            return _eight_bit(picture), picture.mode
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
         raise PriemoError(
-            f"{path} has more than 8 bits a channel (mode {picture.mode}); save it as 8-bit"
-        )
+            f"{path} cannot be read as a picture: it is of no known type; save it as JPEG or PNG"
+        ) from None
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """As "L" or "RGB", on white."""
     mode = picture.mode
     if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
-    return picture.convert("L" if mode in ("1", "L", "LA", "La") else "RGB"), mode
+    return picture.convert("L" if mode in ("1", "L", "LA", "La") else "RGB")
 
 
 def resize(images: ByteImages, size: int | None) -> ByteImages:
@@ -67,8 +102,8 @@ def grey(images: ByteImages) -> ByteImages:
 
 def check_size(size: int | None) -> None:
     """PriemoError unless `size` is None or a usable side in pixels."""
-    if size is not None and not 8 <= size <= 4096:
-        raise PriemoError(f"size is {size}; it must be a side from 8 to 4096 pixels")
+    if size is not None and not SMALLEST <= size <= LARGEST:
+        raise PriemoError(f"size is {size}; it must be a side from {SMALLEST} to {LARGEST} pixels")
 
 
 def read_pictures(paths: Sequence[Path], size: int | None) -> tuple[ByteImages, list[str]]:
@@ -80,7 +115,7 @@ def read_pictures(paths: Sequence[Path], size: int | None) -> tuple[ByteImages, 
         PriemoError: a picture cannot be read, or they differ in size and no `size` is given.
     """
     check_size(size)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         read = list(pool.map(partial(_read_and_resize, size=size), paths))
     modes = Counter(mode for _, mode, _ in read if mode not in ("L", "RGB"))
     notes = [
@@ -94,7 +129,7 @@ def read_pictures(paths: Sequence[Path], size: int | None) -> tuple[ByteImages, 
 
 def _read_and_resize(path: Path, size: int | None) -> tuple[Image.Image, str, tuple[int, int]]:
     """The picture, resized if `size` is given, with its original mode and (width, height)."""
-    picture, mode = read_picture(path)
+    picture, mode = read_picture(path, size)
     fitted = picture if size is None else fit(picture, size)
     return fitted, mode, picture.size
 
@@ -120,13 +155,16 @@ def stack(pictures: Sequence[Image.Image], names: Sequence[object]) -> ByteImage
     return np.stack([np.asarray(p.convert("RGB")) for p in pictures]).transpose(0, 3, 1, 2).copy()
 
 
-def emotion_folders(root: Path) -> dict[str, list[Path]]:
-    """Picture files of each emotion, in sub-folders of `root` named after it, sorted by path.
+def emotion_folders(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
+    """Picture files of each emotion, and notes on other files.
+
+    They are in sub-folders of `root` named after the emotion, sorted by path; links are followed.
 
     Raises:
         PriemoError: an unknown folder name, or an emotion without pictures.
     """
     files: dict[str, list[Path]] = {name: [] for name in EMOTIONS}
+    others: Counter[str] = Counter()
     for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] not in "._"):
         emotion = emotion_of(folder.name)
         if emotion is None:
@@ -134,14 +172,25 @@ def emotion_folders(root: Path) -> dict[str, list[Path]]:
                 f"{folder} is not named after one of the seven emotions "
                 f"({', '.join(EMOTIONS)}, or a usual synonym); rename it or move it away"
             )
-        files[emotion] += sorted(
-            p
-            for p in folder.rglob("*")
-            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
-        )
+        for path in sorted(_visible_files(folder)):
+            if path.suffix.lower() in SUFFIXES:
+                files[emotion].append(path)
+            else:
+                others[path.suffix.lower() or "none"] += 1
     if missing := [name for name, found in files.items() if not found]:
         raise PriemoError(
             f"{root} has no pictures of {' or '.join(missing)}; it needs a sub-folder with "
             f"pictures for each of {', '.join(EMOTIONS)}"
         )
-    return files
+    return files, [f"{n} files of type {t} were left out" for t, n in sorted(others.items())]
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    """Files below `folder` and below what it links to, each folder once, but none that holds it."""
+    seen = {str(p) for p in (*folder.resolve().parents, *folder.absolute().parents)}
+    for at, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(at)
+        folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
+        if real not in seen:
+            seen.add(real)
+            yield from (Path(at, name) for name in names if name[0] != ".")

@@ -24,6 +24,7 @@ from PIL import Image
 from priemo_bench.contracts.dataset import SPLITS, FaceSet, Split
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.data.pictures import check_size, resize, stack
+from priemo_bench.data.reading import told
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 
@@ -89,14 +90,11 @@ def _located(data: Path | None) -> Iterator[Path]:
 def _read(path: Path, split: Split) -> pa.Table:
     if not path.is_file():
         raise PriemoError(f"{path} does not exist; rendered needs the parquet file of the renderer")
-    try:
+    with told(path, "is not a readable parquet file"):
         missing = [name for name in REQUIRED if name not in pq.read_schema(path).names]
         if missing:
             raise PriemoError(f"{path} has no column {missing[0]!r}; the renderer writes it")
         table = pq.read_table(path, filters=[("split", "=", split)])
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise PriemoError(f"{path} is not a readable parquet file: {reason}") from None
     if len(table) == 0:
         raise PriemoError(f"{path} has no picture in the split {split}")
     if unknown_emotions := set(table["emotion"].to_pylist()) - set(EMOTIONS):
@@ -107,8 +105,8 @@ def _read(path: Path, split: Split) -> pa.Table:
 
 
 def _decode(code: bytes, path: Path) -> Image.Image:
-    try:
-        with Image.open(io.BytesIO(code)) as picture:
-            return picture.convert("RGB")
-    except OSError as error:
-        raise PriemoError(f"{path} holds a picture that cannot be decoded: {error}") from None
+    with (
+        told(path, "holds a picture that cannot be decoded"),
+        Image.open(io.BytesIO(code)) as picture,
+    ):
+        return picture.convert("RGB")

@@ -159,6 +159,33 @@ def test_a_truncated_csv_is_named(faces, tmp_path):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "encode", [lambda text: text.encode("utf-16"), lambda text: text.encode() + b"0,\xe9,Training"]
+)
+def test_a_csv_that_is_not_utf_8(faces, tmp_path, encode):
+    path = write_csv(tmp_path, lines(faces))
+    path.write_bytes(encode(path.read_text()))
+    with pytest.raises(PriemoError, match=r"fer2013\.csv .*(UTF-?8)") as error:
+        Fer2013(path).split("fit")
+    assert "\n" not in str(error.value)
+
+
+def test_latin_1_names_of_columns(faces, tmp_path):
+    path = write_csv(tmp_path, lines(faces))
+    path.write_bytes(path.read_bytes().replace(b"emotion", b"\xe9motion", 1))
+    with pytest.raises(PriemoError, match="it is not UTF-8 text; save it as UTF-8"):
+        Fer2013(path).split("fit")
+
+
+def test_a_test_of_copies_only(faces, rows, tmp_path):
+    images, labels, _ = faces
+    usage = np.array(["Training"] * 70 + ["PublicTest"] * 7)
+    copies = np.concatenate([images[:70], images[:7]]), np.concatenate([labels[:70], labels[:7]])
+    data = Fer2013(write_csv(tmp_path, lines((*copies, usage))), rows=rows)
+    with pytest.raises(PriemoError, match="the test split of data set 'fer2013' is empty"):
+        data.split("test")
+
+
 def test_incomplete_copies_are_named(faces, tmp_path):
     images, labels, usage = faces
     no_fear = labels != 2

@@ -150,3 +150,69 @@ def test_a_truncated_picture_is_named(root):
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(PriemoError, match=r"003\.png cannot be read as a picture"):
         Folder(root).split("test")
+
+
+def test_other_types_are_read_or_told(root):
+    pictures = sorted(root.rglob("*.png"))
+    for path, suffix in zip(pictures, ("jfif", "gif", "jpe", "ppm"), strict=False):
+        with Image.open(path) as picture:
+            kind = "JPEG" if suffix in ("jfif", "jpe") else None
+            picture.save(path.with_suffix(f".{suffix}"), kind, **({"quality": 95} if kind else {}))
+        path.unlink()
+    (root / "sad" / "readme.TXT").write_text("")
+    (root / "sad" / "a.heic").write_text("")
+    faces = Folder(root)
+    assert len(faces.split("fit")) + len(faces.split("test")) == 70
+    for split in ("fit", "test"):
+        assert {
+            "1 files of type .heic were left out", "1 files of type .txt were left out",
+        } <= set(faces.split(split).notes)  # fmt: skip
+
+
+def test_links_are_followed_once(patterns, tmp_path):
+    labels = np.tile(np.arange(7), 3)
+    own, other = write(tmp_path / "a", patterns(21), labels), write(
+        tmp_path / "b", patterns(21, seed=1), labels
+    )  # fmt: skip
+    for name in EMOTIONS:
+        (own / name / "more").symlink_to(other / name)
+        (own / name / "again").symlink_to(other / name)
+        (own / name / "loop").symlink_to(own)
+    assert len(Folder(own).split("fit")) + len(Folder(own).split("test")) == 42
+
+
+def test_folders_beside_train_and_test_are_told(patterns, tmp_path):
+    for seed, name in enumerate(("train", "test", "validation")):
+        write(tmp_path / name, patterns(21, seed=seed), np.tile(np.arange(7), 3))
+    assert "the folders validation were left out" in Folder(tmp_path).split("fit").notes
+
+
+def test_too_few_for_two_splits(patterns, tmp_path):
+    labels = np.tile(np.arange(7), 4)
+    one = write(tmp_path / "one", patterns(7), np.arange(7))
+    alike = write(tmp_path / "alike", np.repeat(patterns(1), 28, 0), labels)
+    mine = write(tmp_path / "mine", patterns(28), labels)
+    files = [f"{EMOTIONS[k]}/{i:03d}.png,me" for i, k in enumerate(labels)]
+    (mine / "persons.csv").write_text("\n".join(["file,person", *files]))
+    for folder, said in (
+        (one, "7 pictures of 7 different pictures"),
+        (alike, "28 pictures of 1 different picture"),
+        (mine, "28 pictures of 1 person"),
+    ):
+        for split in ("fit", "test"):
+            with pytest.raises(PriemoError, match=f"{said}: too few for both a fit and a test"):
+                Folder(folder).split(split)
+
+
+def test_a_test_of_copies_only(patterns, tmp_path):
+    for name in ("train", "test"):
+        write(tmp_path / name, patterns(21), np.tile(np.arange(7), 3))
+    said = "no picture is left to test on: 21 test pictures have a near copy in the fit split"
+    with pytest.raises(PriemoError, match=said):
+        Folder(tmp_path).split("test")
+
+
+def test_pictures_too_small_for_ssim(patterns, tmp_path):
+    root = write(tmp_path, patterns(28, size=10), np.tile(np.arange(7), 4))
+    with pytest.raises(PriemoError, match=r"are 10x10; a side must have 11 pixels or more"):
+        Folder(root).split("fit")
