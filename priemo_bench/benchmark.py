@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from priemo_bench import __version__
 from priemo_bench.errors import PriemoError
+from priemo_bench.progress import Mode
 from priemo_bench.registry import unknown
-from priemo_bench.run.spec import Spec, load
+from priemo_bench.run.spec import Spec, default_folder, load
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from priemo_bench.judge.leaderboard import Tables
+    from priemo_bench.run.schedule import Backend
+    from priemo_bench.run.session import Session
 
 
 class Results:
@@ -74,9 +74,15 @@ class Benchmark:
 
     Args:
         spec: a `Spec`, the name of a bundled one, or a TOML file.
-        out: folder of rows, tables, figures and page; `runs/NAME` when None.
+        out: folder of rows, tables, figures and page. None is `runs/NAME`, or for a spec with
+            overrides `runs/NAME-DIGEST`, a folder for each combination of them.
         jobs: processes.
         device: of the victims, "cpu" or "cuda".
+        backend: "loky" for processes here, "dask" for those of a cluster, at `scheduler`.
+        time_limit, memory_limit: of one cell, in seconds and megabytes; None is no limit.
+        overwrite: whether the folder's tables may become those of another spec; cells that both
+            have in common are kept.
+        store: folder of the cells, for runs that have some in common; `out` when None.
         command: that the page names; None is this call.
         overrides: values of the spec to replace (`attacks=("pgd",)`, `limit=100` ...).
 
@@ -87,7 +93,7 @@ class Benchmark:
         >>> from priemo_bench import Benchmark
         >>> benchmark = Benchmark("default", attacks=("noise",), victims=("resnet",), limit=10)
         >>> benchmark
-        Benchmark('default', attacks=1, victims=1, datasets=1, out='runs/default')
+        Benchmark('default', attacks=1, victims=1, datasets=1, out='runs/default-...')
         >>> benchmark.run().methods()  # doctest: +SKIP
     """
 
@@ -97,19 +103,29 @@ class Benchmark:
         out: Path | str | None = None,
         jobs: int = 1,
         device: str = "cpu",
+        backend: Backend = "loky",
+        scheduler: str | None = None,
+        time_limit: float | None = None,
+        memory_limit: float | None = None,
+        overwrite: bool = False,
+        store: Path | None = None,
         command: str | None = None,
         **overrides: Any,
     ) -> None:
-        if isinstance(spec, Spec):
-            if overrides:
-                raise PriemoError("overrides go with a spec's name or file, not with a Spec")
-            self.spec = spec
-        else:
-            self.spec = load(spec, **overrides)
+        if isinstance(spec, Spec) and overrides:
+            raise PriemoError("overrides go with a spec's name or file, not with a Spec")
+        self.spec = spec if isinstance(spec, Spec) else load(spec, **overrides)
+        source = None if isinstance(spec, Spec) else spec
+        self.out = Path(out) if out is not None else default_folder(source, self.spec)
         if jobs < 1:
             raise PriemoError(f"jobs is {jobs}; it must be at least 1")
-        self.out = Path(out) if out is not None else Path("runs") / self.spec.name
-        self.jobs, self.device = jobs, device
+        if backend not in ("loky", "dask"):
+            raise unknown("backends", backend, ("loky", "dask"))
+        if (backend == "dask") != (scheduler is not None):
+            raise PriemoError("backend dask goes with the address of its scheduler, and it alone")
+        self.jobs, self.device, self.backend, self.scheduler = jobs, device, backend, scheduler
+        self.limits = time_limit, memory_limit
+        self.overwrite, self.store = overwrite, store
         self.command = command or f"Benchmark({self.spec.name!r}).run()"
 
     def __repr__(self) -> str:
@@ -119,53 +135,56 @@ class Benchmark:
             f"datasets={len(spec.datasets)}, out={str(self.out)!r})"
         )
 
-    def run(self, progress: bool = False) -> Results:
+    def run(self, progress: Mode = "auto") -> Results:
         """Do what is not done yet, then write rows, tables, figures and page.
 
-        Raises:
-            PriemoError: wrong input, or a disk that refuses; finished cells are kept.
-        """
-        from priemo_bench.contracts.rows import Rows
-        from priemo_bench.progress import bar
-        from priemo_bench.report import is_written, save_grid, write_report
-        from priemo_bench.run.collect import gather
-        from priemo_bench.run.context import RunContext
-        from priemo_bench.run.examples import examples
-        from priemo_bench.run.execute import finished, run_cells
-        from priemo_bench.run.plan import cells
-        from priemo_bench.run.provenance import run_facts
-        from priemo_bench.run.store import Store
+        Args:
+            progress: on standard error: "auto", "bars", "lines", "json" or "quiet".
 
-        self.spec.check()
-        _check_device(self.device)
-        context, store = RunContext(self.spec, self.device), Store(self.out)
-        context.check_metrics()
-        plan = [cell.keyed(context.fingerprints) for cell in cells(self.spec)]
-        open_cells = [cell for cell in plan if not finished(cell, context, store)]
-        request = _digest(self.spec, [cell.key for cell in plan])
-        results = self.out / "results.parquet"
-        if open_cells or not is_written(self.out) or Rows.request(results) != request:
-            with bar(len(open_cells), progress) as shown:
-                run_cells(open_cells, context, store, self.jobs, shown)
-            rows = gather(plan, context, store)
-            rows.facts.update(run_facts(self.spec, context, self.command), request=request)
-            rows.save(results)
-            save_grid(examples(plan, context, store), self.out / "figures" / "grid.png")
-            write_report(self.out)
+        Raises:
+            PriemoError: wrong input, a folder that holds another run or is being written by one,
+                or a disk that refuses; finished cells are kept.
+        """
+        from priemo_bench.run.folder import claimed
+        from priemo_bench.run.stamp import is_current, save, stamp
+
+        with claimed(self.out, self.spec, self.overwrite):
+            now = stamp(self.spec, self.device)
+            if not is_current(self.out, now):
+                self._run(progress)
+                save(self.out, now)
         return Results(self.out)
 
+    def plan(self) -> pd.DataFrame:
+        """What `run` would do, cell by cell, and why; nothing is computed.
 
-def _digest(spec: Spec, keys: list[str]) -> str:
-    """What a report must agree on to be still the one that is asked for."""
-    from priemo_bench.judge.leaderboard import COLUMNS
+        Returns:
+            A line per cell: dataset, attack, surrogate, target, budget, scale, seed, `todo`
+            ("everything", "predictions and metrics", "again", "nothing"), `why`, and the `seconds`
+            that it is expected to take.
+        """
+        return self._session().plan()
 
-    return sha256(json.dumps([__version__, COLUMNS, spec.to_toml(), keys]).encode()).hexdigest()
+    def _session(self) -> Session:
+        from priemo_bench.run.limits import Limits
+        from priemo_bench.run.schedule import Workers
+        from priemo_bench.run.schedule import Backend
+    from priemo_bench.run.session import Session
 
+        workers = Workers(self.jobs, self.backend, self.scheduler, Limits(*self.limits))
+        store = self.out if self.store is None else self.store
+        return Session(self.spec.check(), self.out, store, workers, self.device)
 
-def _check_device(device: str) -> None:
-    import torch
+    def _run(self, progress: Mode) -> None:
+        from priemo_bench.contracts.rows import Rows
+        from priemo_bench.report import is_written, save_grid, write_report
+        from priemo_bench.run.examples import examples
 
-    if device not in ("cpu", "cuda"):
-        raise unknown("devices", device, ("cpu", "cuda"))
-    if device == "cuda" and not torch.cuda.is_available():
-        raise PriemoError("device is 'cuda', but torch finds none here; use --device cpu")
+        session = self._session()
+        results = self.out / "results.parquet"
+        if not session.open and is_written(self.out) and Rows.request(results) == session.request:
+            return
+        session.run(progress)
+        session.rows(self.command).save(results)
+        save_grid(examples(session.cells, session.place), self.out / "figures" / "grid.png")
+        write_report(self.out)

@@ -17,6 +17,8 @@ from priemo_bench.errors import PriemoError
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from priemo_bench.progress import Mode
+
 app = typer.Typer(
     help="How well the emotion in a face photo can be hidden from emotion classifiers.",
     no_args_is_help=True,
@@ -109,6 +111,15 @@ Floors = Annotated[
 Bound = Annotated[str | None, typer.Option(parser=_bound, metavar="NUMBER|none")]
 Jobs = Annotated[int, typer.Option(help="processes")]
 Device = Annotated[str, typer.Option(help="cpu or cuda")]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="a folder of another spec becomes this one's; cells are kept"),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="say what would run and why, and how long; run nothing")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
+Json = Annotated[bool, typer.Option("--json", help="progress as JSON, an object a line")]
 
 
 def _overrides(
@@ -125,29 +136,50 @@ def _overrides(
     return dict(locals())
 
 
-def _with_overrides(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `_overrides`, as its argument `overrides`."""
-    added = inspect.signature(_overrides, eval_str=True).parameters
-    signature = inspect.signature(command, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.name != "overrides"]
+def _with_options(
+    options: Callable[..., object], name: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a function, together as its argument `name`."""
+    added = inspect.signature(options, eval_str=True).parameters
 
-    @wraps(command)
-    def run(**options: object) -> None:
-        overrides = {name: options.pop(name) for name in added}
-        command(**options, overrides=overrides)
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.name != name]
 
-    run.__signature__ = signature.replace(parameters=[*own, *added.values()])  # type: ignore[attr-defined]
-    del run.__annotations__
-    return run
+        @wraps(command)
+        def run(**given: object) -> None:
+            command(**given, **{name: {key: given.pop(key) for key in added}})
+
+        run.__signature__ = signature.replace(parameters=[*own, *added.values()])  # type: ignore[attr-defined]
+        del run.__annotations__
+        return run
+
+    return decorate
 
 
 SPECS = sorted(path.stem for path in Path(__file__).parent.glob("specs/*.toml"))
 
 
+def _workers(
+    jobs: Jobs = 1,
+    device: Device = "cpu",
+    backend: Annotated[str, typer.Option(help="loky (processes here) or dask")] = "loky",
+    scheduler: Annotated[
+        str | None, typer.Option(help="address of a Dask cluster", metavar="ADDRESS")
+    ] = None,
+    time_limit: Annotated[float | None, typer.Option(help="of one cell", metavar="SECONDS")] = None,
+    memory_limit: Annotated[float | None, typer.Option(help="of one cell", metavar="MB")] = None,
+) -> dict[str, object]:
+    """What runs the cells of `run` and `curve`."""
+    return dict(locals())
+
+
 @app.command()
-@_with_overrides
+@_with_options(_workers, "workers")
+@_with_options(_overrides, "overrides")
 def run(
     overrides: dict[str, object],
+    workers: dict[str, object],
     spec: Annotated[str, typer.Argument(help=f"{', '.join(SPECS)}, or a TOML file")] = "default",
     defenses: Names = None,
     metrics: Annotated[
@@ -159,25 +191,44 @@ def run(
     ssim_floor: Bound = None,
     psnr_floor: Bound = None,
     eps: Bound = None,
-    jobs: Jobs = 1,
-    device: Device = "cpu",
-    out: Annotated[Path | None, typer.Option(help="folder; runs/NAME by default")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder; by default runs/NAME, with overrides one of its own"),
+    ] = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Run attacks against victims, and write leaderboards; finished work is never done again.
 
     The equal budget is an SSIM floor and a cap (--eps) on the change of each pixel; a PSNR floor
-    is a second one.
+    is a second one. Exit code 1 when a cell failed, or a part of one.
     """
     from priemo_bench.benchmark import Benchmark
-    from priemo_bench.report.terminal import summary
+    from priemo_bench.report.terminal import plan, summary
 
     benchmark = Benchmark(
-        spec, out=out, jobs=jobs, device=device, command=_command(),
-        defenses=defenses, metrics=metrics, ssim_floor=ssim_floor, psnr_floor=psnr_floor, eps=eps,
-        **overrides,
+        spec, out=out, overwrite=overwrite, command=_command(), defenses=defenses, metrics=metrics,
+        ssim_floor=ssim_floor, psnr_floor=psnr_floor, eps=eps, **workers, **overrides,
     )  # fmt: skip
+    if outside := benchmark.spec.outside_surrogates:
+        _note(f"the attacks also have access to {', '.join(outside)}, which are no victims here")
     with _interruptible():
-        summary(benchmark.run(progress=True).out)
+        if dry_run:
+            plan(benchmark.plan(), benchmark.out)
+            return
+        outcome = summary(benchmark.run(_mode(quiet, json)).out)
+    if outcome.failed or outcome.incomplete:
+        raise typer.Exit(1)
+
+
+def _mode(quiet: bool, json: bool) -> Mode:
+    return "quiet" if quiet else "json" if json else "auto"
+
+
+def _note(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def _command() -> str:
@@ -187,22 +238,54 @@ def _command() -> str:
 
 
 @app.command()
-@_with_overrides
+@_with_options(_workers, "workers")
+@_with_options(_overrides, "overrides")
 def curve(
     overrides: dict[str, object],
+    workers: dict[str, object],
     spec: Annotated[str, typer.Argument(help="curve, or as for run")] = "curve",
     floors: Floors = None,
-    jobs: Jobs = 1,
-    device: Device = "cpu",
     out: Annotated[Path | None, typer.Option(help="folder; runs/curve-NAME by default")] = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Protection against the SSIM floor: a run for each floor, and the area under the curve."""
     from priemo_bench.curve import FLOORS, Curve
+    from priemo_bench.report.terminal import plan
 
-    curves = Curve(spec, floors or FLOORS, out, jobs, device, _command(), **overrides)
+    curves = Curve(
+        spec, floors or FLOORS, out, command=_command(), overwrite=overwrite, **workers, **overrides
+    )
     with _interruptible():
-        curves.run(progress=True)
+        for benchmark in curves.benchmarks.values() if dry_run else ():
+            plan(benchmark.plan(), benchmark.out)
+        if dry_run:
+            return
+        curves.run(_mode(quiet, json))
     print(curves.out / "README.md")
+    if not curves.is_whole:
+        raise typer.Exit(1)
+
+
+@app.command()
+@_with_options(_overrides, "overrides")
+def profile(
+    overrides: dict[str, object],
+    spec: Annotated[str, typer.Argument(help="as for run")] = "default",
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Where the time of a run goes: model passes, SSIM, filters, metrics, writing, start-up.
+
+    The run is made from nothing in a temporary folder.
+    """
+    from priemo_bench.benchmark import profile as profiled
+    from priemo_bench.report.terminal import stages
+
+    with _interruptible():
+        stages(profiled(spec, device, _mode(quiet, False), **overrides))
 
 
 @app.command(name="list")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from priemo_bench.judge.leaderboard import Tables
+    from priemo_bench.progress import Mode
+    from priemo_bench.run.schedule import Backend
     from priemo_bench.run.spec import AttackSpec
 
 FLOORS = (0.999, 0.997, 0.99, 0.98, 0.95, 0.90)
@@ -71,41 +73,56 @@ class Curve:
         spec: str | Path = "curve",
         floors: Sequence[float] = FLOORS,
         out: Path | str | None = None,
+        command: str | None = None,
+        overwrite: bool = False,
         jobs: int = 1,
         device: str = "cpu",
-        command: str | None = None,
+        backend: Backend = "loky",
+        scheduler: str | None = None,
+        time_limit: float | None = None,
+        memory_limit: float | None = None,
         **overrides: Any,
     ) -> None:
         from priemo_bench.benchmark import Benchmark
-        from priemo_bench.run.spec import load
+        from priemo_bench.run.spec import default_folder, load
 
         self.floors = tuple(sorted(set(floors), reverse=True))
         if len(self.floors) < 2 or not all(0 < floor < 1 for floor in self.floors):
             raise PriemoError(f"floors are {list(floors)}; give two or more between 0 and 1")
-        whole = load(spec, **overrides)
-        attacks = tuple(_equal(a) for a in whole.attacks if _has_strength(a.name))
+        self.spec = load(spec, **overrides)
+        attacks = tuple(_equal(a) for a in self.spec.attacks if _has_strength(a.name))
         if not attacks:
             raise PriemoError("no attack of the spec has a strength to choose; give one that has")
-        self.out = Path(out) if out is not None else Path("runs") / f"curve-{whole.name}"
+        own = default_folder(spec, self.spec)
+        self.out = Path(out) if out is not None else own.with_name(f"curve-{own.name}")
         self.command = command or f"Curve({str(spec)!r}).run()"
         self.benchmarks = {
             floor: Benchmark(
-                whole.model_copy(
+                self.spec.model_copy(
                     update={
                         "attacks": attacks, "defenses": ("none",), "ssim_floor": floor,
-                        "psnr_floor": psnr_floor(whole.psnr_floor, floor),
+                        "psnr_floor": psnr_floor(self.spec.psnr_floor, floor),
                         "eps": cap(floor), "eps_grid": EPS_GRID,
                     }
                 ),
-                self.out / f"ssim-{floor:g}", jobs, device, self.command,
+                self.out / f"ssim-{floor:g}", jobs, device, backend, scheduler, time_limit,
+                memory_limit, overwrite, store=self.out, command=self.command,
             )
             for floor in self.floors
         }  # fmt: skip
 
-    def run(self, progress: bool = False) -> pd.DataFrame:
-        """Do what is not done yet, then write curves.csv, figures and README.md; `curves`."""
-        results = {floor: benchmark.run(progress) for floor, benchmark in self.benchmarks.items()}
-        return write_curves(self.out, {f: r.tables for f, r in results.items()}, self.command)
+    def run(self, progress: Mode = "auto") -> pd.DataFrame:
+        """Do what is not done yet, then write curves.csv, figures and README.md; `curves`.
+
+        Perturbations are made once for all floors, where they do not depend on the floor.
+        """
+        self.results = {f: benchmark.run(progress) for f, benchmark in self.benchmarks.items()}
+        return write_curves(self.out, {f: r.tables for f, r in self.results.items()}, self.command)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no cell of `run` failed or is incomplete."""
+        return all(result.failures().empty for result in self.results.values())
 
 
 def write_curves(out: Path, tables: Mapping[float, Tables], command: str) -> pd.DataFrame:

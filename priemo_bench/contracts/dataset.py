@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol
@@ -88,7 +89,7 @@ class FaceSet:
         """Images per emotion."""
         return {name: int((self.labels == k).sum()) for k, name in enumerate(EMOTIONS)}
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over pixels, labels and ids: what a stored result depends on."""
         digest = sha256(repr((self.images.shape, self.ids.tolist())).encode())

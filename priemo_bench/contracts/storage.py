@@ -38,6 +38,9 @@ def storage_errors(path: Path) -> Iterator[None]:
 def write_file(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Write atomically: `fill` writes a temporary file beside `path`, which then replaces it.
 
+    What was written is on the disk before the name is, so that not even a power cut leaves half a
+    file under `path`; a killed process leaves a `*.part` file at most.
+
     Raises:
         StorageError: the disk is full or refuses.
     """
@@ -47,6 +50,8 @@ def write_file(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         try:
             with aside.open("wb") as file:
                 fill(file)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(aside, path)
         finally:
             aside.unlink(missing_ok=True)

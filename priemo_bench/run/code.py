@@ -39,6 +39,9 @@ NO_NUMBERS = {
     "priemo_bench.errors",
     "priemo_bench.progress",
     "priemo_bench.registry",
+    "priemo_bench.run.faults",
+    "priemo_bench.run.limits",
+    "priemo_bench.run.store",
 }
 """Modules that decide no number, whoever imports them."""
 NO_VERSIONS = {

@@ -1,8 +1,12 @@
-"""Data sets, victims, defenses and clean predictions of a run, each loaded once."""
+"""Data sets, victims, defenses, metrics and clean predictions of a run, each loaded once.
+
+A plug-in that fails is left out, with its reason, and costs what needs it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -15,11 +19,13 @@ from torch import nn
 from priemo_bench import registry
 from priemo_bench.contracts.dataset import FaceSet, Split
 from priemo_bench.contracts.defense import Defense
-from priemo_bench.contracts.image import Labels, to_float
+from priemo_bench.contracts.image import EMOTIONS, ByteImages, FloatImages, Labels, to_float
+from priemo_bench.contracts.metric import MEASURES, Metric
 from priemo_bench.contracts.predict import Probabilities, probabilities
 from priemo_bench.contracts.victim import Ensemble, as_art, freeze
 from priemo_bench.data.sampling import sample
 from priemo_bench.errors import PriemoError
+from priemo_bench.run.faults import plugin_errors
 from priemo_bench.run.plan import Cell
 from priemo_bench.run.spec import Spec
 
@@ -40,10 +46,17 @@ def weights_fingerprint(victim: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def defense_fingerprint(defense: Defense, name: str) -> str:
-    """SHA-256 of the defense's repr, or of its name where the repr is a memory address."""
-    words = repr(defense)
-    return sha256((name if " at 0x" in words else words).encode()).hexdigest()[:12]
+class PluginError(PriemoError):
+    """A plug-in failed; says how."""
+
+
+@contextmanager
+def plugin() -> Iterator[None]:
+    """Within it, whatever a plug-in raises becomes a PluginError of one line."""
+    with plugin_errors() as failure:
+        yield
+    if failure.reason:
+        raise PluginError(failure.reason)
 
 
 @dataclass
@@ -57,43 +70,76 @@ class RunContext:
 
     spec: Spec
     device: str = "cpu"
+    _broken: dict[str, str] = field(default_factory=dict, repr=False)
     _splits: dict[tuple[str, Split], FaceSet] = field(default_factory=dict, repr=False)
     _samples: dict[tuple[str, Split, int | None, int], FaceSet] = field(
         default_factory=dict, repr=False
     )
-    _probabilities: dict[tuple[str, str, str, bytes], Probabilities] = field(
-        default_factory=dict, repr=False
-    )
+    _probabilities: dict[tuple[str, str], Probabilities] = field(default_factory=dict, repr=False)
     _vanishing: dict[tuple[str, str, tuple[int, ...]], bool] = field(
         default_factory=dict, repr=False
     )
 
     @cached_property
     def victims(self) -> dict[str, nn.Module]:
-        """Every victim and surrogate, frozen, by name."""
+        """Victims and surrogates, frozen, by name; without those in `broken`."""
         wanted = dict.fromkeys([*self.spec.victims, *self.spec.all_surrogates])
-        return {name: self._victim(name) for name in wanted}
+        found = {name: self._victim(name) for name in wanted}
+        return {name: victim for name, victim in found.items() if victim is not None}
 
-    def _victim(self, name: str) -> nn.Module:
+    @property
+    def broken(self) -> dict[str, str]:
+        """Why parts cannot be loaded, by "victim NAME", "defense NAME" and "metric NAME"."""
+        self.victims, self.defenses, self.metrics  # noqa: B018
+        return self._broken
+
+    def _victim(self, name: str) -> nn.Module | None:
+        """None for one that fails to load; weights that are missing are the user's to mend."""
         try:
-            victim: nn.Module = registry.get("victims", name)()
-            return freeze(victim.to(self.device))
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise PriemoError(f"victim {name!r} cannot be loaded: {reason}") from error
+            with plugin():
+                make = registry.get("victims", name)
+            with plugin():
+                try:
+                    victim: nn.Module = freeze(make().to(self.device))
+                except PriemoError as error:
+                    missing: PriemoError | None = error
+                else:
+                    missing = None
+        except PluginError as error:
+            self._broken[f"victim {name}"] = f"it cannot be loaded: {error}"
+            return None
+        if missing is not None:
+            raise missing
+        return victim
 
     @cached_property
     def defenses(self) -> dict[str, Defense]:
-        """By name; "none" always comes first."""
-        wanted = dict.fromkeys(["none", *self.spec.defenses])
-        return {name: registry.get("defenses", name) for name in wanted}
+        """By name, without those in `broken`; "none" always comes first."""
+        found = {}
+        for name in dict.fromkeys(["none", *self.spec.defenses]):
+            try:
+                found[name] = registry.get("defenses", name)
+            except PriemoError as error:
+                self._broken[f"defense {name}"] = str(error)
+        return found
 
-    def check_metrics(self) -> None:
-        """PriemoError when a metric of the spec needs weights that are not installed."""
-        for name in self.spec.metrics:
-            check = getattr(registry.get("metrics", name), "check", None)
-            if check is not None:
-                check()
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """By name, without those in `broken`.
+
+        Raises:
+            PriemoError: one of them needs weights that are not installed.
+        """
+        found = {}
+        for name in dict.fromkeys([*MEASURES, *self.spec.metrics]):
+            try:
+                found[name] = registry.get("metrics", name)
+            except PriemoError as error:
+                self._broken[f"metric {name}"] = str(error)
+        for metric in found.values():
+            if hasattr(metric, "check"):
+                metric.check()
+        return found
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -134,21 +180,19 @@ class RunContext:
             victims = [Ensemble(victims)]
         return [as_art(victim, channels, height) for victim in victims]
 
-    def labels(
-        self, cell: Cell, faces: FaceSet, surrogates: Iterable[str] | None = None
-    ) -> Labels | None:
+    def labels(self, target: int, faces: FaceSet, surrogates: Iterable[str]) -> Labels | None:
         """The `y` of an attack: its target, or its surrogates' clean predictions; never the truth.
 
         None for an attack without surrogates.
 
         Args:
-            surrogates: those of the cell where None.
+            target: index into EMOTIONS, or -1 for an untargeted attack.
         """
-        names = list(cell.surrogates if surrogates is None else surrogates)
+        names = list(surrogates)
         if not names:
             return None
-        if cell.target >= 0:
-            return np.full(len(faces), cell.target, np.int64)
+        if target >= 0:
+            return np.full(len(faces), target, np.int64)
         return self.predictions(names, faces)
 
     def predictions(self, names: Iterable[str], faces: FaceSet) -> Labels:
@@ -158,10 +202,27 @@ class RunContext:
         return classes
 
     def _clean(self, name: str, faces: FaceSet) -> Probabilities:
-        key = (name, faces.name, faces.split, faces.ids.tobytes())
+        key = (name, faces.fingerprint)
         if key not in self._probabilities:
-            self._probabilities[key] = probabilities(self.victims[name], faces.images)
+            self._probabilities[key] = self.probabilities(name, faces.images)
         return self._probabilities[key]
+
+    def probabilities(self, name: str, x: ByteImages | FloatImages) -> Probabilities:
+        """(n, 7) softmax of a victim's logits.
+
+        Raises:
+            PriemoError: the victim gives another number of logits, or some that are not finite.
+        """
+        with plugin():
+            found = probabilities(self.victims[name], x)
+        if found.shape != (len(x), len(EMOTIONS)):
+            raise PriemoError(
+                f"it gave logits of shape {found.shape} for {len(x)} images; a victim gives "
+                f"{len(EMOTIONS)} each, one per emotion"
+            )
+        if not np.isfinite(found).all():
+            raise PriemoError("it gave logits that are not finite")
+        return found
 
     def gradient_vanishes(self, name: str, faces: FaceSet) -> bool:
         """Whether a victim's cross-entropy has no gradient at most of PROBES faces."""

@@ -1,221 +1,281 @@
-"""Runs cells: images, metrics and predictions; what is finished is never done again.
+"""Brings a cell to its end: images, metrics and predictions; what is there is never made again.
 
-A cell that fails is kept as failed with its reason, and the rest goes on.
+A part that fails costs itself: a cell whose attack fails is kept as failed with its reason, one
+whose victim, defense or metric fails as incomplete, and the rest goes on.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Iterable
-from functools import lru_cache
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
+import numpy.typing as npt
 
-from priemo_bench import registry
-from priemo_bench.contracts.image import ByteImages
-from priemo_bench.contracts.metric import MEASURES
-from priemo_bench.contracts.predict import predict
+from priemo_bench.contracts.image import ByteImages, FloatImages, check_images
 from priemo_bench.contracts.storage import StorageError
 from priemo_bench.errors import PriemoError
-from priemo_bench.progress import Bar
-from priemo_bench.run.context import RunContext, defense_fingerprint
-from priemo_bench.run.craft import Memo, craft
-from priemo_bench.run.plan import Cell, batch_key
-from priemo_bench.run.profiling import peak_megabytes
-from priemo_bench.run.spec import parse
-from priemo_bench.run.store import Arrays, Store
+from priemo_bench.run.context import plugin
+from priemo_bench.run.craft import Crafting, craft
+from priemo_bench.run.limits import CellLimit, Limits, guarded
+from priemo_bench.run.perturb import Workplace, blocks_of, seed_everything
+from priemo_bench.run.plan import Cell
+from priemo_bench.run.profiling import Stopwatch
 
-Known = tuple[str, str, tuple[tuple[str, str], ...]]
-"""What a worker makes its context from: spec as TOML, device, fingerprints."""
+Facts = dict[str, Any]
+Lost = dict[str, str]
+"""What failed, "victim NAME" ..., and why."""
+Columns = dict[tuple[str, str], str]
+"""Name of the array of predictions of each (victim, defense)."""
 
 
-def run_cells(
-    cells: Iterable[Cell],
-    context: RunContext,
-    store: Store,
-    jobs: int = 1,
-    progress: Bar | None = None,
-) -> None:
-    """Bring every cell to its end: crafted, measured and predicted, or failed with its reason.
+def run_cell(cell: Cell, place: Workplace, limits: Limits) -> Facts:
+    """Craft the images unless they are there, then add metrics and predictions that are missing.
 
-    Args:
-        jobs: processes; each loads its own data and victims once, takes its share of the cores,
-            and runs whole batches of cells (see `plan.batch_key`).
-        progress: shows what runs and what is done.
+    Returns:
+        The facts of the cell, as they are stored.
     """
-    progress = progress or Bar(None)
-    batches = (list(batch) for _, batch in groupby(cells, batch_key))
-    if jobs == 1:
-        for batch in batches:
-            memo = Memo()
-            for cell in batch:
-                progress.begin(cell.title)
-                run_cell(cell, context, store, memo)
-                progress.done(cell.title)
-        return
-    from joblib import Parallel, cpu_count, delayed
-
-    threads = max(1, cpu_count() // jobs)
-    known = context.spec.to_toml(), context.device, tuple(context.fingerprints.items())
-    work = (delayed(_in_worker)(batch, known, store, threads) for batch in batches)
-    for titles in Parallel(n_jobs=jobs, return_as="generator")(work):
-        for title in titles:
-            progress.done(title)
-
-
-def finished(cell: Cell, context: RunContext, store: Store) -> bool:
-    """Whether nothing is left to do for a cell."""
-    if not store.done(cell.key) or missing_metrics(cell.key, context, store):
-        return False
-    return set(columns(context, cell.defended).values()) <= set(store.predictions(cell.key).columns)
-
-
-def _in_worker(cells: list[Cell], known: Known, store: Store, threads: int) -> list[str]:
-    torch.set_num_threads(threads)
-    context, memo = _worker_context(*known), Memo()
-    for cell in cells:
-        run_cell(cell, context, store, memo)
-    return [cell.title for cell in cells]
-
-
-@lru_cache(maxsize=1)
-def _worker_context(
-    spec: str, device: str, fingerprints: tuple[tuple[str, str], ...]
-) -> RunContext:
-    """A worker's context, kept from one call to the next while data and weights are the same."""
-    context = RunContext(parse(tomllib.loads(spec)), device)
-    if context.fingerprints != dict(fingerprints):
-        raise PriemoError("data or weights changed after the run began; type the command again")
-    return context
-
-
-def run_cell(cell: Cell, context: RunContext, store: Store, memo: Memo) -> None:
-    """Craft the images unless that is done, then add metrics and predictions that are missing."""
+    store = place.store
     facts = store.facts(cell.key) or {}
+    watch = Stopwatch()
+
+    def kill(reason: str) -> None:
+        store.save_facts(cell.key, {**facts, "status": "failed", "reason": reason})
+
     try:
-        if not facts.get("attacked"):
-            facts = _craft(cell, context, store, memo)
-        add_metrics(cell, context, store)
-        add_predictions(
-            cell.key, cell.defended, context, store, lambda: _published(cell, context, store)
-        )
-        facts |= {"status": "done", "reason": ""}
+        with guarded(limits, kill), plugin():
+            if not (facts.get("attacked") and store.has_images(cell.key)):
+                facts = _craft(cell, place, watch)
+            lost = add_metrics(cell, place, watch) | add_predictions(
+                cell.key, cell.defended, place, lambda: published(cell, place), watch
+            )
+        facts |= {"status": "incomplete" if lost else "done", "reason": "", "lost": as_list(lost)}
     except StorageError:
         raise
-    except Exception as error:
-        kind = "" if isinstance(error, PriemoError) else f"{type(error).__name__}: "
-        facts |= {"status": "failed", "reason": " ".join(f"{kind}{error}".split())}
+    except (PriemoError, CellLimit) as error:
+        facts |= {"status": "failed", "reason": str(error)}
+    before = facts.get("seconds", {})
+    facts["seconds"] = {**before, **{k: round(before.get(k, 0) + v, 4) for k, v in watch.items()}}
     store.save_facts(cell.key, facts)
+    return facts
 
 
-def add_predictions(
-    key: str,
-    defended: bool,
-    context: RunContext,
-    store: Store,
-    images: Callable[[], ByteImages],
-) -> None:
-    """Add to the predictions of `key` the (victim, defense) pairs that are missing."""
-    wanted = columns(context, defended)
-    known = store.predictions(key)
-    missing = {pair: name for pair, name in wanted.items() if name not in known}
-    if not missing:
-        return
-    published = images()
-    new = {}
-    for defense in dict.fromkeys(defense for _, defense in missing):
-        defended_images = context.defenses[defense](published)
-        for (victim, own), name in missing.items():
-            if own == defense:
-                found = predict(context.victims[victim], defended_images)
-                new[name] = found.astype(np.int8)
-    store.save_predictions(key, pd.concat([known, pd.DataFrame(new)], axis=1))
+def finished(cell: Cell, place: Workplace) -> bool:
+    """Whether nothing is left to do for a cell."""
+    if not place.store.done(cell.key):
+        return False
+    measured = place.store.arrays(f"{cell.key}.metrics")
+    predicted = place.store.arrays(f"{cell.key}.predictions")
+    wanted = {*metric_names(place).values()}
+    return wanted <= measured.keys() and {*columns(place, cell.defended).values()} <= {*predicted}
 
 
-def columns(context: RunContext, defended: bool) -> dict[tuple[str, str], str]:
-    """Column of the predictions for each (victim, defense), named by what decides them."""
-    defenses = context.defenses if defended else {"none": context.defenses["none"]}
-    prints = {
-        victim: context.fingerprints[f"victim {victim}"][:16] for victim in context.spec.victims
-    }
-    return {
-        (victim, name): f"{prints[victim]} {defense_fingerprint(defense, name)}"
-        for victim in context.spec.victims
-        for name, defense in defenses.items()
-    }
+def as_list(lost: Lost) -> list[dict[str, str]]:
+    """Lost parts as the facts of a cell have them."""
+    return [{"part": part, "reason": reason} for part, reason in lost.items()]
 
 
-def clean_key(context: RunContext, cell: Cell) -> str:
-    """Key of the clean predictions on the faces of a cell."""
-    fingerprint = context.fingerprints[f"test {cell.dataset}"][:16]
-    return f"clean-{fingerprint}-{cell.limit or 'all'}-{cell.draw_seed}"
-
-
-def _craft(cell: Cell, context: RunContext, store: Store, memo: Memo) -> dict[str, object]:
-    """Craft, measure and save the images of a cell; its facts."""
-    faces = context.test_faces(cell)
-    crafted = craft(cell, context, memo)
-    training = _in_training_mode(cell, context)
-    for name in training:
-        context.victims[name].eval()
-    quality = measured(faces.images, crafted.images, MEASURES)
-    store.save_images(cell.key, faces.images, crafted.images, quality)
+def _craft(cell: Cell, place: Workplace, watch: Stopwatch) -> Facts:
+    """Craft and save the images of a cell; its facts."""
+    for name in cell.surrogates:
+        if reason := place.context.broken.get(f"victim {name}"):
+            raise PriemoError(reason)
+    crafting = Crafting(seconds=watch)
+    faces = place.context.test_faces(cell)
+    with watch.of("write"):
+        place.store.save_images(cell.key, craft(cell, place, crafting))
+    vanishing = [n for n in cell.surrogates if place.context.gradient_vanishes(n, faces)]
     n = len(faces)
     return {
         "attacked": True,
-        "strength": crafted.strength,
-        "factor": crafted.scale,
-        "unchanged": crafted.unchanged,
-        "fit_seconds": crafted.fitting.seconds,
-        "fit_forwards": crafted.fitting.forwards,
-        "fit_backwards": crafted.fitting.backwards,
-        "ms_per_image": 1000 * crafted.crafting.seconds / n,
-        "forwards_per_image": crafted.crafting.forwards / n,
-        "backwards_per_image": crafted.crafting.backwards / n,
-        "peak_mb": peak_megabytes(),
-        "left_training": training,
-        "zero_gradient": [n for n in cell.surrogates if context.gradient_vanishes(n, faces)],
+        "strength": crafting.strength,
+        "factor": crafting.scale,
+        "unchanged": crafting.unchanged,
+        "fit_seconds": crafting.fitting.seconds,
+        "fit_forwards": crafting.fitting.forwards,
+        "fit_backwards": crafting.fitting.backwards,
+        "ms_per_image": 1000 * crafting.crafting.seconds / n,
+        "forwards_per_image": crafting.crafting.forwards / n,
+        "backwards_per_image": crafting.crafting.backwards / n,
+        "peak_mb": crafting.peak_mb,
+        "left_training": list(dict.fromkeys(crafting.left_training)),
+        "zero_gradient": vanishing,
+        "title": cell.title,
+        "parts": place.keys.parts(cell),
     }
 
 
-def _in_training_mode(cell: Cell, context: RunContext) -> list[str]:
-    """Surrogates that the attack left in training mode."""
-    return [n for n in cell.surrogates if any(m.training for m in context.victims[n].modules())]
+def add_predictions(
+    name: str,
+    defended: bool,
+    place: Workplace,
+    images: Callable[[], Iterator[ByteImages]],
+    watch: Stopwatch,
+) -> Lost:
+    """Add to the predictions of `name` those of victims under defenses that are missing.
 
-
-def missing_metrics(key: str, context: RunContext, store: Store) -> list[str]:
-    """The metrics of the spec that are not computed yet for the images of a cell."""
-    return [name for name in context.spec.metrics if name not in store.quality(key)]
-
-
-def add_metrics(cell: Cell, context: RunContext, store: Store) -> None:
-    """Compute the metrics of the spec that are missing."""
-    if missing := missing_metrics(cell.key, context, store):
-        originals, known = context.test_faces(cell).images, store.quality(cell.key)
-        published = store.images(cell.key, originals)
-        added = measured(originals, published, missing)
-        store.save_images(cell.key, originals, published, known | added)
-
-
-def measured(x: ByteImages, y: ByteImages, metrics: Iterable[str]) -> Arrays:
-    """Metrics by name of each published image `y` against its original `x`, (n,) float64 each.
-
-    Raises:
-        PriemoError: a metric does not give one number an image.
+    Returns:
+        What is still missing, and why.
     """
-    found = {}
-    for name in metrics:
-        found[name] = np.asarray(registry.get("metrics", name)(x, y), np.float64)
-        if found[name].shape != (len(x),):
-            raise PriemoError(
-                f"metric {name!r} gave an array of shape {found[name].shape} for {len(x)} images; "
-                "it must give one number for each"
-            )
+    known = place.store.arrays(f"{name}.predictions")
+    wanted = columns(place, defended)
+    pairs = [pair for pair, column in wanted.items() if column not in known]
+    lost = _broken(place, {f"victim {name}" for name in place.context.spec.victims})
+    if defended:
+        lost |= _broken(place, {f"defense {name}" for name in place.context.spec.defenses})
+    if pairs:
+        found, failed = _predictions(pairs, images(), place, watch)
+        lost |= failed
+        new = {wanted[pair]: predictions for pair, predictions in found.items()}
+        with watch.of("write"):
+            place.store.save_arrays(f"{name}.predictions", {**known, **new})
+    return lost
+
+
+def _broken(place: Workplace, parts: set[str]) -> Lost:
+    """Those of some parts that cannot be loaded."""
+    return {part: why for part, why in place.context.broken.items() if part in parts}
+
+
+Predictions = dict[tuple[str, str], npt.NDArray[np.int8]]
+
+
+def _predictions(
+    pairs: list[tuple[str, str]], images: Iterable[ByteImages], place: Workplace, watch: Stopwatch
+) -> tuple[Predictions, Lost]:
+    parts: dict[tuple[str, str], list[npt.NDArray[np.int8]]] = {pair: [] for pair in pairs}
+    lost: Lost = {}
+    for block in images:
+        for defense in dict.fromkeys(defense for _, defense in parts):
+            try:
+                with watch.of("defend"):
+                    x = defended_images(defense, block, place)
+            except PriemoError as error:
+                lost[f"defense {defense}"] = str(error)
+                parts = {pair: p for pair, p in parts.items() if pair[1] != defense}
+                continue
+            for victim in [victim for victim, own in parts if own == defense]:
+                try:
+                    with watch.of("predict"):
+                        scores = place.context.probabilities(victim, x)
+                    parts[victim, defense].append(scores.argmax(1).astype(np.int8))
+                except PriemoError as error:
+                    under = "" if defense == "none" else f" under {defense}"
+                    lost[f"victim {victim}{under}"] = str(error)
+                    del parts[victim, defense]
+    return {pair: np.concatenate(found) for pair, found in parts.items()}, lost
+
+
+def defended_images(name: str, x: ByteImages, place: Workplace) -> FloatImages:
+    """What a defense makes of images; PriemoError where it fails or breaks its contract."""
+    given = read_only(x)
+    with plugin():
+        seed_everything(0)
+        found = check_images(place.context.defenses[name](given), "what it gave")
+    if found.shape != x.shape:
+        raise PriemoError(f"it gave images of shape {found.shape} for {x.shape}")
     return found
 
 
-def _published(cell: Cell, context: RunContext, store: Store) -> ByteImages:
-    return store.images(cell.key, context.test_faces(cell).images)
+def columns(place: Workplace, defended: bool) -> Columns:
+    """Array of the predictions for each (victim, defense) that loads."""
+    victims = [name for name in place.context.spec.victims if name in place.context.victims]
+    defenses = place.context.defenses if defended else ("none",)
+    return {(v, d): place.keys.prediction(v, d) for v in victims for d in defenses}
+
+
+def metric_names(place: Workplace) -> dict[str, str]:
+    """Array of each metric of the spec."""
+    return {name: place.keys.metric(name) for name in place.context.metrics}
+
+
+def add_metrics(cell: Cell, place: Workplace, watch: Stopwatch) -> Lost:
+    """Compute the metrics that are missing; what failed, and why."""
+    known = place.store.arrays(f"{cell.key}.metrics")
+    wanted = metric_names(place)
+    missing = [name for name, array in wanted.items() if array not in known]
+    lost = _broken(place, {f"metric {name}" for name in place.context.spec.metrics})
+    if missing:
+        found, failed = _measured(missing, cell, place, watch)
+        lost |= failed
+        arrays = {**known, **{wanted[name]: values for name, values in found.items()}}
+        with watch.of("write"):
+            place.store.save_arrays(f"{cell.key}.metrics", arrays)
+    return lost
+
+
+def _measured(
+    names: list[str], cell: Cell, place: Workplace, watch: Stopwatch
+) -> tuple[Mapping[str, npt.NDArray[np.float64]], Lost]:
+    parts: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in names}
+    lost: Lost = {}
+    originals = place.context.test_faces(cell).images
+    blocks = (originals[rows] for rows in blocks_of(len(originals)))
+    for x, y in zip(blocks, published(cell, place), strict=True):
+        for name in list(parts):
+            try:
+                with watch.of("measure"):
+                    parts[name].append(measured(name, x, y, place))
+            except PriemoError as error:
+                lost[f"metric {name}"] = str(error)
+                del parts[name]
+    return {name: np.concatenate(found) for name, found in parts.items()}, lost
+
+
+def measured(name: str, x: ByteImages, y: ByteImages, place: Workplace) -> npt.NDArray[np.float64]:
+    """(n,) values of a metric; PriemoError where it fails or breaks its contract."""
+    with plugin():
+        seed_everything(0)
+        found = place.context.metrics[name](read_only(x), read_only(y))
+        values = np.asarray(found, np.float64)
+    if values.shape != (len(x),):
+        raise PriemoError(
+            f"it gave an array of shape {values.shape} for {len(x)} images; a metric gives one "
+            "number for each"
+        )
+    return values
+
+
+def read_only(x: ByteImages) -> ByteImages:
+    """A view that a plug-in cannot write to."""
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
+def published(cell: Cell, place: Workplace) -> Iterator[ByteImages]:
+    """Blocks of the published images of a cell."""
+    originals = place.context.test_faces(cell).images
+    return place.store.images(cell.key, (originals[rows] for rows in blocks_of(len(originals))))
+
+
+@dataclass(frozen=True)
+class Clean:
+    """Clean predictions that cells have in common: of one sample of faces, made once.
+
+    Attributes:
+        cell: any of them; defended: whether under the defenses, too.
+    """
+
+    cell: Cell
+    defended: bool
+
+    @property
+    def title(self) -> str:
+        """In a few words, for progress."""
+        return f"clean predictions ({self.cell.dataset})"
+
+
+def run_clean(clean: Clean, place: Workplace) -> Lost:
+    """Make clean predictions that are missing; what failed, and why."""
+    images = place.context.test_faces(clean.cell).images
+    name = place.keys.clean(clean.cell)
+
+    def blocks() -> Iterator[ByteImages]:
+        return (images[rows] for rows in blocks_of(len(images)))
+
+    lost = add_predictions(name, clean.defended, place, blocks, Stopwatch())
+    if lost:
+        place.store.save_facts(name, {"status": "incomplete", "lost": as_list(lost)})
+    return lost

@@ -1,11 +1,12 @@
-"""From a spec to its cells: one attack, surrogate, target, budget and seed on one data set each."""
+"""From a spec to its cells: one attack, surrogate, target, budget and seed on one data set each.
+
+A cell gets its key, a digest of all that decides its images, from `run/keys.py`.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from hashlib import sha256
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal
 
@@ -15,8 +16,6 @@ from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.errors import PriemoError
 from priemo_bench.run.spec import AttackSpec, BudgetName, Spec, as_tuple
 
-KEY_FORMAT = "0.2.0"
-"""Part of every key; to be changed when the code makes other images than before."""
 Threat = Literal["white-box", "transfer", "no-model"]
 Scale = Literal["-", "per image", "one"]
 """How a universal perturbation is scaled: for each image, or at one strength for all."""
@@ -27,7 +26,8 @@ class Cell:
     """Images that are protected together, and all that decides them.
 
     Attributes:
-        attack: label in the tables; entry: name of the entry point.
+        attack: label in the tables; entry: name of the entry point; family, scope, knob,
+            budgeted: of its traits.
         surrogates: classifiers that the attack has white-box access to, in order.
         threat: threat model of the row: its judging victims, and how its strength is chosen.
         target: index into EMOTIONS, or -1 for untargeted.
@@ -43,6 +43,8 @@ class Cell:
     entry: str
     family: str
     scope: str
+    knob: str | None
+    budgeted: bool
     scale: Scale
     surrogates: tuple[str, ...]
     threat: Threat
@@ -75,52 +77,57 @@ class Cell:
             words.append(f"on {self.surrogate}")
         if self.target >= 0:
             words.append(f"to {EMOTIONS[self.target]}")
+        if self.scale == "one":
+            words.append("at one strength")
         return " ".join([*words, f"({self.dataset}, {self.budget}, seed {self.seed})"])
 
-    def keyed(self, fingerprints: Mapping[str, str]) -> Cell:
-        """A copy with its key, from the fingerprints of its data set and surrogates."""
-        own = {k: v for k, v in asdict(self).items() if k not in ("attack", "defended", "key")}
-        weights = [fingerprints[f"victim {name}"] for name in self.surrogates]
-        data = [fingerprints[f"{part} {self.dataset}"] for part in ("fit", "test")]
-        text = json.dumps([KEY_FORMAT, own, weights, data], sort_keys=True)
-        return Cell(**{**vars(self), "key": sha256(text.encode()).hexdigest()[:20]})
+    @property
+    def has_choice(self) -> bool:
+        """Whether the strength of the attack is chosen on the fit split."""
+        return self.has_eps and bool(self.surrogates) and len(self.eps_grid) > 1
 
+    @property
+    def has_eps(self) -> bool:
+        """Whether the attack has an eps, and its perturbations are matched to the budget."""
+        return self.budget != "conventional" and self.knob == "eps" and not self.budgeted
 
-def fit_key(cell: Cell) -> Cell:
-    """Equal for cells that one attack makes, fitted once."""
-    return replace(cell, scale="-", limit=None)
+    @property
+    def batch(self) -> Hashable:
+        """Equal for cells that one process makes, one after another, as they share work.
 
-
-def strength_key(cell: Cell) -> Cell:
-    """Equal for cells whose strength is chosen once, with the first seed."""
-    return replace(fit_key(cell), seed=cell.first_seed)
-
-
-def batch_key(cell: Cell) -> Cell:
-    """Equal for cells that one process makes: what is fitted or chosen for one serves all."""
-    return strength_key(cell) if has_choice(cell) else fit_key(cell)
-
-
-def has_choice(cell: Cell) -> bool:
-    """Whether the strength of the attack is chosen on the fit split."""
-    traits: Traits = registry.get("attacks", cell.entry).traits
-    free = cell.budget != "conventional" and traits.knob == "eps" and not traits.budgeted
-    return free and bool(cell.surrogates) and len(cell.eps_grid) > 1
+        Fitted attacks serve several budgets and scales, and a strength that is chosen with the
+        first seed serves all seeds.
+        """
+        seed = self.first_seed if self.has_choice else self.seed
+        return self.dataset, self.attack, self.entry, self.surrogates, self.target, seed
 
 
 def cells(spec: Spec) -> list[Cell]:
-    """All cells of a spec, in its order, without keys.
+    """All cells of a spec, in its order, without keys; none of attacks that do not load.
 
     Raises:
         PriemoError: an attack that cannot be targeted has targets.
     """
+    broken = broken_attacks(spec)
     found = [
         cell
         for dataset in spec.datasets
         for attack in spec.attacks
+        if attack.name not in broken
         for cell in _of_attack(spec, dataset.name, dataset.limit, attack)
     ]
     return list(dict.fromkeys(found))
+
+
+def broken_attacks(spec: Spec) -> dict[str, str]:
+    """Why an attack's entry point does not load, by its name; they cost nobody else."""
+    reasons = {}
+    for name in dict.fromkeys(attack.name for attack in spec.attacks):
+        try:
+            registry.get("attacks", name)
+        except PriemoError as error:
+            reasons[name] = str(error)
+    return reasons
 
 
 def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) -> Iterator[Cell]:
@@ -140,6 +147,8 @@ def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) 
                     entry=attack.name,
                     family=traits.family,
                     scope=traits.scope,
+                    knob=traits.knob,
+                    budgeted=traits.budgeted,
                     scale=scale,
                     surrogates=surrogates,
                     threat=threat,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,28 @@ class Cost:
             self.backwards + other.backwards,
             self.seconds + other.seconds,
         )
+
+
+class Stopwatch(dict[str, float]):
+    """Seconds by stage; what runs inside another stage counts for its own only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inside: list[float] = []
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        """Time what is done inside for a stage."""
+        start = time.perf_counter()
+        self._inside.append(0.0)
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start
+            own = spent - self._inside.pop()
+            self[stage] = self.get(stage, 0.0) + own
+            if self._inside:
+                self._inside[-1] += spent
 
 
 class PassCounter:

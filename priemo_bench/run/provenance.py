@@ -28,7 +28,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def run_facts(spec: Spec, context: RunContext, command: str) -> dict[str, object]:
+def run_facts(spec: Spec, context: RunContext, command: str, device: str) -> dict[str, object]:
     """All facts of a run that tables and page need beside the rows."""
     import torch
 
@@ -49,7 +49,7 @@ def run_facts(spec: Spec, context: RunContext, command: str) -> dict[str, object
             "cpus": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "system": f"{platform.system()} {platform.machine()}",
-            "device": context.device,
+            "device": device,
         },
         "data": {dataset.name: _data(context, dataset.name) for dataset in spec.datasets},
         "victims": {n: _card_facts(cards[n]) if n in cards else {} for n in spec.victims},

@@ -1,75 +1,136 @@
-"""What a run keeps: one set of small files per cell, each written aside and moved into place.
+"""What a run keeps: small files, each written aside and moved into place, each with its checksum.
 
-    OUT/cells/KEY.json         the cell, its status, cost and strength, or the reason it failed
-    OUT/cells/KEY.images.npz   its protected images (as differences from the originals) and quality
-    OUT/cells/KEY.read.parquet predictions of each victim under each defense
+    OUT/cells/KEY.json              facts of a cell: status, cost, strength, or why it failed
+    OUT/cells/KEY.images.npz        its published images, as differences from the originals
+    OUT/cells/KEY.metrics.npz       metrics of each image, by name and code
+    OUT/cells/KEY.predictions.npz   predictions of each victim under each defense, by their code
+    OUT/perturbations/KEY.npz       what an attack gave, before it was matched to a budget
 
-A new victim or defense therefore needs no new attack, and an interrupted run loses one cell.
+Every key is a digest of all that decides what the file holds (`run/keys.py`). A file that is
+damaged counts as absent.
 """
 
 from __future__ import annotations
 
 import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from priemo_bench.contracts.image import ByteImages
-from priemo_bench.contracts.storage import write_file, write_text
+from priemo_bench.contracts.storage import storage_errors, write_file, write_text
 
-Arrays = dict[str, npt.NDArray[Any]]
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
 
 
 class Store:
-    """The files of a run under `out`."""
+    """The files of a run under `out`; several runs may share one, as those of a curve do."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.cells = out / "cells"
+        self.perturbations = out / "perturbations"
 
     def facts(self, key: str) -> dict[str, Any] | None:
         """What is known of a cell: `status` "done" or "failed", cost ...; None before it ran."""
-        path = self.cells / f"{key}.json"
         try:
-            facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
+            found = json.loads((self.cells / f"{key}.json").read_text("utf-8"))
+            facts: dict[str, Any] = found["facts"]
+            return facts if found["sha256"] == _checksum(facts) else None
+        except (OSError, ValueError, TypeError, KeyError):
             return None
-        return facts
-
-    def done(self, key: str) -> bool:
-        """Whether the cell is finished (a failed one is tried again)."""
-        return (self.facts(key) or {}).get("status") == "done"
 
     def save_facts(self, key: str, facts: dict[str, Any]) -> None:
         """Write the facts of a cell; last, since they say that the rest is there."""
-        write_text(self.cells / f"{key}.json", json.dumps(facts, indent=1, default=str))
+        plain = json.loads(json.dumps(facts, default=str))
+        whole = {"sha256": _checksum(plain), "facts": plain}
+        write_text(self.cells / f"{key}.json", json.dumps(whole, indent=1))
 
-    def save_images(self, key: str, x: ByteImages, y: ByteImages, quality: Arrays) -> None:
-        """Write protected images `y` of originals `x` (uint8, same shape) with their quality."""
-        change = y - x  # wraps modulo 256, and packs far better than the images
-        arrays: dict[str, Any] = {"change": change, **quality}
-        write_file(self.cells / f"{key}.images.npz", lambda f: np.savez_compressed(f, **arrays))
+    def done(self, key: str) -> bool:
+        """Whether the cell is finished (one that failed or is incomplete is tried again)."""
+        return (self.facts(key) or {}).get("status") == "done"
 
-    def images(self, key: str, x: ByteImages) -> ByteImages:
-        """The protected images of originals `x`."""
-        with np.load(self.cells / f"{key}.images.npz", allow_pickle=False) as file:
-            return x + file["change"]  # type: ignore[no-any-return]
+    def arrays(self, name: str) -> Arrays:
+        """The arrays of `cells/NAME.npz`; none of them where it is absent or damaged."""
+        path = self.cells / f"{name}.npz"
+        if not _is_whole(path):
+            return {}
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
 
-    def quality(self, key: str) -> Arrays:
-        """Quality of each protected image by name of the measure."""
-        with np.load(self.cells / f"{key}.images.npz", allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name != "change"}
+    def save_arrays(self, name: str, arrays: Arrays) -> None:
+        """Write arrays to `cells/NAME.npz`."""
+        write_file(self.cells / f"{name}.npz", lambda file: np.savez_compressed(file, **arrays))
 
-    def predictions(self, key: str) -> pd.DataFrame:
-        """Predictions so far: a row per image, a column per victim and defense."""
-        path = self.cells / f"{key}.read.parquet"
-        return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+    def save_images(self, key: str, pairs: Iterable[tuple[Array, Array]]) -> None:
+        """Write published images from blocks of originals and published, both uint8.
 
-    def save_predictions(self, key: str, predictions: pd.DataFrame) -> None:
-        """Write predictions."""
-        write_file(
-            self.cells / f"{key}.read.parquet", lambda f: predictions.to_parquet(f, index=False)
-        )
+        Their difference wraps modulo 256, and packs far better than the images.
+        """
+        _save_blocks(self.cells / f"{key}.images.npz", (y - x for x, y in pairs))
+
+    def has_images(self, key: str) -> bool:
+        """Whether the published images of a cell are there, undamaged."""
+        return _is_whole(self.cells / f"{key}.images.npz")
+
+    def images(self, key: str, originals: Iterable[Array]) -> Iterator[Array]:
+        """The published images of blocks of originals, block by block."""
+        changes = _blocks(self.cells / f"{key}.images.npz")
+        for x, change in zip(originals, changes, strict=True):
+            yield x + change
+
+    def save_perturbation(self, key: str, blocks: Iterable[Array]) -> None:
+        """Write what an attack gave, block by block."""
+        _save_blocks(self.perturbations / f"{key}.npz", blocks)
+
+    def has_perturbation(self, key: str) -> bool:
+        """Whether that is there, undamaged."""
+        return _is_whole(self.perturbations / f"{key}.npz")
+
+    def perturbation(self, key: str) -> Iterator[Array]:
+        """What an attack gave, block by block."""
+        return _blocks(self.perturbations / f"{key}.npz")
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half-written."""
+        for folder in (self.out, self.cells, self.perturbations, self.out / "figures"):
+            for path in folder.glob("*.part"):
+                with storage_errors(path):
+                    path.unlink(missing_ok=True)
+
+
+def _checksum(facts: dict[str, Any]) -> str:
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _save_blocks(path: Path, blocks: Iterable[Array]) -> None:
+    """Write arrays as members of a zip file, one after another; one is in memory at a time."""
+
+    def fill(file: Any) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for number, block in enumerate(blocks):
+                with archive.open(f"{number:06}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.ascontiguousarray(block))
+
+    write_file(path, fill)
+
+
+def _blocks(path: Path) -> Iterator[Array]:
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as member:
+                yield np.lib.format.read_array(member, allow_pickle=False)
+                member.read()  # to its end, where the checksum is looked at
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # whatever a damaged file makes zipfile and zlib raise
+        return False

@@ -1,0 +1,57 @@
+"""The folder of a run: one run at a time, and never over another spec's."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from priemo_bench.contracts.storage import storage_errors, write_text
+from priemo_bench.errors import PriemoError
+from priemo_bench.run.spec import Spec, differences, parse, same_run
+
+SPEC = "spec.toml"
+
+
+@contextmanager
+def claimed(out: Path, spec: Spec, overwrite: bool = False) -> Iterator[None]:
+    """Hold the folder `out` for a run of `spec`; the system frees it when the process ends.
+
+    Raises:
+        PriemoError: another run holds it, or it holds the run of another spec and `overwrite` is
+            False.
+    """
+    with storage_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        with storage_errors(out / ".lock"):
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise PriemoError(
+            f"another run is writing to {out}; wait for its end, or give another folder with --out"
+        ) from None
+    try:
+        held = stored_spec(out)
+        if held is not None and not overwrite and not same_run(held, spec):
+            raise PriemoError(
+                f"{out} holds the run of another spec (other {differences(held, spec)}); give "
+                "another folder with --out, or --overwrite to let it become this one's: cells that "
+                "both have in common are kept"
+            )
+        if held is None or not same_run(held, spec):
+            write_text(out / SPEC, spec.to_toml())
+        yield
+    finally:
+        lock.release()
+
+
+def stored_spec(out: Path) -> Spec | None:
+    """The spec of the run in a folder; None where there is none that can be read."""
+    try:
+        return parse(tomllib.loads((out / SPEC).read_text("utf-8")))
+    except (OSError, ValueError, PriemoError):
+        return None
