@@ -19,20 +19,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from priemo_bench.contracts.columns import METHOD as METHOD
+from priemo_bench.contracts.columns import NAMED, NUMBERS, ROW
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.metric import MEASURES
 from priemo_bench.contracts.shapes import NUMBER, Shape, fault
 from priemo_bench.contracts.storage import write_file
 from priemo_bench.errors import PriemoError
 
-METHOD = ["dataset", "budget", "attack", "family", "scope", "scale"]
-ROW = [*METHOD, "surrogate", "target"]
-"""What one row of the leaderboard is."""
-
-NAMED = [*ROW, "defense", "victim", "image", "person"]
-"""Columns of text."""
-NUMBERS = ["seed", "label", "clean", "prediction", "target_label"]
-"""Columns of integers."""
 STATUS = ("done", "incomplete", "failed")
 """Of a cell: whole, without some of its `lost` parts, or without rows."""
 FACTS: Shape = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from priemo_bench.contracts.rows import METHOD, ROW
+from priemo_bench.contracts.columns import METHOD, ROW
 
 COLUMNS = [
     "rank", "attack", "family", "scope", "scale", "surrogate", "target", "n", "dataset", "budget",

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from priemo_bench.contracts.outcomes import IntArray
-from priemo_bench.contracts.rows import ROW, Rows
+from priemo_bench.contracts.columns import ROW
+from priemo_bench.contracts.rows import Rows
 from priemo_bench.errors import PriemoError
 from priemo_bench.judge.difference import difference, holm
 from priemo_bench.judge.leaderboard import Tables

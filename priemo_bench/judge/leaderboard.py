@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from priemo_bench.contracts.rows import METHOD, ROW, Rows
+from priemo_bench.contracts.columns import METHOD, ROW
+from priemo_bench.contracts.rows import Rows
 from priemo_bench.judge.budget_use import quality_summary
 from priemo_bench.judge.columns import (
     CHOSEN,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from priemo_bench.contracts.image import EMOTIONS
-from priemo_bench.contracts.rows import ROW
+from priemo_bench.contracts.columns import ROW
 from priemo_bench.judge.ranking import Line, left_unused
 
 CHANCE = 1.5 / len(EMOTIONS)

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from priemo_bench.report.grid import save_grid as save_grid
-from priemo_bench.report.page import is_written as is_written
-from priemo_bench.report.page import write_report as write_report
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from priemo_bench.report.files import complete as complete
+    from priemo_bench.report.files import is_written as is_written
+    from priemo_bench.report.grid import save_grid as save_grid
+    from priemo_bench.report.page import write_report as write_report
+
+_HOME = {"complete": "files", "is_written": "files", "save_grid": "grid", "write_report": "page"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: what is shown of a finished run needs no pandas."""
+    if name in _HOME:
+        return getattr(import_module(f"priemo_bench.report.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from priemo_bench.report.formatting import (
     BUDGET_NAMES,
     Formatter,
+    Line,
     decimal,
     interval,
     percent,
     rate,
+    unknown,
     whole,
 )
 
 
-def method_name(line: pd.Series) -> str:
+def method_name(line: Line) -> str:
     """The attack, and how a universal perturbation is scaled where that makes a difference."""
     scales = {"one": ", one strength", "per image": ", scaled per image"}
     equal = line["budget"] != "conventional"
     return str(line["attack"]) + (scales.get(line["scale"], "") if equal else "")
 
 
-def _without_kin(line: pd.Series) -> str:
+def _without_kin(line: Line) -> str:
     """ "35.1 (1 of 3)", "none (0 of 3)": the rate, and over how many of the transfer victims."""
-    if pd.isna(line["n_without_kin"]):
+    if unknown(line["n_without_kin"]):
         return "-"
     left = f"({line['n_without_kin']:.3g} of {line['n_transfer']:.0f})"
     return f"{percent(line['transfer_without_kin']) if line['n_without_kin'] else 'none'} {left}"
 
 
-def _used(line: pd.Series) -> str:
+def _used(line: Line) -> str:
     """ "99.6 (98.2)": mean part of the budget used, and images that are on the floor, per cent."""
-    if pd.isna(line["budget_used"]):
+    if unknown(line["budget_used"]):
         return "-"
     return f"{percent(line['budget_used'])} ({percent(line['on_floor'])})"
 
 
-def _eps(line: pd.Series) -> str:
+def _eps(line: Line) -> str:
     """The eps at which a perturbation was computed, in grey levels; "-" for other attacks."""
     return decimal(255 * line["strength"], 2) if line["surrogate"] != "-" else "-"
 
 
-def _seeds(line: pd.Series) -> str:
+def _seeds(line: Line) -> str:
     spread = line["seed_spread"]
-    return f"{line['seeds']}" + ("" if pd.isna(spread) else f" ({percent(spread)})")
+    return whole(line["seeds"]) + ("" if unknown(spread) else f" ({percent(spread)})")
 
 
-def _passes(line: pd.Series) -> str:
+def _passes(line: Line) -> str:
     """ "25+25": forward and backward passes per image."""
     forwards, backwards = line["forwards_per_image"], line["backwards_per_image"]
     return f"{decimal(forwards, 0)}+{decimal(backwards, 0)}"
@@ -55,7 +55,7 @@ def _passes(line: pd.Series) -> str:
 
 FORMATTERS: dict[str, Formatter] = {
     "rank": lambda r: whole(r["rank"]),
-    "budget": lambda r: BUDGET_NAMES[r["budget"]],
+    "budget": lambda r: BUDGET_NAMES.get(r["budget"], str(r["budget"])),
     "attack": method_name,
     "scope": lambda r: str(r["scope"]),
     "surrogate": lambda r: str(r["surrogate"]),

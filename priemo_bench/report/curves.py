@@ -7,8 +7,23 @@ from pathlib import Path
 import pandas as pd
 
 from priemo_bench.contracts.storage import write_file, write_text
-from priemo_bench.judge.ranking import MIN_USED
-from priemo_bench.report.formatting import csv, decimal, interval, markdown, percent, rate
+from priemo_bench.judge.levels import MIN_USED
+from priemo_bench.report.figures import plain
+from priemo_bench.report.files import file_names
+from priemo_bench.report.formatting import (
+    Line,
+    TextTable,
+    csv,
+    decimal,
+    inline,
+    interval,
+    lines_of,
+    markdown,
+    one_line,
+    percent,
+    rate,
+    unknown,
+)
 
 HEAD = """# Protection against quality
 
@@ -38,13 +53,14 @@ def write_curve(out: Path, table: pd.DataFrame, command: str, old: str = "") -> 
             runs of older versions.
     """
     write_text(out / "curves.csv", csv(table))
-    head = HEAD.format(command=command, unused=100 * (1 - MIN_USED))
+    head = HEAD.format(command=one_line(command).replace("```", "'''"), unused=100 * (1 - MIN_USED))
     parts = [head.replace("\n\n", f"\n\n> {old}\n\n", 1) if old else head]
-    for dataset, part in table.groupby("dataset", sort=False):
-        name = f"figures/curves-{dataset}.png"
+    for dataset, file in file_names(table["dataset"].unique()).items():
+        part = table[table["dataset"] == dataset]
+        name = f"figures/curves-{file}.png"
         untargeted = part[~part["targeted"] & (part["budget"] == "equal")]
         _draw(untargeted, out / name)
-        parts += [f"## {dataset}\n", f"![Protection against the SSIM floor]({name})\n"]
+        parts += [f"## {inline(dataset)}\n", f"![Protection against the SSIM floor]({name})\n"]
         for (budget, targeted), own in part.groupby(["budget", "targeted"]):
             parts += [EQUAL_PSNR] if budget == "equal-psnr" else []
             parts += [TARGETED] if targeted else []
@@ -52,28 +68,34 @@ def write_curve(out: Path, table: pd.DataFrame, command: str, old: str = "") -> 
         transfer = untargeted[untargeted["threat"] == "white-box"]
         transfer = transfer[transfer["transfer_rate"].notna()]
         if len(transfer):
-            parts += [TRANSFER, markdown(_wide(transfer, "transfer").drop(columns="area")) + "\n"]
+            parts += [TRANSFER, markdown(_wide(transfer, "transfer", area=False)) + "\n"]
     write_text(out / "README.md", "\n".join(parts))
 
 
-def _wide(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """A line per method, a column per floor, with the rate `name`."""
-    lines = []
-    for (attack, scope, scale), part in table.groupby(["attack", "scope", "scale"], sort=False):
-        method = f"{attack}, one strength" if scale == "one" else str(attack)
-        line = {"attack": method, "scope": str(scope), "area": decimal(part["area"].iloc[0], 3)}
-        for _, own in part.iterrows():
-            equal_psnr = own["budget"] == "equal-psnr"
-            floor = f"{own['psnr_floor']:g} dB" if equal_psnr else f"{own['ssim_floor']:g}"
-            line[f"{floor}, {255 * own['eps']:.0f}/255"] = _cell(own, name)
-        lines.append(line)
-    return pd.DataFrame(lines).fillna("-")
+def _wide(table: pd.DataFrame, name: str, area: bool = True) -> TextTable:
+    """A line per method, a column per floor, with the rate `name`; with the area before them."""
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for line in lines_of(table):
+        method = f"{line['attack']}, one strength" if line["scale"] == "one" else line["attack"]
+        key = (method, line["scope"], *([decimal(line["area"], 3)] if area else []))
+        found.setdefault(key, {})[_floor(line)] = _cell(line, name)
+    floors = dict.fromkeys(floor for own in found.values() for floor in own)
+    headings = ["attack", "scope", *(["area"] if area else []), *floors]
+    rows = [[*key, *(own.get(floor, "-") for floor in floors)] for key, own in found.items()]
+    return TextTable(headings, rows)
 
 
-def _cell(line: pd.Series, name: str) -> str:
+def _floor(line: Line) -> str:
+    """ "0.997, 8/255"; "42 dB, 8/255" under an equal PSNR."""
+    equal_psnr = line["budget"] == "equal-psnr"
+    floor = f"{line['psnr_floor']:g} dB" if equal_psnr else f"{line['ssim_floor']:g}"
+    return floor if unknown(line["eps"]) else f"{floor}, {255 * line['eps']:.0f}/255"
+
+
+def _cell(line: Line, name: str) -> str:
     """ "97.1 [94.0, 98.6], next [80.2, 99.5] u (not within)"."""
     text = percent(line["targeted_rate"]) if name == "targeted" else rate(line, name)
-    if (name == "transfer" or line["threat"] == "transfer") and not pd.isna(line["next_low"]):
+    if (name == "transfer" or line["threat"] == "transfer") and not unknown(line["next_low"]):
         text += f", next {interval(line, 'next')}"
     text += " u" if line["unused"] else ""
     return text if line["within_budget"] else f"{text} (not within)"
@@ -89,7 +111,8 @@ def _draw(table: pd.DataFrame, path: Path) -> None:
     sns.set_theme(style="whitegrid", context="paper")
     own = table.assign(
         drop=1 - table["ssim_floor"],
-        name=table["attack"] + table["scale"].map(lambda s: " (one)" if s == "one" else ""),
+        name=table["attack"].map(plain)
+        + table["scale"].map(lambda s: " (one)" if s == "one" else ""),
     )
     figure, axis = plt.subplots(figsize=(6.4, 4.6))
     sns.lineplot(

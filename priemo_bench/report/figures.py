@@ -11,6 +11,7 @@ import pandas as pd
 
 from priemo_bench.contracts.storage import write_file
 from priemo_bench.judge.leaderboard import Tables
+from priemo_bench.report.files import file_names
 from priemo_bench.report.formatting import BUDGET_NAMES
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ def save_figures(tables: Tables, folder: Path) -> dict[str, str]:
 
     sns.set_theme(style="whitegrid", context="paper")
     captions = {}
-    for dataset in tables.predictions.keys["dataset"].unique():
+    parts = file_names(dict.fromkeys(names["dataset"] for names in tables.predictions.names))
+    for dataset, part in parts.items():
         for own in FIGURES:
             figure = own.draw(tables, dataset)
             if figure is not None:
-                path = folder / f"{own.name}-{dataset}.png"
+                path = folder / f"{own.name}-{part}.png"
                 _save(figure, path)
                 captions[path.name] = own.caption
     return captions
@@ -64,7 +66,12 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _label(line: pd.Series) -> str:
-    return str(line["attack"]) + (" (one strength)" if line["scale"] == "one" else "")
+    return plain(line["attack"]) + (" (one strength)" if line["scale"] == "one" else "")
+
+
+def plain(name: str) -> str:
+    """A name as matplotlib writes it: what is between two dollar signs is no formula."""
+    return name.replace("$", r"\$")
 
 
 def _quality(tables: Tables, dataset: str) -> Figure | None:
@@ -127,7 +134,11 @@ def _transfer(tables: Tables, dataset: str) -> Figure | None:
     ]
     if not attacks:
         return None
-    own = own.assign(surrogate=[short_name(s, own["surrogate"].unique()) for s in own["surrogate"]])
+    surrogates = own["surrogate"].unique()
+    own = own.assign(
+        surrogate=[plain(short_name(s, surrogates)) for s in own["surrogate"]],
+        victim=own["victim"].astype(str).map(plain),
+    )
     names = own["surrogate"].unique()
     width = 0.3 * own["victim"].nunique() + 0.055 * max(map(len, names)) + 0.2
     height = 0.25 * len(names) + 1.2
@@ -146,7 +157,7 @@ def _transfer(tables: Tables, dataset: str) -> Figure | None:
             100 * matrix, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="viridis", cbar=False,
             annot_kws={"fontsize": 6}, ax=axis,
         )  # fmt: skip
-        axis.set(title=attack, xlabel="", ylabel="")
+        axis.set(title=plain(attack), xlabel="", ylabel="")
     figure.supxlabel("victim", fontsize=8)
     figure.supylabel("surrogate", fontsize=8)
     figure.tight_layout()
@@ -180,7 +191,10 @@ def _defenses(tables: Tables, dataset: str) -> Figure | None:
     own = table[table["dataset"] == dataset] if len(table) else table
     if own.empty:
         return None
-    own = own.assign(name=[_label(line) for _, line in own.iterrows()])
+    own = own.assign(
+        name=[_label(line) for _, line in own.iterrows()],
+        defense=own["defense"].map(plain),
+    )
     matrix = own.pivot_table(
         index="name", columns="defense", values="protection_rate", observed=True, sort=False
     )

@@ -1,16 +1,46 @@
-"""How numbers are written in the tables of a page and of the terminal."""
+"""How numbers are written in the tables of a page and of the terminal.
+
+A line of a table is a mapping by column, whether it comes from a DataFrame or from a csv file, so
+that the terminal needs no pandas. Unknown numbers are NaN.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
-Formatter = Callable[[pd.Series], str]
+Line: TypeAlias = "Mapping[str, Any] | pd.Series"
+Formatter = Callable[[Line], str]
 """A line of a table to the text of one of its columns."""
 
 BUDGET_NAMES = {"equal": "equal SSIM", "equal-psnr": "equal PSNR", "conventional": "usual settings"}
 """What a reader sees of the budgets, in reading order."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of texts.
+
+    Attributes:
+        headings: of its columns. rows: as many texts each.
+    """
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def only(self, headings: Sequence[str]) -> TextTable:
+        """These columns of it."""
+        at = [self.headings.index(heading) for heading in headings]
+        return TextTable(headings, [[row[k] for k in at] for row in self.rows])
+
+
+def unknown(value: Any) -> bool:
+    """Whether a number is NaN."""
+    return bool(value != value)
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -20,71 +50,102 @@ def percent(value: float, digits: int = 1) -> str:
         >>> percent(0.9712), percent(float("nan"))
         ('97.1', '-')
     """
-    return "-" if pd.isna(value) else f"{100 * value:.{digits}f}"
+    return "-" if unknown(value) else f"{100 * value:.{digits}f}"
 
 
 def decimal(value: float, digits: int) -> str:
     """A number with `digits` decimals, "-" where it is unknown."""
-    return "-" if pd.isna(value) else f"{value:.{digits}f}"
+    return "-" if unknown(value) else f"{value:.{digits}f}"
 
 
 def whole(value: float) -> str:
     """A whole number, "-" where it is unknown."""
-    return "-" if pd.isna(value) else str(int(value))
+    return "-" if unknown(value) else str(int(value))
 
 
-def interval(line: pd.Series, name: str) -> str:
+def interval(line: Line, name: str) -> str:
     """ "[94.0, 98.6]" from the shares `name`_low and `name`_high; "-" where they are unknown."""
     low, high = line[f"{name}_low"], line[f"{name}_high"]
-    return "-" if pd.isna(low) else f"[{percent(low)}, {percent(high)}]"
+    return "-" if unknown(low) else f"[{percent(low)}, {percent(high)}]"
 
 
-def rate(line: pd.Series, name: str = "protection", value: str = "") -> str:
+def rate(line: Line, name: str = "protection", value: str = "") -> str:
     """ "97.1 [94.0, 98.6]" from column `value`, which is `name`_rate by default, and its interval.
 
     Example:
-        >>> line = {"protection_rate": 0.5, "protection_low": 0.4, "protection_high": 0.6}
-        >>> rate(pd.Series(line))
+        >>> rate({"protection_rate": 0.5, "protection_low": 0.4, "protection_high": 0.6})
         '50.0 [40.0, 60.0]'
     """
     found = line[value or f"{name}_rate"]
-    return "-" if pd.isna(found) else f"{percent(found)} {interval(line, name)}"
+    return "-" if unknown(found) else f"{percent(found)} {interval(line, name)}"
 
 
-def formatted(table: pd.DataFrame, columns: Mapping[str, Formatter]) -> pd.DataFrame:
-    """A table of texts: a line for each of `table`, a column for each of `columns`."""
-    lines = [line for _, line in table.iterrows()]
-    return pd.DataFrame({name: [text(line) for line in lines] for name, text in columns.items()})
+def formatted(lines: Iterable[Line], columns: Mapping[str, Formatter]) -> TextTable:
+    """A table of texts: a row for each line, a column for each of `columns`."""
+    rows = [[text(line) for text in columns.values()] for line in lines]
+    return TextTable(list(columns), rows)
 
 
-def pivoted(table: pd.DataFrame, index: list[str], columns: str, texts: list[str]) -> pd.DataFrame:
-    """A table of `texts`, one for each line of `table`, as by DataFrame.pivot; "-" for none."""
-    wide = table.assign(text=texts).pivot_table(
-        index=index, columns=columns, values="text", aggfunc="first", observed=True, sort=False
-    )
-    return wide.fillna("-").reset_index().rename_axis(None, axis=1)
-
-
-def markdown(table: pd.DataFrame) -> str:
-    r"""A table of texts in Markdown.
-
-    DataFrame.to_markdown would need tabulate, which neither escapes bars nor joins lines.
+def pivoted(
+    lines: Iterable[Line], index: Mapping[str, Formatter], columns: str, text: Formatter
+) -> TextTable:
+    """A table with a row for each `index` and a column for each value of `columns`; "-" for none.
 
     Example:
-        >>> print(markdown(pd.DataFrame({"attack": ["a|b"], "n": ["1"]})))
+        >>> lines = [{"a": "x", "b": "p", "n": 1}, {"a": "x", "b": "q", "n": 2}]
+        >>> pivoted(lines, {"A": lambda r: r["a"]}, "b", lambda r: str(r["n"])).rows
+        [['x', '1', '2']]
+    """
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    headings: dict[str, None] = {}
+    for line in lines:
+        row = found.setdefault(tuple(name(line) for name in index.values()), {})
+        row.setdefault(line[columns], text(line))
+        headings.setdefault(line[columns])
+    rows = [[*key, *(row.get(h, "-") for h in headings)] for key, row in found.items()]
+    return TextTable([*index, *headings], rows)
+
+
+def one_line(text: object) -> str:
+    """A text without line breaks and control characters."""
+    return "".join(c if c.isprintable() else " " for c in str(text))
+
+
+def inline(text: object) -> str:
+    r"""A text that says the same in Markdown: no HTML, link, picture, code or cell of its own.
+
+    Example:
+        >>> print(inline("<script> a|b ![x](http://y) [94.0, 98.6]"))
+        &lt;script> a\|b ![x]&#40;http://y) [94.0, 98.6]
+    """
+    escaped = one_line(text).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;")
+    for mark in "|`*":
+        escaped = escaped.replace(mark, f"\\{mark}")
+    return escaped.replace("](", "]&#40;").replace("][", "]&#91;")
+
+
+def markdown(table: TextTable) -> str:
+    r"""A table of texts in Markdown.
+
+    Example:
+        >>> print(markdown(TextTable(["attack", "n"], [["a|b", "1"]])))
         | attack | n |
         |---|---|
         | a\|b | 1 |
     """
 
     def row(cells: Iterable[object]) -> str:
-        texts = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
-        return "| " + " | ".join(texts) + " |"
+        return "| " + " | ".join(map(inline, cells)) + " |"
 
-    lines = [row(table.columns), "|" + "---|" * len(table.columns)]
-    return "\n".join([*lines, *(row(line) for line in table.itertuples(index=False))])
+    lines = [row(table.headings), "|" + "---|" * len(table.headings)]
+    return "\n".join([*lines, *map(row, table.rows)])
 
 
 def csv(table: pd.DataFrame) -> str:
     """A table of numbers as CSV, with six digits."""
     return str(table.to_csv(index=False, float_format="%.6g"))
+
+
+def lines_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The lines of a DataFrame, NaN for what is unknown."""
+    return table.astype(object).where(table.notna(), float("nan")).to_dict("records")

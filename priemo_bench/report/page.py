@@ -8,7 +8,10 @@ from pathlib import Path
 
 from jinja2 import Environment
 
+from markupsafe import Markup
+
 from priemo_bench.contracts.rows import Bounds, Rows
+from priemo_bench.contracts.shapes import Shape
 from priemo_bench.contracts.storage import write_text
 from priemo_bench.judge.budget_use import ON_FLOOR
 from priemo_bench.judge.kinship import COUNTED_RELATIONS
@@ -16,8 +19,10 @@ from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.judge.rates import ENOUGH
 from priemo_bench.report import grid
 from priemo_bench.report.figures import save_figures
-from priemo_bench.report.formatting import csv, markdown
-from priemo_bench.report.tables import TABLES, sections
+from priemo_bench.report.files import FIGURES, PAGE, README, ROWS, SPEC
+from priemo_bench.report.formatting import csv, inline, lines_of, markdown, one_line
+from priemo_bench.report.tables import TABLES
+from priemo_bench.report.views import sections
 
 ONE_SIDED = (
     "Attacked by version 0.1, under its one-sided rule: a baseline could only be shrunk onto the "
@@ -26,6 +31,18 @@ ONE_SIDED = (
     "has not been made again under the rule of 0.2, by which every attack uses its whole budget."
 )
 """On pages of runs of version 0.1."""
+FACTS: Shape = {
+    "name": str, "command": str, "spec": str, "seeds": [int], "select_limit?": (int, None),
+    "versions": {str: str},
+    "machine": {"cpus": (int, None), "threads": int, "device": str, "system": str},
+    "data": {
+        str: {
+            "test": int, "of": int, "fit": int, "persons": (int, None), "counts": {str: int},
+            "shape": [int], "notes": [str],
+        }
+    },
+}  # fmt: skip
+"""What a page needs of the facts beside what tables do."""
 
 
 def write_report(out: Path, kin: Iterable[str] = COUNTED_RELATIONS) -> None:
@@ -35,36 +52,33 @@ def write_report(out: Path, kin: Iterable[str] = COUNTED_RELATIONS) -> None:
         kin: the RELATIONS of the victims that the transfer rate without kin leaves out.
 
     Raises:
-        PriemoError: a relation that is unknown, or no results.parquet in `out`.
+        PriemoError: a relation that is unknown, or no usable results.parquet in `out`.
     """
-    rows = Rows.load(out / "results.parquet")
+    rows = Rows.load(out / ROWS)
+    rows.require(FACTS)
     tables = Tables(rows, kin)
     frames = {table.name: table.compute(tables) for table in TABLES}
     for table in TABLES:
         if table.csv:
             write_text(out / f"{table.name}.csv", csv(frames[table.name]))
-    write_text(out / "spec.toml", rows.facts["spec"])
-    captions = save_figures(tables, out / "figures")
-    if (out / "figures" / grid.FILE).is_file():
+    write_text(out / SPEC, rows.facts["spec"])
+    captions = save_figures(tables, out / FIGURES)
+    if (out / FIGURES / grid.FILE).is_file():
         captions[grid.FILE] = grid.CAPTION
+    lines = {table.name: lines_of(frames[table.name]) for table in TABLES if table.views}
     context: dict[str, object] = {
         "facts": rows.facts,
         "old": one_sided(rows.facts),
+        "code": rows.facts.get("code", {}).get("state"),
         "budget": _in_words(rows.bounds),
         "kin": _kin(rows.facts, tables.rates.kin),
         "enough": ENOUGH,
         "on_floor": f"{100 * ON_FLOOR:g} %",
-        "sections": sections(TABLES, frames),
-        "figures": [(f"figures/{name}", caption) for name, caption in captions.items()],
+        "sections": sections([(v, lines[table.name]) for table in TABLES for v in table.views]),
+        "figures": [(f"{FIGURES}/{name}", caption) for name, caption in captions.items()],
     }
-    write_text(out / "README.md", _render("page.md.jinja", context, escape=False))
-    write_text(out / "index.html", _render("page.html.jinja", context, escape=True))
-
-
-def is_written(out: Path) -> bool:
-    """Whether the page, which is written last, is as new as the rows."""
-    rows, page = out / "results.parquet", out / "index.html"
-    return rows.is_file() and page.is_file() and page.stat().st_mtime >= rows.stat().st_mtime
+    write_text(out / README, _render("page.md.jinja", context, escape=False))
+    write_text(out / PAGE, _render("page.html.jinja", context, escape=True))
 
 
 def _in_words(bounds: Bounds) -> str:
@@ -95,6 +109,14 @@ def _kin(facts: Mapping[str, object], relations: tuple[str, ...]) -> str:
 
 def _render(name: str, context: Mapping[str, object], escape: bool) -> str:
     text = (files("priemo_bench.report") / name).read_text("utf-8")
-    environment = Environment(autoescape=escape, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["markdown"] = markdown
+    environment = Environment(
+        autoescape=escape, trim_blocks=True, lstrip_blocks=True, finalize=None if escape else _safe
+    )
+    environment.filters["markdown"] = lambda table: Markup(markdown(table))
+    environment.filters["fenced"] = lambda text: Markup(one_line(text).replace("```", "'''"))
     return environment.from_string(text).render(context) + "\n"
+
+
+def _safe(value: object) -> object:
+    """What Markdown prints: texts of a run are escaped, what is Markdown already is not."""
+    return value if isinstance(value, Markup) else inline(value)

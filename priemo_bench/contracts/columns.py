@@ -1,0 +1,12 @@
+"""The columns that name and number the rows of a run."""
+
+from __future__ import annotations
+
+METHOD = ["dataset", "budget", "attack", "family", "scope", "scale"]
+ROW = [*METHOD, "surrogate", "target"]
+"""What one row of the leaderboard is."""
+
+NAMED = [*ROW, "defense", "victim", "image", "person"]
+"""Columns of text."""
+NUMBERS = ["seed", "label", "clean", "prediction", "target_label"]
+"""Columns of integers."""
