@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import signature
-from itertools import groupby
 from pathlib import Path
 from shlex import join
 from time import perf_counter
@@ -148,10 +147,9 @@ class Pages:
         """The text of README.md: tables of all pages, from pages.toml and facts."""
         kept = [page for page in self.pages if not page.archived]
         parts = [INDEX, self._table(kept)]
-        archived = sorted((p for p in self.pages if p.archived), key=lambda page: page.archived)
-        for reason, pages in groupby(archived, key=lambda page: page.archived):
+        for reason in dict.fromkeys(page.archived for page in self.pages if page.archived):
             parts.append(f"Archived, and not made again: {reason}.\n")
-            parts.append(self._table([page for page in self.pages if page in list(pages)]))
+            parts.append(self._table(page for page in self.pages if page.archived == reason))
         return "\n".join(parts)
 
     def _table(self, pages: Iterable[Page]) -> str:
@@ -238,7 +236,8 @@ def _parsed(command: str, arguments: list[str]) -> dict[str, Any]:
 
     from priemo_bench.cli import USAGE_ERROR, app
     from priemo_bench.curve import Curve
-    from priemo_bench.run.spec import Spec, override
+    from priemo_bench.run.overrides import override
+    from priemo_bench.run.spec import Spec
 
     group: Any = typer.main.get_command(app)
     try:
