@@ -12,8 +12,10 @@ import inspect
 import json
 import re
 import sys
+import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, is_dataclass
 from functools import cache, partial
 from hashlib import sha256
@@ -102,13 +104,17 @@ def code_of(*roots: object) -> Code:
         True
     """
     key = tuple(root if isinstance(root, str) else id(root) for root in roots)
-    if key not in _KNOWN:
-        _KNOWN[key] = roots, _Closure(roots).code()
-    return _KNOWN[key][1]
+    things, known = _KNOWN.get(key, ((), None))
+    if known is None or any(ref() is None for ref in things):
+        known = _Closure(roots).code()
+        with suppress(TypeError):  # a thing that cannot be referred to is read again each time
+            things = tuple(weakref.ref(root) for root in roots if not isinstance(root, str))
+            _KNOWN[key] = things, known
+    return known
 
 
-_KNOWN: dict[tuple[str | int, ...], tuple[tuple[object, ...], Code]] = {}
-"""What is known already; with the roots, so that no other thing gets the id of one."""
+_KNOWN: dict[tuple[str | int, ...], tuple[tuple[weakref.ref[Any], ...], Code]] = {}
+"""What is known already, with references that tell whether an id is still that of a root."""
 
 
 def entry_code(kind: str, name: str) -> Code:
@@ -196,7 +202,7 @@ class _Closure:
 
     def code(self) -> Code:
         texts = {**self.texts, **{m: "\n".join(_source(m).lines.values()) for m in self.whole}}
-        for module in self.parts.keys() - self.whole:
+        for module in self.parts.keys() - self.whole - NO_NUMBERS:
             if found := sorted({text for text in self.parts[module].values() if text}):
                 texts[module] = "\n".join(found)
         modules = {name: _digest(texts[name]) for name in sorted(texts)}
@@ -245,7 +251,9 @@ class _Closure:
 
     def need(self, module: str, name: str | None = None) -> None:
         """`import module`, or `from module import name`."""
-        if Import(module, name) in self._seen or (module in NO_NUMBERS and module != PROJECT):
+        if Import(module, name) in self._seen or (
+            module in NO_NUMBERS and (module != PROJECT or name is None)
+        ):
             return
         self._seen.add(Import(module, name))
         if _top(module) not in self.tops:
