@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from priemo_bench.contracts.storage import write_file, write_text
+from priemo_bench.contracts.storage import write_text
 from priemo_bench.judge.levels import MIN_USED
-from priemo_bench.report.figures import plain
+from priemo_bench.report.figures import plain, save, styled
 from priemo_bench.report.files import file_names
 from priemo_bench.report.formatting import (
     Line,
@@ -25,6 +26,12 @@ from priemo_bench.report.formatting import (
     unknown,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KEYS = ["attack", "scope", "scale"]
+COLOURS = [f"C{k}" for k in range(6)] + ["tab:brown", "tab:pink", "tab:olive", "tab:cyan"]
+DASHES, MARKERS = ("-", "--", ":", "-."), ("o", "^", "s", "D")
 HEAD = """# Protection against quality
 
 Made by
@@ -102,33 +109,33 @@ def _cell(line: Line, name: str) -> str:
 
 
 def _draw(table: pd.DataFrame, path: Path) -> None:
-    import matplotlib as mpl
+    with styled():
+        save(_figure(table), path)
 
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-    import seaborn as sns
 
-    sns.set_theme(style="whitegrid", context="paper")
-    own = table.assign(
-        drop=1 - table["ssim_floor"],
-        name=table["attack"].map(plain)
-        + table["scale"].map(lambda s: " (one)" if s == "one" else ""),
-    )
-    figure, axis = plt.subplots(figsize=(6.4, 4.6))
-    sns.lineplot(
-        own, x="drop", y="protection_rate", hue="name", style="scope", markers=True, dashes=True,
-        errorbar=None, ax=axis,
-    )  # fmt: skip
-    for _, part in own.groupby(["name", "scope"]):
+def _figure(table: pd.DataFrame) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.6))
+    axis = figure.subplots()
+    scopes = list(dict.fromkeys(table["scope"]))
+    for k, ((attack, scope, scale), part) in enumerate(table.groupby(KEYS, sort=False)):
+        drop = 1 - part["ssim_floor"]
+        at = scopes.index(scope)
+        axis.plot(
+            drop, part["protection_rate"], color=COLOURS[k % len(COLOURS)],
+            linestyle=DASHES[at % len(DASHES)], marker=MARKERS[at % len(MARKERS)],
+            label=plain(f"{attack}{' (one)' if scale == 'one' else ''}, {scope}"),
+        )  # fmt: skip
         axis.fill_between(
-            part["drop"], part["protection_low"], part["protection_high"], alpha=0.1, linewidth=0
-        )
-    drops = sorted(own["drop"].unique())
+            drop, part["protection_low"], part["protection_high"], alpha=0.1, linewidth=0,
+            color=COLOURS[k % len(COLOURS)],
+        )  # fmt: skip
+    drops = sorted((1 - table["ssim_floor"]).unique())
     axis.set(
-        xscale="log", ylim=(-0.03, 1.05), xlabel="allowed loss of SSIM", ylabel="protection rate",
-        xticks=drops, xticklabels=[f"{d:g}" for d in drops],
-    )  # fmt: skip
+        xscale="log", ylim=(-0.03, 1.05), xlabel="allowed loss of SSIM", ylabel="protection rate"
+    )
     axis.minorticks_off()
+    axis.set_xticks(drops, [f"{d:g}" for d in drops])
     axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    write_file(path, lambda file: figure.savefig(file, format="png", dpi=110, bbox_inches="tight"))
-    plt.close(figure)
+    return figure

@@ -1,18 +1,23 @@
-"""The figures of a report, each in one place: its entry in FIGURES. Small PNG files by seaborn."""
+"""The figures of a report, each in one place: its entry in FIGURES. Small PNG files.
+
+By matplotlib alone: seaborn takes longer to import than all of them to draw.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from priemo_bench.contracts.storage import write_file
 from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.report.files import file_names
-from priemo_bench.report.formatting import BUDGET_NAMES
+from priemo_bench.report.formatting import BUDGET_NAMES, Line, lines_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +25,13 @@ if TYPE_CHECKING:
 
 DPI = 110
 FAMILIES = ("per-image", "universal", "cryptographic", "transform", "control")
+MARKERS = {"white-box": "o", "transfer": "^", "no-model": "s"}
 LABELLED_FROM = 0.1
 """Points of less protection overlap: they get no label."""
+LEAST_DROP = 1e-5
+"""Of SSIM, for the logarithm."""
+DARK = 0.7
+"""A share below this has a dark cell, and white digits."""
 
 
 @dataclass(frozen=True)
@@ -40,33 +50,33 @@ class ReportFigure:
 
 def save_figures(tables: Tables, folder: Path) -> dict[str, str]:
     """Draw FIGURES of every data set; caption of each file in `folder`, in reading order."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import seaborn as sns
-
-    sns.set_theme(style="whitegrid", context="paper")
     captions = {}
     parts = file_names(dict.fromkeys(names["dataset"] for names in tables.predictions.names))
-    for dataset, part in parts.items():
-        for own in FIGURES:
-            figure = own.draw(tables, dataset)
-            if figure is not None:
-                path = folder / f"{own.name}-{part}.png"
-                _save(figure, path)
-                captions[path.name] = own.caption
+    with styled():
+        for dataset, part in parts.items():
+            for own in FIGURES:
+                figure = own.draw(tables, dataset)
+                if figure is not None:
+                    path = folder / f"{own.name}-{part}.png"
+                    save(figure, path)
+                    captions[path.name] = own.caption
     return captions
 
 
-def _save(figure: Figure, path: Path) -> None:
-    import matplotlib.pyplot as plt
+def styled() -> AbstractContextManager[None]:
+    """The look of all figures."""
+    from matplotlib import style
 
+    return style.context(["seaborn-v0_8-whitegrid", "seaborn-v0_8-paper"])
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
     write_file(path, lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"))
-    plt.close(figure)
 
 
-def _label(line: pd.Series) -> str:
-    return plain(line["attack"]) + (" (one strength)" if line["scale"] == "one" else "")
+def _label(line: Line) -> str:
+    return str(line["attack"]) + (" (one strength)" if line["scale"] == "one" else "")
 
 
 def plain(name: str) -> str:
@@ -76,39 +86,37 @@ def plain(name: str) -> str:
 
 def _quality(tables: Tables, dataset: str) -> Figure | None:
     """Protection against the loss of SSIM: a point per method, one panel for each budget."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     table = tables.methods()
-    if table.empty:
-        return None
     table = table[(table["dataset"] == dataset) & ~table["targeted"]]
     budgets = [b for b in BUDGET_NAMES if (table["budget"] == b).any()]
     if not budgets:
         return None
-    figure, axes = plt.subplots(1, len(budgets), figsize=(5.2 * len(budgets), 4.4), squeeze=False)
+    figure = Figure(figsize=(5.2 * len(budgets), 4.4))
+    axes = figure.subplots(1, len(budgets), squeeze=False)
     for axis, budget in zip(axes[0], budgets, strict=True):
-        _scatter(axis, table[table["budget"] == budget], budget, tables.rows.bounds.ssim_floor)
+        own = lines_of(table[table["budget"] == budget])
+        _scatter(axis, own, budget, tables.rows.bounds.ssim_floor)
     return figure
 
 
-def _scatter(axis: Axes, table: pd.DataFrame, budget: str, floor: float | None) -> None:
-    import seaborn as sns
-
-    table = table.assign(drop=table["ssim_drop"].clip(lower=1e-5))
-    sns.scatterplot(
-        table, x="drop", y="protection_rate", hue="family", style="threat", s=55, ax=axis,
-        palette=dict(zip(FAMILIES, sns.color_palette(), strict=False)),
-    )  # fmt: skip
-    low = table["protection_rate"] - table["protection_low"]
-    high = table["protection_high"] - table["protection_rate"]
-    axis.errorbar(
-        table["drop"], table["protection_rate"], yerr=[low.clip(lower=0), high.clip(lower=0)],
-        fmt="none", ecolor="0.7", linewidth=0.8, zorder=0,
-    )  # fmt: skip
-    for _, line in table[table["protection_rate"] >= LABELLED_FROM].iterrows():
-        axis.annotate(
-            _label(line), (line["drop"], line["protection_rate"]), fontsize=6,
-            xytext=(3, 3), textcoords="offset points",
+def _scatter(axis: Axes, lines: Sequence[Line], budget: str, floor: float | None) -> None:
+    for line in lines:
+        x, y = max(line["ssim_drop"], LEAST_DROP), line["protection_rate"]
+        bar = [[max(y - line["protection_low"], 0)], [max(line["protection_high"] - y, 0)]]
+        axis.errorbar(x, y, bar, fmt="none", ecolor="0.7", linewidth=0.8, zorder=0)
+        if y >= LABELLED_FROM:
+            axis.annotate(
+                plain(_label(line)), (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points"
+            )
+    for family, threat in dict.fromkeys((line["family"], line["threat"]) for line in lines):
+        own = [line for line in lines if (line["family"], line["threat"]) == (family, threat)]
+        axis.plot(
+            [max(line["ssim_drop"], LEAST_DROP) for line in own],
+            [line["protection_rate"] for line in own],
+            MARKERS.get(threat, "D"), color=f"C{_place(family)}", markersize=6,
+            markeredgecolor="white", label=f"{plain(family)}, {plain(threat)}",
         )  # fmt: skip
     if floor is not None and budget != "equal-psnr":
         axis.axvline(1 - floor, color="0.5", linestyle="--", linewidth=0.8)
@@ -116,13 +124,18 @@ def _scatter(axis: Axes, table: pd.DataFrame, budget: str, floor: float | None) 
         xscale="log", ylim=(-0.03, 1.05), xlabel="mean loss of SSIM", ylabel="protection rate",
         title=BUDGET_NAMES[budget],
     )  # fmt: skip
-    axis.legend(fontsize=6, loc="upper left")
+    axis.minorticks_off()
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.legend(fontsize=6, loc="upper left", frameon=True)
+
+
+def _place(family: str) -> int:
+    return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
 
 
 def _transfer(tables: Tables, dataset: str) -> Figure | None:
     """Surrogate x victim, one panel for each method of the equal budget."""
-    import matplotlib.pyplot as plt
-    import seaborn as sns
+    from matplotlib.figure import Figure
 
     table = tables.transfer()
     own = table[
@@ -135,33 +148,42 @@ def _transfer(tables: Tables, dataset: str) -> Figure | None:
     if not attacks:
         return None
     surrogates = own["surrogate"].unique()
-    own = own.assign(
-        surrogate=[plain(short_name(s, surrogates)) for s in own["surrogate"]],
-        victim=own["victim"].astype(str).map(plain),
-    )
+    own = own.assign(surrogate=[short_name(s, surrogates) for s in own["surrogate"]])
     names = own["surrogate"].unique()
-    width = 0.3 * own["victim"].nunique() + 0.055 * max(map(len, names)) + 0.2
-    height = 0.25 * len(names) + 1.2
+    label = 0.055 * max(map(len, names)) + 0.2
+    width, height = 0.3 * own["victim"].nunique(), 0.25 * len(names)
     columns = min(4, len(attacks))
     rows = -(-len(attacks) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width * columns + 0.6, height * rows), squeeze=False, sharex=True
+    figure = Figure(figsize=((width + label) * columns + 0.6, (height + 0.4) * rows + 1))
+    axes = figure.subplots(
+        rows, columns, squeeze=False, gridspec_kw={"wspace": label / width, "hspace": 0.4 / height}
     )
-    for axis in axes.flat[len(attacks) :]:
-        axis.remove()
-    for axis, attack in zip(axes.flat, attacks, strict=False):
-        matrix = own[own["attack"] == attack].pivot_table(
+    for k, axis in enumerate(axes.flat):
+        if k >= len(attacks):
+            axis.remove()
+            continue
+        matrix = own[own["attack"] == attacks[k]].pivot_table(
             index="surrogate", columns="victim", values="protection_rate", observed=True, sort=False
         )
-        sns.heatmap(
-            100 * matrix, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="viridis", cbar=False,
-            annot_kws={"fontsize": 6}, ax=axis,
-        )  # fmt: skip
-        axis.set(title=plain(attack), xlabel="", ylabel="")
-    figure.supxlabel("victim", fontsize=8)
-    figure.supylabel("surrogate", fontsize=8)
-    figure.tight_layout()
+        _heatmap(axis, matrix, attacks[k])
+        if k + columns < len(attacks):
+            axis.set_xticklabels([])
     return figure
+
+
+def _heatmap(axis: Axes, matrix: pd.DataFrame, title: str) -> None:
+    """Shares as per cent in coloured cells."""
+    values = matrix.to_numpy(float)
+    axis.imshow(values, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            colour = "white" if value < DARK else "0.15"
+            axis.text(j, i, f"{100 * value:.0f}", ha="center", va="center", color=colour, size=6)
+    axis.grid(False)
+    axis.set_xticks(range(values.shape[1]), [plain(str(name)) for name in matrix.columns],
+                    rotation=90)  # fmt: skip
+    axis.set_yticks(range(values.shape[0]), [plain(str(name)) for name in matrix.index])
+    axis.set_title(plain(title))
 
 
 def short_name(surrogate: str, among: Iterable[str]) -> str:
@@ -184,26 +206,18 @@ def short_name(surrogate: str, among: Iterable[str]) -> str:
 
 def _defenses(tables: Tables, dataset: str) -> Figure | None:
     """Protection by attack and defense, mean over surrogates."""
-    import matplotlib.pyplot as plt
-    import seaborn as sns
+    from matplotlib.figure import Figure
 
     table = tables.defended_methods()
-    own = table[table["dataset"] == dataset] if len(table) else table
+    own = table[table["dataset"] == dataset]
     if own.empty:
         return None
-    own = own.assign(
-        name=[_label(line) for _, line in own.iterrows()],
-        defense=own["defense"].map(plain),
-    )
+    own = own.assign(name=[_label(line) for line in lines_of(own)])
     matrix = own.pivot_table(
         index="name", columns="defense", values="protection_rate", observed=True, sort=False
     )
-    figure, axis = plt.subplots(figsize=(1.0 + 0.8 * matrix.shape[1], 0.8 + 0.26 * len(matrix)))
-    sns.heatmap(
-        100 * matrix, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="viridis", cbar=False,
-        annot_kws={"fontsize": 6}, ax=axis,
-    )  # fmt: skip
-    axis.set(xlabel="", ylabel="", title="protection % under each defense")
+    figure = Figure(figsize=(1.0 + 0.8 * matrix.shape[1], 0.8 + 0.26 * len(matrix)))
+    _heatmap(figure.subplots(), matrix, "protection % under each defense")
     return figure
 
 
