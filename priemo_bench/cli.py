@@ -15,8 +15,6 @@ import typer
 from priemo_bench.errors import PriemoError
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from priemo_bench.progress import Mode
 
 app = typer.Typer(
@@ -32,7 +30,7 @@ USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
 
 
 def main() -> None:
-    """Run the command line: a user's mistake is one sentence and exit code 2, Ctrl-C 130."""
+    """Run the command line; exit code 2 after a user's mistake, 130 Ctrl-C, 143 SIGTERM."""
     try:
         sys.exit(app(standalone_mode=False))
     except PriemoError as error:
@@ -49,18 +47,14 @@ def main() -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
+    from priemo_bench.run.faults import Terminated, stoppable
+
     try:
-        yield
-    except KeyboardInterrupt:
+        with stoppable():
+            yield
+    except KeyboardInterrupt as stop:
         _say("stopped; finished work is kept: type the same command again to go on")
-        raise typer.Exit(130) from None
-
-
-def _busy(what: str) -> Status:
-    """A spinner on standard error."""
-    from rich.console import Console
-
-    return Console(stderr=True).status(what)
+        raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from None
 
 
 def _say(sentence: str) -> None:
@@ -370,6 +364,8 @@ def fit(
     psnr_floor: Bound = None,
     eps: Bound = None,
     seed: int = 0,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Fit a universal perturbation and write it to a file; a PSNR floor replaces the SSIM floor."""
     from priemo_bench.run.deploy import FitRequest, fit_to_file
@@ -383,8 +379,8 @@ def fit(
     request = FitRequest(
         attack, tuple(surrogates), source, params, limit=limit, target=target, seed=seed
     )
-    with _interruptible(), _busy(f"fitting {attack}"):
-        fit_to_file(request, out)
+    with _interruptible():
+        fit_to_file(request, out, _mode(quiet, json))
     print(out)
 
 
@@ -408,12 +404,14 @@ def train(
     data: Annotated[Path, typer.Option(help="your copy of FER2013")],
     out: Annotated[Path | None, typer.Option(help="folder; the victim's own by default")] = None,
     device: str = "cpu",
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Train an embedded victim again, from its committed spec; goes on where it stopped."""
     from priemo_bench.train import train_victim
 
     with _interruptible():
-        train_victim(victim, data, out, device)
+        print(train_victim(victim, data, out, device, _mode(quiet, json)))
 
 
 @app.command()
@@ -421,12 +419,14 @@ def cards(
     victims: Annotated[list[str], typer.Argument(metavar="VICTIM...")],
     data: Annotated[Path, typer.Option(help="your copy of FER2013")],
     out: Annotated[Path | None, typer.Option(help="folder; the victims' own by default")] = None,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Measure embedded victims again, and write their cards; nothing is trained."""
     from priemo_bench.train import measure_again
 
     with _interruptible():
-        for path in measure_again(victims, data, out):
+        for path in measure_again(victims, data, out, _mode(quiet, json)):
             print(path)
 
 

@@ -212,9 +212,10 @@ class _Lines(Progress):
 
     def _stepped(self, key: Hashable, cell: _Cell) -> None:
         now = _now()
-        if cell.steps and now - cell.told >= LINE_SECONDS:
+        if now - cell.told >= LINE_SECONDS:
             cell.told = now
-            self.say(_joined(f"{cell.title}: {cell.part:.0%}", self._left()))
+            so_far = f"{cell.part:.0%}" if cell.steps else f"{cell.step:,} so far"
+            self.say(_joined(f"{cell.title}: {so_far}", self._left()))
 
     def _ended(self, key: Hashable, cell: _Cell, status: str, seconds: float, note: str) -> None:
         self.say(self._line(cell, status, seconds, note))
@@ -282,7 +283,7 @@ class _Bars(_Lines):
         self._tasks[key] = self._rich.add_task(cell.title, total=cell.steps, count="", left="")
 
     def _stepped(self, key: Hashable, cell: _Cell) -> None:
-        count = f"{cell.step}/{cell.steps}" if cell.steps else ""
+        count = f"{cell.step:,}/{cell.steps:,}" if cell.steps else f"{cell.step:,}"
         left = "" if self._all is not None else self._left()
         self._rich.update(
             self._tasks[key], completed=cell.step, total=cell.steps, count=count, left=left
