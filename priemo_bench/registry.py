@@ -6,6 +6,7 @@ one of the groups `priemo_bench.attacks`, `.victims`, `.datasets`, `.defenses`, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
@@ -55,7 +56,7 @@ def check(kind: str, name: str) -> None:
         return
     if not (name.endswith(".toml") and kind in _loaders()):
         raise unknown(kind, name, points)
-    if not Path(name).is_file():
+    if not os.path.isfile(name):  # unlike Path.is_file, it takes names of any length
         raise PriemoError(f"{kind.removesuffix('s')} file {name} does not exist")
 
 

@@ -8,6 +8,7 @@ sets; the column `source` says where a face is in the user's copy.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -123,7 +124,7 @@ def _read(data: Path | None) -> dict[str, FaceSet]:
             "fer2013 is read from your own copy; give its csv or its folder with --data"
         )
     data = Path(data)
-    if not data.exists():
+    if not os.path.exists(data):
         raise PriemoError(f"{data} does not exist; fer2013 needs the csv or the folder of FER2013")
     if data.is_file():
         return _from_csv(data)

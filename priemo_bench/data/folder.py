@@ -7,6 +7,7 @@ who is in a picture; `file` is the path below ROOT.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -91,7 +92,7 @@ class Folder:
 def _root(data: Path | None) -> Path:
     if data is None:
         raise PriemoError("folder is read from your own pictures; give their directory with --data")
-    if not Path(data).is_dir():
+    if not os.path.isdir(data):
         raise PriemoError(f"{data} is not a directory; it needs a sub-folder for each emotion")
     return Path(data)
 

@@ -7,6 +7,7 @@ parameters of the rendering, which become `FaceSet.columns`.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -88,7 +89,7 @@ def _located(data: Path | None) -> Iterator[Path]:
 
 
 def _read(path: Path, split: Split) -> pa.Table:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise PriemoError(f"{path} does not exist; rendered needs the parquet file of the renderer")
     with told(path, "is not a readable parquet file"):
         missing = [name for name in REQUIRED if name not in pq.read_schema(path).names]

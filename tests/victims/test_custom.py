@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import tomllib
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from priemo_bench.run.context import weights_fingerprint
 from priemo_bench.run.spec import load
 from priemo_bench.testing.toys import toy_faces
 from priemo_bench.testing.victims import check_victim
-from priemo_bench.victims.custom.description import Description
+from priemo_bench.victims.custom.description import Description, read
 
 HSE = ["Anger", "Contempt", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise"]
 OURS = [0, 2, 3, 4, 6, 7, 5]
@@ -270,14 +271,86 @@ class Rogue:
         return (Path.touch, (Path("rogue-ran"),))
 
 
-@pytest.mark.parametrize("thing", [nn.Linear(2, 2), {"state_dict": Rogue()}], ids=["net", "rogue"])
+@pytest.mark.parametrize(
+    ("thing", "remedy"),
+    [
+        (
+            nn.Linear(2, 2),
+            r"a whole network.*\.state_dict\(\), 'state\.pth'\), or use its ONNX form",
+        ),
+        ({"state_dict": Rogue()}, r"more than weights.*\['state_dict'\], 'state\.pth'\)"),
+        (
+            {"state_dict": {"a": torch.zeros(1)}, "args": argparse.Namespace(lr=1)},
+            r"more than weights \(argparse\.Namespace\).*\['state_dict'\], 'state\.pth'\)",
+        ),
+    ],
+    ids=["net", "rogue", "arguments"],
+)
 def test_pickled_code_is_refused_with_a_remedy(
-    thing: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    thing: object, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save(thing, "a.pt")
-    refused(write(tmp_path, **{**BASE, "file": "a.pt"}), r"state_dict\(\), 'state.pth'.*ONNX form")
+    refused(write(tmp_path, **{**BASE, "file": "a.pt"}), remedy)
     assert not Path("rogue-ran").exists()
+
+
+@pytest.mark.parametrize("format", ["timm", "torchscript", "onnx"])
+@pytest.mark.parametrize(
+    "text", ["version https://git-lfs.github.com/spec/v1\noid", "<!DOCTYPE html>", "root:x:0:0"]
+)
+def test_a_text_in_place_of_weights(format: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_text(text * 9)
+    architecture = TIMM if format == "timm" else None
+    path = write(tmp_path, format=format, architecture=architecture, file="a.pth")
+    refused(path, rf"a\.pth is a text that begins with '{text[:9]}.*git lfs pull")
+
+
+def test_averaged_weights_alone(tmp_path: Path) -> None:
+    _, net = a_timm(tmp_path)
+    torch.save({"state_dict_ema": net.state_dict()}, tmp_path / "a.pth")
+    assert victim(write(tmp_path, format="timm", architecture=TIMM, file="a.pth"))
+
+
+@pytest.mark.parametrize("file", ["/dev/zero", ".", "~nobody-of-this-name/a.pth"])
+def test_what_is_no_file(file: str, tmp_path: Path) -> None:
+    refused(write(tmp_path, **{**BASE, "file": file}), "weight file .* (is no file|does not exist)")
+
+
+@each
+def test_damaged_weights_are_one_sentence(make: Any, tmp_path: Path) -> None:
+    path, _ = make(tmp_path)
+    (file,) = tmp_path.glob("a.*")
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    for at in rng.integers(0, min(len(whole), 4000), 25):
+        code = bytearray(whole)
+        code[at : at + 4] = rng.integers(0, 256, 4, dtype=np.uint8).tobytes()
+        file.write_bytes(code)
+        read_or_refused(path)
+
+
+@pytest.mark.parametrize("field", Description.model_fields)
+def test_any_value_is_read_or_refused_by_a_sentence(field: str, tmp_path: Path) -> None:
+    a_timm(tmp_path)
+    values = {"format": "timm", "architecture": TIMM, "file": "a.safetensors"}
+    odd: list[Any] = [
+        True, -1, 0, 9999999, 1e30, float("inf"), float("nan"), 10**30, "", "x", "a\nb", "\x07",
+        "x" * 500, [], {}, ["x"], [[]], [float("nan")] * 3, [1e30] * 3, {"a": {"b": 1}},
+        {"resnet": ["weights"]}, {"resnet": ["x"]}, {"depth": -1},
+    ]  # fmt: skip
+    of_network = ("format", "file", "architecture", "options", "labels", "size", "channels")
+    for value in odd:
+        path = write(tmp_path, **{**values, field: value})
+        read_or_refused(path, victim if field in of_network else read)
+
+
+def read_or_refused(path: Path, reader: Callable[[Path], object] = victim) -> None:
+    said = ""
+    try:
+        reader(path)
+    except PriemoError as error:
+        said = str(error)
+    assert "\n" not in said, said
 
 
 @pytest.mark.parametrize("keep", [0, 100, -100])
@@ -349,7 +422,8 @@ def test_a_benchmark_takes_the_path_as_a_name(
     assert {path: path.stat().st_mtime_ns for path in Path("out/cells").iterdir()} == done
     write(tmp_path, **BASE, range=255, mean=[124.0, 116.0, 104.0], std=[58.0, 57.0, 57.0])
     Benchmark("spec.toml", out="out").run()
-    assert len({*Path("out/cells").iterdir()} - done.keys()) == 3  # attacked again
+    new = {*Path("out/cells").iterdir()} - done.keys()
+    assert [path.name.endswith(".images.npz") for path in new].count(True) == 1  # attacked again
 
 
 def test_a_spec_names_a_file_that_is_missing() -> None:

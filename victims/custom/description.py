@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from priemo_bench.contracts.config import StrictModel, first_error
 from priemo_bench.contracts.emotions import EMOTION_WORDS, emotion_of
@@ -21,6 +22,7 @@ OTHERS = ("other", "contempt", "contemptuous", "calm", "unknown", "uncertain", "
 """Labels of outputs that are none of the seven emotions; these outputs are left out."""
 LARGEST = 8
 """Largest plausible mean or std where white is 1."""
+Level = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Description(StrictModel):
@@ -50,13 +52,13 @@ class Description(StrictModel):
     options: dict[str, Any] = {}
     labels: tuple[str, ...]
     outputs: Literal["logits", "probabilities"] = "logits"
-    size: PositiveInt
+    size: Annotated[int, Field(strict=True, gt=0, le=4096)]
     channels: Literal[1, 3]
     order: Literal["rgb", "bgr"] = "rgb"
     layout: Literal["nchw", "nhwc"] = "nchw"
     range: Literal[1, 255] = 1
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[Level, ...]
+    std: tuple[Level, ...]
     licence: str = Field(min_length=1)
     training_data: str = Field(min_length=1)
     data: tuple[str, ...] = ()
@@ -65,6 +67,8 @@ class Description(StrictModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Description:
+        if not str(self.file).isprintable():
+            raise PriemoError(f"file is {str(self.file)!r}; it must have no control character")
         needed = self.format in ("timm", "torchvision")
         if needed and not self.architecture:
             raise PriemoError(f"architecture is missing; give {self.format}'s name of the network")
@@ -118,11 +122,11 @@ def read(path: Path) -> tuple[Description, bytes, str]:
     text = _bytes(path, "victim file")
     try:
         described = Description(**tomllib.loads(text.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PriemoError(f"victim file {path} is not TOML: {error}") from None
     except ValidationError as error:
         raise PriemoError(f"victim file {path}: {first_error(error, Description)}") from None
-    file = path.parent / described.file.expanduser()
+    except (ValueError, RecursionError) as error:
+        raise PriemoError(f"victim file {path} is not TOML: {error}") from None
+    file = path.parent / os.path.expanduser(described.file)
     weights = _bytes(file, "weight file")
     digest = sha256(weights).hexdigest()
     if described.sha256 and described.sha256.lower() != digest:
@@ -135,9 +139,13 @@ def read(path: Path) -> tuple[Description, bytes, str]:
 
 
 def _bytes(path: Path, what: str) -> bytes:
+    if not os.path.exists(path):  # unlike Path.exists, it takes names of any length
+        raise PriemoError(f"{what} {path} does not exist")
+    if not os.path.isfile(path):
+        raise PriemoError(f"{what} {path} is no file")
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        raise PriemoError(f"{what} {path} does not exist") from None
     except OSError as error:
         raise PriemoError(f"{what} {path} cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise PriemoError(f"memory ran out while {what} {path} was read") from None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
+import re
+import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import timm
 import torch
 import torchvision
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
@@ -18,7 +21,7 @@ from priemo_bench.registry import unknown
 from priemo_bench.victims.custom.description import Description
 
 State = dict[str, Tensor]
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema")
 """Keys under which training scripts save the state dict beside optimizer and epoch."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """Of names in the state dict: from nn.DataParallel, torch.compile, or a wrapping module."""
@@ -33,6 +36,7 @@ def network(described: Description, weights: bytes) -> nn.Module:
     Raises:
         PriemoError: the file is not of the described format or does not fit its network.
     """
+    _check_is_no_text(described, weights)
     if described.format == "torchscript":
         return _torchscript(described, weights)
     if described.format == "onnx":
@@ -44,16 +48,24 @@ def network(described: Description, weights: bytes) -> nn.Module:
     return net
 
 
+def _check_is_no_text(described: Description, weights: bytes) -> None:
+    """PriemoError for a web page, or the pointer that Git LFS keeps in place of a file."""
+    head = weights[:100]
+    if head and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+        raise PriemoError(
+            f"{described.file} is a text that begins with {head.decode()[:40]!r}, not weights; "
+            "fetch the file itself (git lfs pull, where it is a pointer)"
+        )
+
+
 def _torchscript(described: Description, weights: bytes) -> nn.Module:
     try:
         net: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
             io.BytesIO(weights), map_location="cpu"
         )
-    except (RuntimeError, ValueError) as error:
-        raise PriemoError(
-            f"{described.file} is not TorchScript, or is damaged: {_first_line(error)}"
-        ) from None
-    return Contiguous(net.float())
+        return Contiguous(net.float())
+    except Exception as error:  # torch documents no exception types
+        raise _unreadable(described, "is not TorchScript, or is damaged", error) from None
 
 
 class Contiguous(nn.Module):
@@ -96,7 +108,9 @@ def _empty(described: Description) -> nn.Module:
             name, weights=None, num_classes=classes, **described.options
         )
         return made
-    except (TypeError, RuntimeError, AssertionError) as error:
+    except PriemoError:
+        raise
+    except Exception as error:  # any that a constructor may raise
         raise PriemoError(
             f"{described.format} cannot make {name!r} with options {described.options}: "
             f"{_first_line(error)}"
@@ -108,26 +122,53 @@ def _state(described: Description, weights: bytes) -> State:
     if described.file.suffix == ".safetensors":
         try:
             return _unwrap(load_safetensors(weights), described)
-        except SafetensorError as error:
-            raise PriemoError(
-                f"{described.file} is not safetensors, or is damaged: {error}"
-            ) from None
+        except PriemoError:
+            raise
+        except Exception as error:
+            raise _unreadable(described, "is not safetensors, or is damaged", error) from None
     try:
         loaded = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise PriemoError(
-            f"{described.file} is a pickle that would run code when loaded (a whole network, not "
-            "its state dict), or is damaged; if you trust it and have its code, save its weights: "
-            f"torch.save(torch.load({described.file.name!r}, weights_only=False).state_dict(), "
-            "'state.pth'), or use its ONNX form"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise _pickled(described, weights, error) from error
+    except Exception as error:  # of a file of any kind
         if "TorchScript" in str(error):
             raise PriemoError(
                 f'{described.file} is TorchScript; give format = "torchscript"'
             ) from None
-        raise PriemoError(f"{described.file} is damaged: {_first_line(error)}") from None
+        raise _unreadable(described, "is damaged", error) from None
     return _unwrap(loaded, described)
+
+
+def _unreadable(described: Description, fault: str, error: Exception) -> PriemoError:
+    """The error to raise for a weight file; memory that ran out is no fault of the file."""
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return PriemoError(f"memory ran out while {described.file} was read")
+    return PriemoError(f"{described.file} {fault}: {_first_line(error)}")
+
+
+def _pickled(described: Description, weights: bytes, error: Exception) -> PriemoError:
+    """The error to raise for a file that holds more than tensors, with the way out of it."""
+    refused = re.search(r"(?:GLOBAL|class|function) ([\w.]+)", str(error))
+    holds = f" ({refused[1]})" if refused else ""
+    key = _key_of_weights(weights)
+    what = "more than weights" if key else "a whole network, not its state dict"
+    state = f"[{key!r}]" if key else ".state_dict()"
+    return PriemoError(
+        f"{described.file} is a pickle that would run code when loaded ({what}{holds}), or is "
+        "damaged; if you trust it and have its code, save its weights: "
+        f"torch.save(torch.load({described.file.name!r}, weights_only=False){state}, "
+        "'state.pth'), or use its ONNX form"
+    )
+
+
+def _key_of_weights(weights: bytes) -> str | None:
+    """The key of the state dict in a checkpoint, found among its texts; nothing is unpickled."""
+    with suppress(Exception):
+        with suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(weights)) as archive:
+            weights = archive.read(next(n for n in archive.namelist() if n.endswith("data.pkl")))
+        texts = {argument for _, argument, _ in pickletools.genops(weights)}
+        return next(key for key in (WRAPPERS[0], WRAPPERS[1]) if key in texts)
+    return None
 
 
 def _unwrap(loaded: object, described: Description) -> State:
@@ -165,7 +206,10 @@ def _fill(net: nn.Module, state: State, described: Description) -> None:
                 f"{described.channels} channels and {len(described.labels)} labels: {key} is "
                 f"{tuple(value.shape)}, not {tuple(own[key].shape)}"
             )
-    net.load_state_dict(state, strict=False)
+    try:
+        net.load_state_dict(state, strict=False)
+    except Exception as error:  # of sparse, quantized and other unusual tensors
+        raise _unreadable(described, "does not fit its network", error) from None
 
 
 def _renamed(state: State, own: State) -> State:
