@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from priemo_bench import registry
 from priemo_bench.contracts.config import StrictModel, first_error
 from priemo_bench.errors import PriemoError
+from priemo_bench.progress import duration
 from priemo_bench.registry import unknown
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Pages:
             "out": self.folder / page.name,
             "jobs": jobs,
             "device": device,
+            "overwrite": True,
             "command": join([*line, "--out", f"reports/{page.name}"]),
         }
         return kinds[kind](**given)
@@ -137,8 +139,6 @@ class Pages:
         if stale == ["page"]:
             _rewrite(job)
         else:
-            for benchmark in benchmarks:
-                benchmark.overwrite = True
             job.run()
         cells = [cell for b in benchmarks for cell in _rows(b.out).facts["cells"]]
         return [str(cell.get("reason")) for cell in cells if cell.get("status") != "done"]
@@ -220,7 +220,7 @@ def _make(
         kind = "" if isinstance(error, PriemoError) else f"{type(error).__name__}: "
         say(f"{page.name}: failed: {kind}{' '.join(str(error).split())}")
         return False
-    say(f"{page.name}: made in {_duration(perf_counter() - began)}")
+    say(f"{page.name}: made in {duration(perf_counter() - began)}")
     if failed:
         say(f"{page.name}: {len(failed)} of its cells failed, the first: {failed[0]}")
     return not failed
@@ -332,11 +332,3 @@ def _summary(facts: list[dict[str, Any]]) -> list[str]:
 
 def _code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-def _duration(seconds: float) -> str:
-    """ "4 s", "12 min" or "3 h 5 min"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
