@@ -168,8 +168,7 @@ class Benchmark:
     def _session(self) -> Session:
         from priemo_bench.run.limits import Limits
         from priemo_bench.run.schedule import Workers
-        from priemo_bench.run.schedule import Backend
-    from priemo_bench.run.session import Session
+        from priemo_bench.run.session import Session
 
         workers = Workers(self.jobs, self.backend, self.scheduler, Limits(*self.limits))
         store = self.out if self.store is None else self.store
@@ -177,14 +176,54 @@ class Benchmark:
 
     def _run(self, progress: Mode) -> None:
         from priemo_bench.contracts.rows import Rows
-        from priemo_bench.report import is_written, save_grid, write_report
-        from priemo_bench.run.examples import examples
+        from priemo_bench.report import is_written
 
         session = self._session()
         results = self.out / "results.parquet"
         if not session.open and is_written(self.out) and Rows.request(results) == session.request:
             return
         session.run(progress)
-        session.rows(self.command).save(results)
+        self._write(session)
+
+    def _write(self, session: Session) -> None:
+        """Rows, tables, figures and page of what a session has done."""
+        from priemo_bench.report import save_grid, write_report
+        from priemo_bench.run.examples import examples
+
+        session.rows(self.command).save(self.out / "results.parquet")
         save_grid(examples(session.cells, session.place), self.out / "figures" / "grid.png")
         write_report(self.out)
+
+
+def profile(
+    spec: Spec | str | Path = "default",
+    device: str = "cpu",
+    progress: Mode = "auto",
+    **overrides: Any,
+) -> pd.DataFrame:
+    """Where the time of a run goes; it is made from nothing, in a temporary folder.
+
+    Returns:
+        A line per stage (`stage`, `seconds`, `share`), the start-up and the report among them;
+        `attrs` has the seconds of the whole (`wall`) and of its bare model passes (`bare`).
+    """
+    import time
+    from tempfile import TemporaryDirectory
+
+    start = time.perf_counter()
+    with TemporaryDirectory() as folder:
+        benchmark = Benchmark(spec, out=folder, device=device, **overrides)
+        session = benchmark._session()
+        opened = len(session.open)  # data, victims and keys
+        from priemo_bench.run.profile import profiled
+
+        before = time.perf_counter() - start
+        table = profiled(session, progress)
+        done = time.perf_counter()
+        benchmark._write(session)
+        after = time.perf_counter() - done
+    for stage, seconds in ((f"start-up ({opened} cells)", before), ("tables and figures", after)):
+        table.loc[len(table)] = [stage, seconds, 0.0]
+    table.attrs["wall"] += before + after
+    table["share"] = table["seconds"] / table.attrs["wall"]
+    return table

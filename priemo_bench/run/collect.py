@@ -120,5 +120,5 @@ def _empty(spec: Spec) -> pd.DataFrame:
     frame = pd.DataFrame({name: pd.Series(dtype="int8") for name in NUMBERS})
     measures = dict.fromkeys([*MEASURES, *spec.metrics])
     return frame.assign(**{name: pd.Series(dtype=float) for name in measures}).assign(
-        **{name: pd.Series(dtype="category") for name in NAMED}
+        **{name: pd.Categorical([], categories=["-"]) for name in NAMED}
     )

@@ -94,8 +94,12 @@ class PassCounter:
             self._seen(output)
             return output
 
+        before = vars(model).get("features")
         model.features = features
-        self._undo.append(lambda: delattr(model, "features"))
+        if before is None:
+            self._undo.append(lambda: delattr(model, "features"))
+        else:  # another counter's
+            self._undo.append(lambda: setattr(model, "features", before))
 
     def _seen(self, output: Tensor) -> None:
         self.forwards += len(output)

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,20 @@ class Running:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def keys(self) -> list[str]:
+    def all(self) -> list[str]:
         """Cells that are running, or were when their process died."""
         return sorted(path.stem for path in self.folder.glob("*.json"))
 
     def clear(self) -> None:
         """Forget what earlier runs left."""
-        for key in self.keys():
+        for key in self.all():
             self.end(key)
 
     def _write(self, key: str, facts: dict[str, Any]) -> None:
+        with suppress(OSError):  # progress that cannot be written costs no run
+            self._replace(key, facts)
+
+    def _replace(self, key: str, facts: dict[str, Any]) -> None:
         own = {"process": os.getpid(), "host": socket.gethostname(), "since": time.time()}
         path = self.folder / f"{key}.json"
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -136,7 +136,7 @@ def run_in_workers(
                         finished.add(result.key)
                         ended(result)
             except _died(workers):
-                found = running.keys()
+                found = running.all()
                 running.clear()
                 deaths.update(found)
             else:
@@ -324,7 +324,7 @@ def _watching(running: Running, store: Store, shown: Progress) -> Iterator[Calla
 
     def watch() -> None:
         while not stop.wait(POLL):
-            for key in running.keys():
+            for key in running.all():
                 facts = running.of(key)
                 with lock:
                     if facts and key not in over:

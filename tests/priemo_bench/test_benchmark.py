@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from functools import partial
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,11 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.quality.budget import Budget
 from priemo_bench.run import context as context_module
 from priemo_bench.run.context import RunContext
+from priemo_bench.run.execute import published
 from priemo_bench.run.plan import cells
+from priemo_bench.run.schedule import Workers
+from priemo_bench.run.session import Session
 from priemo_bench.run.spec import Spec, parse
-from priemo_bench.run.store import Store
 from priemo_bench.testing import ToyVictim
 
 Attacks = dict[str, Any] | str
@@ -43,12 +45,18 @@ def toy_spec(*attacks: Attacks, **more: Any) -> Spec:
 
 def images_of(spec: Spec, out: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Original and published images by attack and budget."""
-    context, store = RunContext(spec), Store(out)
+    session = Session(spec, out, out, Workers(), "cpu")
     found = {}
-    for cell in (c.keyed(context.fingerprints) for c in cells(spec)):
-        x = context.test_faces(cell).images
-        found[f"{cell.attack} {cell.budget} {cell.scale}"] = x, store.images(cell.key, x)
+    for cell in session.cells:
+        x = session.place.context.test_faces(cell).images
+        y = np.concatenate(list(published(cell, session.place)))
+        found[f"{cell.attack} {cell.budget} {cell.scale}"] = x, y
     return found
+
+
+def point(world: Any, name: str, thing: Any) -> Any:
+    """An entry point of the world that `thing` is behind."""
+    return type(world["attacks"]["shift"])(name, thing)
 
 
 @pytest.mark.usefixtures("world")
@@ -95,11 +103,13 @@ def test_a_metric_of_another_plugin_is_a_column(world: Any, tmp_path: Path) -> N
     def mean_change(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.abs(x.astype(float) - y).mean((1, 2, 3))
 
-    world["metrics"]["mean_change"] = SimpleNamespace(load=lambda: mean_change)
+    world["metrics"]["mean_change"] = point(world, "mean_change", mean_change)
     spec = toy_spec({"name": "shift", "params": {"eps": 0.02}, "budgets": ["conventional"]})
     assert "mean_change" not in Benchmark(spec, out=tmp_path).run().leaderboard()
     spec = spec.model_copy(update={"metrics": ("mean_change",)})  # computed for finished cells too
-    board = Benchmark(spec, out=tmp_path).run().leaderboard()
+    with pytest.raises(PriemoError, match=r"another spec \(other metrics\).*--overwrite"):
+        Benchmark(spec, out=tmp_path).run()
+    board = Benchmark(spec, out=tmp_path, overwrite=True).run().leaderboard()
     shifted = np.rint(0.02 * 255)
     assert board["mean_change"].iloc[0] == pytest.approx(shifted, abs=0.5)
     assert Rows.load(tmp_path / "results.parquet").further_metrics == ["mean_change"]
@@ -108,10 +118,12 @@ def test_a_metric_of_another_plugin_is_a_column(world: Any, tmp_path: Path) -> N
 
 
 def test_a_metric_without_a_number_an_image_is_named(world: Any, tmp_path: Path) -> None:
-    world["metrics"]["total"] = SimpleNamespace(load=lambda: lambda x, y: np.abs(x - y).sum())
-    failures = Benchmark(toy_spec("nothing", metrics=["total"]), out=tmp_path).run().failures()
-    assert failures["reason"].str.contains("'total'.*one number for each").all()
-    assert len(failures)
+    world["metrics"]["total"] = point(world, "total", lambda x, y: np.abs(x - y).sum())
+    results = Benchmark(toy_spec("nothing", metrics=["total"]), out=tmp_path).run()
+    failures = results.failures()
+    assert failures["part"].tolist() == ["metric total"]
+    assert failures["reason"].str.contains("one number for each").all()
+    assert len(results.rows())  # all else is there
 
 
 @pytest.mark.usefixtures("world")
@@ -234,7 +246,7 @@ def test_a_new_victim_or_defense_needs_no_new_attack(world: Any, tmp_path: Path)
     calls = counting(world)
     Benchmark(toy_spec("shift"), out=tmp_path).run()
     wider = toy_spec("shift", victims=["toy-a", "toy-b", "toy-c"], defenses=["none", "blur"])
-    board = Benchmark(wider, out=tmp_path).run()
+    board = Benchmark(wider, out=tmp_path, overwrite=True).run()
     assert len(calls) == 2
     assert set(board.rows()["victim"]) == {"toy-a", "toy-b", "toy-c"}
     assert set(board.defenses()["defense"]) == {"none", "blur"}
@@ -246,7 +258,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(world: Any, tmp_path: Path)
 
     class Interrupted(broken):  # type: ignore[misc, valid-type]
         def generate(self, x: Any, y: Any = None) -> Any:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does
 
     world["attacks"]["broken"].thing = Interrupted
     spec = toy_spec("shift", "broken", "nothing")
@@ -286,8 +298,8 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_done(
     real, moves = os.replace, []
 
     def full(source: Any, target: Any) -> None:
-        moves.append(target)
-        if len(moves) > 3:  # images, readings and facts of the first cell
+        moves.extend([target] if "cells" in str(target) else [])
+        if len(moves) > 5:  # clean predictions; images, metrics, predictions, facts of a cell
             raise OSError(errno.ENOSPC, "No space left on device")
         real(source, target)
 

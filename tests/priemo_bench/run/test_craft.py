@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from priemo_bench.contracts.attack import Traits
 from priemo_bench.contracts.image import FloatImages, Labels
 from priemo_bench.run import craft as module
 from priemo_bench.run.context import RunContext
-from priemo_bench.run.craft import Memo, craft, selection_folds
-from priemo_bench.run.plan import cells
+from priemo_bench.run.craft import Crafting, craft, selection_folds
+from priemo_bench.run.keys import Keys
+from priemo_bench.run.perturb import Workplace
+from priemo_bench.run.plan import Cell, cells
 from priemo_bench.run.spec import Spec, parse
+from priemo_bench.run.store import Store
 
 
 class Spy:
@@ -34,7 +38,19 @@ class Spy:
         return np.clip(x + self.eps * signs, 0, 1).astype(np.float32)
 
 
-def spied(world: Any, **more: Any) -> tuple[Spec, RunContext]:
+def place_of(spec: Spec, out: Path) -> Workplace:
+    context = RunContext(spec)
+    return Workplace(context, Keys(context), Store(out))
+
+
+def crafted(cell: Cell, place: Workplace) -> Crafting:
+    """How the images of a cell came about."""
+    crafting = Crafting()
+    list(craft(cell, place, crafting))
+    return crafting
+
+
+def spied(world: Any, out: Path, **more: Any) -> tuple[Cell, Workplace]:
     world["attacks"]["spy"] = type(world["attacks"]["shift"])("spy", Spy)
     Spy.seen.clear()
     values = {
@@ -42,56 +58,67 @@ def spied(world: Any, **more: Any) -> tuple[Spec, RunContext]:
         "eps_grid": [0.02, 0.05], "attacks": [{"name": "spy", "budgets": ["equal"]}],
     }  # fmt: skip
     spec = parse({**values, **more})
-    return spec, RunContext(spec)
+    return cells(spec)[0], place_of(spec, out)
 
 
-def test_a_white_box_row_is_chosen_by_all_its_surrogates(world: Any) -> None:
-    _, context = spied(world, surrogates=[["toy-a", "toy-b"]], select_limit=10)
-    cell = cells(context.spec)[0]
-    (faces, surrogates, judges) = next(selection_folds(cell, context))
-    assert (len(faces), surrogates, judges) == (10, ("toy-a", "toy-b"), ("toy-a", "toy-b"))
+def test_a_white_box_row_is_chosen_by_all_its_surrogates(world: Any, tmp_path: Path) -> None:
+    cell, place = spied(world, tmp_path, surrogates=[["toy-a", "toy-b"]], select_limit=10)
+    (faces, left_out, judges) = next(selection_folds(cell, place))
+    assert (len(faces), left_out, judges) == (10, "", ("toy-a", "toy-b"))
     assert faces.split == "fit"
-    crafted = craft(cell, context)
-    assert [(n, eps) for _, n, eps in Spy.seen] == [
-        (10, 0.02),
-        (10, 0.05),
-        (10, 0.1),
-        (28, crafted.strength),
-    ]
+    strength = crafted(cell, place).strength
+    tried = [(10, 0.02), (10, 0.05), (10, 0.1), (28, strength)]
+    assert [(n, eps) for _, n, eps in Spy.seen] == tried
 
 
-def test_a_transfer_row_is_chosen_by_surrogates_left_out_never_by_a_victim(world: Any) -> None:
+def test_a_perturbation_is_made_once_for_all_floors(world: Any, tmp_path: Path) -> None:
+    """Other floors need no attack but at another strength; each image meets its own."""
+    cell, place = spied(world, tmp_path, surrogates=["toy-a"], select_limit=10)
+    crafted(cell, place)
+    seen = len(Spy.seen)
+    for floor in (0.8, 0.95):
+        strength = crafted(replace(cell, ssim_floor=floor), place).strength
+        assert strength in (0.02, 0.05, 0.1)
+    more = Spy.seen[seen:]
+    assert len(more) <= 2
+    assert all(n == 28 for _, n, _ in more)  # the test faces at a strength not chosen before
+
+
+def test_a_transfer_row_is_chosen_by_surrogates_left_out_never_by_a_victim(
+    world: Any, tmp_path: Path
+) -> None:
     """Each face is attacked without one surrogate, which judges it; all are left out in turn."""
-    _, context = spied(world, surrogates=[["toy-b", "toy-c"]], select_limit=11)
-    cell = cells(context.spec)[0]
+    cell, place = spied(world, tmp_path, surrogates=[["toy-b", "toy-c"]], select_limit=11)
     assert cell.threat == "transfer"
-    trials = list(selection_folds(cell, context))
-    assert [(surrogates, judges) for _, surrogates, judges in trials] == [
-        (("toy-c",), ("toy-b",)), (("toy-b",), ("toy-c",))
+    trials = list(selection_folds(cell, place))
+    assert [(left_out, judges) for _, left_out, judges in trials] == [
+        ("toy-b", ("toy-b",)), ("toy-c", ("toy-c",))
     ]  # fmt: skip
     ids = np.concatenate([faces.ids for faces, _, _ in trials])
     assert len(ids) == len(set(ids)) == 11
-    craft(cell, context)
-    victim, own = id(context.victims["toy-a"]), [id(context.victims[n]) for n in ("toy-b", "toy-c")]
+    crafted(cell, place)
+    models = place.context.victims
+    victim, own = id(models["toy-a"]), [id(models[n]) for n in ("toy-b", "toy-c")]
     assert all(victim not in models for models, _, _ in Spy.seen)
     assert [models for models, _, _ in Spy.seen[:2]] == [(own[1],), (own[0],)]
     assert Spy.seen[-1][0] == tuple(own)
 
 
-def test_the_eps_that_protects_most_is_taken(world: Any, monkeypatch: Any) -> None:
-    _, context = spied(world, surrogates=["toy-a"])
+def test_the_eps_that_protects_most_is_taken(world: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    cell, place = spied(world, tmp_path / "a", surrogates=["toy-a"])
     rates = {0.02: (0.5, 0.1), 0.05: (0.5, 0.3), 0.1: (0.4, 0.9)}
-    cell, memo = cells(context.spec)[0], Memo()
     monkeypatch.setattr(module, "_selection_score", lambda eps, *_: rates[eps])
-    assert craft(cell, context, memo).strength == 0.05  # at equal rates the higher confidence
+    assert crafted(cell, place).strength == 0.05  # at equal rates the higher confidence
     monkeypatch.setattr(module, "_selection_score", lambda eps, *_: (0, 0))
-    assert craft(cell, context, memo).strength == 0.05  # chosen once
-    assert craft(cell, context, Memo()).strength == 0.02
+    assert crafted(cell, place).strength == 0.05  # chosen once
+    assert crafted(cell, place_of(place.context.spec, tmp_path / "b")).strength == 0.02
 
 
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("together", [False, True])
-def test_passes_of_the_fit_and_of_each_image_are_counted_apart(together: bool) -> None:
+def test_passes_of_the_fit_and_of_each_image_are_counted_apart(
+    together: bool, tmp_path: Path
+) -> None:
     """28 faces, seven steps of one forward and one backward pass, and the passes documented."""
     params = {"steps": 7, "restarts": 0}
     attack = {"name": "priemo-image", "budgets": ["equal"], "params": params}
@@ -100,11 +127,11 @@ def test_passes_of_the_fit_and_of_each_image_are_counted_apart(together: bool) -
         {"datasets": [{"name": "toys"}], "victims": ["toy-a"], "surrogates": [names],
          "attacks": [attack], "ssim_floor": 0.9}
     )  # fmt: skip
-    crafted = craft(cells(spec)[0], RunContext(spec))
+    crafting = crafted(cells(spec)[0], place_of(spec, tmp_path))
     models = 1 + together
-    assert (crafted.fitting.forwards, crafted.fitting.backwards) == (42 * models, 0)
-    assert crafted.crafting.backwards == 7 * 28 * models
-    assert crafted.crafting.forwards == (7 + 1) * 28 * models
+    assert (crafting.fitting.forwards, crafting.fitting.backwards) == (42 * models, 0)
+    assert crafting.crafting.backwards == 7 * 28 * models
+    assert crafting.crafting.forwards == (7 + 1) * 28 * models
 
 
 @pytest.mark.usefixtures("world")

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from priemo_bench.errors import PriemoError
-from priemo_bench.run.plan import batch_key, cells, strength_key
+from priemo_bench.run.plan import cells
 from priemo_bench.run.spec import parse
 
 pytestmark = pytest.mark.usefixtures("world")
-PRINTS = {
-    "victim toy-a": "a", "victim toy-b": "b", "fit toys": "f", "test toys": "t",
-}  # fmt: skip
 
 
 def planned(*attacks: dict[str, Any], **more: Any) -> list[Any]:
@@ -66,23 +62,6 @@ def test_targets() -> None:
         planned({"name": "noise", "targets": ["happy"]})
 
 
-def test_a_key_changes_with_whatever_decides_the_result() -> None:
-    cell = planned({"name": "noise"})[0]
-    seen = planned({"name": "gradient"})[0]
-    key = cell.keyed(PRINTS).key
-    assert key == planned({"name": "noise", "label": "N", "defenses": False})[0].keyed(PRINTS).key
-    changed = [
-        replace(cell, seed=1), replace(cell, params={"eps": 0.1}), replace(cell, limit=3),
-        replace(cell, ssim_floor=0.9), replace(cell, eps=None), replace(cell, target=2),
-        replace(cell, budget="conventional"), replace(cell, draw_seed=1),
-    ]  # fmt: skip
-    keys = [key, *(c.keyed(PRINTS).key for c in changed), seen.keyed(PRINTS).key]
-    keys += [cell.keyed({**PRINTS, "test toys": "u"}).key]
-    keys += [seen.keyed({**PRINTS, "victim toy-a": "c"}).key]
-    assert len(set(keys)) == len(keys)
-    assert key == cell.keyed({**PRINTS, "victim toy-a": "c"}).key  # it looks into no model
-
-
 @pytest.mark.parametrize(
     ("given", "cap", "grid"),
     [
@@ -125,7 +104,7 @@ def test_seeds_of_one_row_share_a_strength_and_a_process() -> None:
     assert [(c.seed, c.scale) for c in found] == [
         (3, "per image"), (3, "one"), (4, "per image"), (4, "one")
     ]  # fmt: skip
-    assert len({batch_key(c) for c in found}) == 1
-    assert {strength_key(c).seed for c in found} == {3}
+    assert len({c.batch for c in found}) == 1
+    assert {c.first_seed for c in found} == {3}
     fitted = planned({"name": "priemo-class", "budgets": ["equal"]}, surrogates=("toy-a",))
-    assert len({batch_key(c) for c in fitted}) == 2  # lands on its budget itself: nothing is chosen
+    assert len({c.batch for c in fitted}) == 2  # lands on its budget itself: nothing is chosen
