@@ -55,7 +55,7 @@ def check_attacks(
     [
         (FAILING + SLY, ()),
         (("exit", "abort"), ()),
-        (("native", "memory"), ("--time-limit", 4, "--memory-limit", 1800)),
+        (("sleep", "memory"), ("--time-limit", 4, "--memory-limit", 1000)),
         (ENTRIES, ()),
     ],
     ids=["wrong", "ending", "endless", "unloadable"],
@@ -79,7 +79,7 @@ def test_one_attack(lab: Any, whole: Whole, tmp_path: Path, name: str, jobs: int
 def test_one_attack_without_end(
     lab: Any, whole: Whole, tmp_path: Path, name: str, jobs: int
 ) -> None:
-    limits = ("--time-limit", 4, "--memory-limit", 1800, "--jobs", jobs)
+    limits = ("--time-limit", 4, "--memory-limit", 1000, "--jobs", jobs)
     check_attacks(lab, whole, tmp_path, (name,), *limits)
     assert ("memory" if name == "memory" else "4 s") in reasons(lab, tmp_path)
 
