@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from priemo_bench.contracts.image import ByteImages, FloatImages, Labels, to_float
 
 BATCH = 250
-"""Images that go through a model at once."""
+"""Images that go through a model at once; half as many where memory runs out."""
 Probabilities = npt.NDArray[np.float32]
 
 
@@ -30,15 +30,24 @@ def probabilities(model: nn.Module, x: FloatImages | ByteImages) -> Probabilitie
     Returns:
         (n, k) float32.
     """
-    device = device_of(model)
-    parts = []
-    for start in range(0, len(x), BATCH):
-        batch = x[start : start + BATCH]
-        floats = to_float(batch) if batch.dtype == np.uint8 else batch
-        tensor = torch.from_numpy(np.array(floats)).to(device)
-        parts.append(model(tensor).softmax(1).cpu())
+    parts, start, size = [], 0, BATCH
+    while start < len(x):
+        try:
+            parts.append(_softmax(model, x[start : start + size]))
+        except (MemoryError, RuntimeError) as error:
+            if size == 1 or "memory" not in f"{type(error).__name__} {error}".lower():
+                raise
+            size //= 2
+            continue
+        start += size
     found: Probabilities = torch.cat(parts).numpy()
     return found
+
+
+def _softmax(model: nn.Module, batch: FloatImages | ByteImages) -> Tensor:
+    floats = to_float(batch) if batch.dtype == np.uint8 else batch
+    tensor = torch.from_numpy(np.array(floats)).to(device_of(model))
+    return model(tensor).softmax(1).cpu()
 
 
 def predict(model: nn.Module, x: FloatImages | ByteImages) -> Labels:

@@ -19,7 +19,13 @@ from priemo_bench.contracts.attack import AttackEntry, FittableAttack, make_atta
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.image import ByteImages, FloatImages, Labels, check_images, to_float
 from priemo_bench.errors import PriemoError
-from priemo_bench.run.profiling import Cost, PassCounter, Stopwatch, peak_megabytes
+from priemo_bench.run.profiling import (
+    Cost,
+    PassCounter,
+    Stopwatch,
+    peak_megabytes,
+    reset_peak,
+)
 
 if TYPE_CHECKING:
     from priemo_bench.run.context import RunContext
@@ -145,6 +151,7 @@ def protected_blocks(
     context, names = place.context, request.surrogates
     attack = make_ready(request, place, account)
     account.fitting = attack.fitting
+    reset_peak()
     labels = context.labels(request.target, faces, names)
     seed_everything(request.seed)
     for rows in blocks_of(len(faces)):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import psutil
 from torch import Tensor, nn
 
 
@@ -110,12 +112,19 @@ class PassCounter:
         self.backwards += len(gradient)
 
 
+PROC = Path("/proc/self")
+
+
+def reset_peak() -> None:
+    """Forget this process's largest resident memory so far, where the system can (Linux)."""
+    with suppress(OSError):
+        (PROC / "clear_refs").write_text("5")
+
+
 def peak_megabytes() -> float:
-    """Largest resident memory of this process so far, NaN where the system does not tell."""
+    """Largest resident memory of this process since `reset_peak`; that of now without Linux."""
     try:
-        import resource
-        import sys
-    except ImportError:
-        return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+        status = (PROC / "status").read_text("ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    except (OSError, ValueError, IndexError):
+        return float(psutil.Process().memory_info().rss / 2**20)
