@@ -150,8 +150,7 @@ class Benchmark:
 
         with claimed(self.out, self.spec, self.overwrite):
             now = stamp(self.spec, self.device)
-            if not is_current(self.out, now):
-                self._run(progress)
+            if not is_current(self.out, now) and self._run(progress):
                 save(self.out, now)
         return Results(self.out)
 
@@ -161,7 +160,7 @@ class Benchmark:
         Returns:
             A line per cell: dataset, attack, surrogate, target, budget, scale, seed, `todo`
             ("everything", "predictions and metrics", "again", "nothing"), `why`, and the `seconds`
-            that it is expected to take.
+            that it is expected to take; `attrs` has the `megabytes` of a process.
         """
         return self._session().plan()
 
@@ -174,16 +173,18 @@ class Benchmark:
         store = self.out if self.store is None else self.store
         return Session(self.spec.check(), self.out, store, workers, self.device)
 
-    def _run(self, progress: Mode) -> None:
+    def _run(self, progress: Mode) -> bool:
+        """Whether every cell is finished now, and none has failed."""
         from priemo_bench.contracts.rows import Rows
-        from priemo_bench.report import is_written
+        from priemo_bench.report.files import complete
 
         session = self._session()
         results = self.out / "results.parquet"
-        if not session.open and is_written(self.out) and Rows.request(results) == session.request:
-            return
+        if session.is_finished and Rows.request(results) == session.request and complete(self.out):
+            return True
         session.run(progress)
         self._write(session)
+        return session.is_finished
 
     def _write(self, session: Session) -> None:
         """Rows, tables, figures and page of what a session has done."""

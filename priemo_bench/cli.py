@@ -142,7 +142,8 @@ def _with_options(
 
         @wraps(command)
         def run(**given: object) -> None:
-            command(**given, **{name: {key: given.pop(key) for key in added}})
+            together = {key: given.pop(key) for key in added}
+            command(**given, **{name: together})
 
         run.__signature__ = signature.replace(parameters=[*own, *added.values()])  # type: ignore[attr-defined]
         del run.__annotations__

@@ -21,6 +21,11 @@ class StorageError(PriemoError):
     """A file cannot be written; nothing more can be done."""
 
 
+def home() -> Path:
+    """Where installed weights are kept: $PRIEMO_HOME, or ~/.cache/priemo-bench."""
+    return Path(os.environ.get("PRIEMO_HOME") or "~/.cache/priemo-bench").expanduser()
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Re-raise OSError as StorageError, one sentence that names `path`."""

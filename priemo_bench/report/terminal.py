@@ -13,6 +13,7 @@ from rich.text import Text
 
 from priemo_bench.errors import PriemoError
 from priemo_bench.judge.columns import WHOLE
+from priemo_bench.progress import duration
 from priemo_bench.report.files import README
 from priemo_bench.report.formatting import (
     BUDGET_NAMES,
@@ -110,6 +111,44 @@ def comparison(table: pd.DataFrame) -> None:
         },
     )
     _print(Console(), shown, "new minus old")
+
+
+def plan(table: pd.DataFrame, out: Path) -> None:
+    """What `priemo_bench.Benchmark.plan` says, shortly: open cells by what is to be done and why."""
+    console = Console()
+    waiting = table[table["todo"] != "nothing"]
+    shown = TextTable(
+        ["cells", "attack", "to do", "why", "about"],
+        [
+            [str(len(group)), str(attack), str(todo), str(why), duration(group["seconds"].sum())]
+            for (attack, todo, why), group in waiting.groupby(["attack", "todo", "why"], sort=False)
+        ],
+    )
+    if len(waiting):
+        _print(console, shown, f"to run in {out}")
+    kept, seconds = len(table) - len(waiting), waiting["seconds"].sum()
+    console.print(
+        f"{len(waiting)} cells to run, about {duration(seconds)} in one process and "
+        f"{table.attrs['megabytes']:,.0f} MB in each; {kept} are kept",
+        highlight=False,
+    )
+
+
+def stages(table: pd.DataFrame) -> None:
+    """What `priemo_bench.benchmark.profile` found."""
+    console = Console()
+    rows = [
+        [str(line["stage"]), f"{line['seconds']:.1f}", percent(line["share"])]
+        for line in lines_of(table)
+    ]
+    _print(console, TextTable(["stage", "seconds", "%"], rows), "where the time goes")
+    facts = table.attrs
+    console.print(
+        f"{facts['wall']:.1f} s in all, {facts['wall'] / facts['bare']:.2f} times the "
+        f"{facts['bare']:.1f} s of its bare passes ({facts['forwards']:,} images forward, "
+        f"{facts['backwards']:,} backward)",
+        highlight=False,
+    )
 
 
 def _change(line: Line) -> str:

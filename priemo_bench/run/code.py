@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 PROJECT = "priemo_bench"
 NO_NUMBERS = {
     "priemo_bench",
+    "priemo_bench.contracts.config",
     "priemo_bench.contracts.storage",
     "priemo_bench.contracts.weights.archive",
     "priemo_bench.deprecated",
@@ -43,6 +44,7 @@ NO_NUMBERS = {
     "priemo_bench.registry",
     "priemo_bench.run.faults",
     "priemo_bench.run.limits",
+    "priemo_bench.run.overrides",
     "priemo_bench.run.store",
 }
 """Modules that decide no number, whoever imports them."""

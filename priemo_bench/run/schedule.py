@@ -24,7 +24,7 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.progress import Progress
 from priemo_bench.run.context import RunContext
 from priemo_bench.run.execute import Clean, run_cell, run_clean
-from priemo_bench.run.faults import die_with_parent
+from priemo_bench.run.faults import die_with_parent, stoppable
 from priemo_bench.run.keys import Keys
 from priemo_bench.run.limits import Limits
 from priemo_bench.run.perturb import Workplace
@@ -247,7 +247,7 @@ def _died(workers: Workers) -> tuple[type[BaseException], ...]:
 
 
 def _in_worker(batch: Batch, assignment: Assignment) -> list[Ended]:
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, stoppable():
         place = _workplace(assignment)
         running = Running(assignment.out)
         return list(_run_batch(batch, replace(place, fitted={}), running, assignment.limits))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import torch
 
 from priemo_bench.contracts.image import EMOTIONS
@@ -25,12 +26,15 @@ from priemo_bench.run.execute import Clean, columns, finished, metric_names
 from priemo_bench.run.faults import stoppable
 from priemo_bench.run.keys import Keys, differing
 from priemo_bench.run.perturb import Workplace
-from priemo_bench.run.plan import Cell, cells
+from priemo_bench.run.plan import Cell, broken_attacks, cells
 from priemo_bench.run.provenance import run_facts
 from priemo_bench.run.running import Running
 from priemo_bench.run.schedule import Workers, batches, run_here, run_in_workers
 from priemo_bench.run.spec import Spec
 from priemo_bench.run.store import Store
+
+ACTIVATIONS = 400
+"""Megabytes that an attack takes beside data and victims: a batch of 64 in the largest of ours."""
 
 
 class Session:
@@ -60,6 +64,11 @@ class Session:
     def open(self) -> list[Cell]:
         """Cells that are not finished."""
         return [cell for cell in self.cells if not finished(cell, self.place)]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do, and nothing has failed."""
+        return not broken_attacks(self.spec) and all(finished(c, self.place) for c in self.cells)
 
     @property
     def request(self) -> str:
@@ -111,7 +120,7 @@ class Session:
     def plan(self) -> pd.DataFrame:
         """What `run` would do, a line per cell; see `Benchmark.plan`."""
         known = dict(self._stored())
-        return pd.DataFrame(
+        table = pd.DataFrame(
             [
                 {
                     "dataset": cell.dataset, "attack": cell.attack, "surrogate": cell.surrogate,
@@ -122,6 +131,9 @@ class Session:
                 for cell in self.cells
             ]
         )  # fmt: skip
+        loaded = psutil.Process().memory_info().rss / 2**20
+        table.attrs = {"megabytes": loaded + ACTIVATIONS}
+        return table
 
     def _todo(self, cell: Cell, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """What is to be done for a cell, why, and the seconds that it is expected to take."""

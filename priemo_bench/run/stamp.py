@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from priemo_bench import registry
-from priemo_bench.contracts.storage import write_text
-from priemo_bench.contracts.weights.archive import home
+from priemo_bench.contracts.storage import home, write_text
 from priemo_bench.run.spec import Spec
 
 FILE = "run.json"
@@ -42,17 +41,27 @@ def stamp(spec: Spec, device: str) -> str | None:
 
 
 def is_current(out: Path, now: str | None) -> bool:
-    """Whether the run in `out` was finished, page and all, under the same stamp."""
+    """Whether the run in `out` was finished under the same stamp, and its files are as it left them."""
     try:
         found = json.loads((out / FILE).read_text("utf-8"))
-        return now is not None and found["stamp"] == now
-    except (OSError, ValueError, TypeError, KeyError):
+        return now is not None and found == {"stamp": now, "files": _written(out)}
+    except (OSError, ValueError):
         return False
 
 
 def save(out: Path, now: str | None) -> None:
     """Note that the run in `out` is finished; last of all its files."""
-    write_text(out / FILE, json.dumps({"stamp": now}))
+    write_text(out / FILE, json.dumps({"stamp": now, "files": _written(out)}))
+
+
+def _written(out: Path) -> dict[str, list[int]]:
+    """Bytes and times of tables, figures and page."""
+    paths = [*out.glob("*.*"), *(out / "figures").glob("*.*")]
+    kept = [path for path in paths if path.name not in (FILE, ".lock") and path.is_file()]
+    return {
+        str(path.relative_to(out)): [path.stat().st_size, path.stat().st_mtime_ns]
+        for path in sorted(kept)
+    }
 
 
 def _paths(spec: Spec) -> Iterator[Path | None]:

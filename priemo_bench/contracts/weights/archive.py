@@ -18,16 +18,11 @@ from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 from zipfile import BadZipFile, ZipFile
 
-from priemo_bench.contracts.storage import storage_errors, write_file
+from priemo_bench.contracts.storage import home, storage_errors, write_file
 from priemo_bench.contracts.weights import check_digest, check_sha256
 from priemo_bench.errors import PriemoError
 
 PIP = (sys.executable, "-m", "pip")
-
-
-def home() -> Path:
-    """Where installed weights are kept: $PRIEMO_HOME, or ~/.cache/priemo-bench."""
-    return Path(os.environ.get("PRIEMO_HOME") or "~/.cache/priemo-bench").expanduser()
 
 
 @dataclass(frozen=True)
