@@ -53,12 +53,12 @@ def read_picture(path: Path, size: int | None = None) -> tuple[Image.Image, str]
             if size is not None:
                 file.draft(None, (2 * size, 2 * size))
             file.load()
-            picture: Image.Image = ImageOps.exif_transpose(file)
-            if picture.mode[0] in "IF":
+            ImageOps.exif_transpose(file, in_place=True)
+            if file.mode[0] in "IF":
                 raise PriemoError(
-                    f"{path} has more than 8 bits a channel (mode {picture.mode}); save it as 8-bit"
+                    f"{path} has more than 8 bits a channel (mode {file.mode}); save it as 8-bit"
                 )
-            return _eight_bit(picture), picture.mode
+            return _eight_bit(file), file.mode
 
 
 def _opened(path: Path) -> Image.Image:
@@ -77,7 +77,8 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
-    return picture.convert("L" if mode in ("1", "L", "LA", "La") else "RGB")
+    wanted = "L" if mode in ("1", "L", "LA", "La") else "RGB"
+    return picture if picture.mode == wanted else picture.convert(wanted)
 
 
 def resize(images: ByteImages, size: int | None) -> ByteImages:

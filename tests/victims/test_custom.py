@@ -306,6 +306,21 @@ def test_a_text_in_place_of_weights(format: str, text: str, tmp_path: Path) -> N
     refused(path, rf"a\.pth is a text that begins with '{text[:9]}.*git lfs pull")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state.pop("classifier.bias"), "lacks 'classifier.bias'$"),
+        (lambda state: state.update(x=torch.zeros(1)), "has 'x' that the network lacks$"),
+    ],
+)
+def test_a_weight_too_few_or_too_many(change: Any, said: str, tmp_path: Path) -> None:
+    path, net = a_timm(tmp_path)
+    state = dict(net.state_dict())
+    change(state)
+    save_file(state, tmp_path / "a.safetensors")
+    refused(path, f"is not a timm {TIMM}: it {said}")
+
+
 def test_averaged_weights_alone(tmp_path: Path) -> None:
     _, net = a_timm(tmp_path)
     torch.save({"state_dict_ema": net.state_dict()}, tmp_path / "a.pth")

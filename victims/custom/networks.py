@@ -193,8 +193,8 @@ def _fill(net: nn.Module, state: State, described: Description) -> None:
     missing = [key for key in own if key not in state and key not in counters]
     unexpected = [key for key in state if key not in own]
     if missing or unexpected:
-        reasons = [f"lacks {_first_of(missing)}"] * bool(missing)
-        reasons += [f"has {_first_of(unexpected)} that the network lacks"] * bool(unexpected)
+        reasons = [f"lacks {_first_of(missing)}"] if missing else []
+        reasons += [f"has {_first_of(unexpected)} that the network lacks"] if unexpected else []
         raise PriemoError(
             f"{described.file} is not a {described.format} {described.architecture}: "
             f"it {' and '.join(reasons)}"
