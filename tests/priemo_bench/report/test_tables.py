@@ -9,12 +9,24 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from priemo_bench.contracts.rows import ROW, Rows
-from priemo_bench.report import figures, page, terminal
+from priemo_bench.contracts.metric import MEASURES
+from priemo_bench.contracts.rows import NAMED, ROW, Rows
+from priemo_bench.report import figures, files, page, terminal
 from priemo_bench.report.figures import ReportFigure
-from priemo_bench.report.formatting import decimal, interval, markdown, percent, rate, whole
+from priemo_bench.report.files import complete
+from priemo_bench.report.formatting import (
+    TextTable,
+    decimal,
+    interval,
+    lines_of,
+    markdown,
+    percent,
+    rate,
+    whole,
+)
 from priemo_bench.report.page import write_report
-from priemo_bench.report.tables import METHODS, TABLES, ReportTable, View, sections
+from priemo_bench.report.tables import ReportTable
+from priemo_bench.report.views import METHODS, Section, View, sections
 
 NAN = float("nan")
 
@@ -36,13 +48,15 @@ def method(**changes: Any) -> dict[str, Any]:
 
 
 def test_unknown_numbers_are_dashes() -> None:
-    assert [percent(NAN), decimal(NAN, 2), whole(pd.NA)] == ["-"] * 3
-    line = pd.Series({"a_rate": NAN, "a_low": NAN, "a_high": NAN})
+    table = pd.DataFrame({"n": pd.array([1, pd.NA], dtype="Int64"), "x": [0.5, NAN]})
+    assert [whole(line["n"]) for line in lines_of(table)] == ["1", "-"]
+    assert [percent(NAN), decimal(NAN, 2), whole(NAN)] == ["-"] * 3
+    line = {"a_rate": NAN, "a_low": NAN, "a_high": NAN}
     assert [rate(line, "a"), interval(line, "a")] == ["-"] * 2
 
 
 def test_markdown_survives_bars_and_line_breaks() -> None:
-    table = pd.DataFrame({"a": ["x|y"], "b": ["1\n2"]})
+    table = TextTable(["a", "b"], [["x|y", "1\n2"]])
     assert markdown(table).splitlines() == ["| a | b |", "|---|---|", r"| x\|y | 1 2 |"]
 
 
@@ -50,9 +64,9 @@ def test_methods_as_a_reader_sees_them() -> None:
     first = method(rank_other=2)
     lines = [method(attack="loud", rank=pd.NA, within_budget=False, n_without_kin=0), first,
              method(attack="zero", untouched=1.0)]  # fmt: skip
-    (section,) = sections(TABLES, _only(methods=pd.DataFrame(lines)))
+    (section,) = _sections(lines)
     assert section.title == "Equal quality: one SSIM floor"
-    assert section.table.iloc[0].to_dict() == {
+    assert _line(section, 0) == {
         "rank": "1", "rank at equal PSNR": "2", "attack": "x, one strength", "scope": "class",
         "threat model": "white-box", "protection %": "50.0 [25.0, 75.0]", "worst surrogate": "40.0",
         "macro %": "40.0 [25.0, 75.0]", "transfer %": "30.0 [25.0, 75.0]",
@@ -61,9 +75,9 @@ def test_methods_as_a_reader_sees_them() -> None:
         "PSNR": "41.3", "within": "yes", "ms/image": "2.0", "passes f+b": "25+24", "fit s": "-",
         "n": "7", "seeds": "3",
     }  # fmt: skip
-    last = section.table.iloc[1]
-    assert len(section.table) == 2  # the zero perturbation says nothing
-    assert last[["rank", "attack", "within", "without kin"]].tolist() == [
+    last = _line(section, 1)
+    assert len(section.table.rows) == 2  # the zero perturbation says nothing
+    assert [last[name] for name in ("rank", "attack", "within", "without kin")] == [
         "-", "loud, one strength", "no", "none (0 of 3)",
     ]  # fmt: skip
 
@@ -71,35 +85,61 @@ def test_methods_as_a_reader_sees_them() -> None:
 def test_each_budget_and_data_set_has_a_section() -> None:
     lines = [method(), method(budget="conventional"), method(targeted=True, targeted_rate=0.9),
              method(dataset="c", budget="equal-psnr")]  # fmt: skip
-    found = sections(TABLES, _only(methods=pd.DataFrame(lines)))
+    found = _sections(lines)
     assert [section.title for section in found] == [
         "Equal energy: one PSNR floor on c", "Equal quality: one SSIM floor on d",
         "Usual settings on d", "Targeted on d",
     ]  # fmt: skip
-    assert found[-1].table["targeted %"].tolist() == ["90.0"]
-    assert found[0].table["attack"].tolist() == ["x, one strength"]
-    assert found[2].table["attack"].tolist() == ["x"]
-    short = sections(TABLES, _only(methods=pd.DataFrame(lines)), terminal=True)
+    assert _line(found[-1], 0)["targeted %"] == "90.0"
+    assert [_line(found[k], 0)["attack"] for k in (0, 2)] == ["x, one strength", "x"]
+    short = _sections(lines, terminal=True)
     assert [section.title for section in short] == [found[0].title, found[1].title]
-    assert tuple(short[0].table) == METHODS[0].terminal
+    assert tuple(short[0].table.headings) == METHODS[0].terminal
 
 
-def _only(**frames: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {table.name: frames.get(table.name, pd.DataFrame()) for table in TABLES}
+def _sections(lines: list[dict[str, Any]], terminal: bool = False) -> list[Section]:
+    """Of methods.csv, as computed."""
+    methods = lines_of(pd.DataFrame(lines))
+    return sections([(view, methods) for view in METHODS], terminal)
+
+
+def _line(section: Section, row: int) -> dict[str, str]:
+    return dict(zip(section.table.headings, section.table.rows[row], strict=True))
+
+
+def facts(**changes: Any) -> dict[str, Any]:
+    """Of a run of one cell, which failed."""
+    cell = {**dict.fromkeys(ROW, "x"), "seed": 0, "status": "failed", "reason": "luck"}
+    return {
+        "cells": [cell], "ssim_floor": 0.997, "eps": 8 / 255, "spec": "a = 1\n", "name": "small",
+        "command": "run", "data": {}, "seeds": [0], "versions": {"priemo-bench": "0.3.0"},
+        "machine": {"cpus": 1, "threads": 1, "device": "cpu", "system": "x"}, **changes,
+    }  # fmt: skip
+
+
+def no_rows() -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: pd.Series(dtype=str if name in NAMED else int) for name in (*NAMED, *INTEGERS)}
+    ).assign(**{name: pd.Series(dtype=float) for name in MEASURES})
+
+
+INTEGERS = ("seed", "label", "clean", "prediction", "target_label")
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A folder with the rows of a run: three images, one victim, a cell that failed."""
-    row = dict.fromkeys(ROW, "x")
-    frame = pd.DataFrame([{**row, "victim": "v", "image": i, "label": i % 2} for i in range(3)])
-    machine = {"cpus": 1, "threads": 1, "device": "cpu", "system": "x"}
-    facts = {
-        "cells": [{**row, "status": "failed"}], "ssim_floor": 0.997, "eps": 8 / 255, "spec": "",
-        "name": "small", "command": "run", "data": {}, "seeds": [0], "versions": {},
-        "machine": machine,
-    }  # fmt: skip
-    Rows(frame, facts).save(tmp_path / "results.parquet")
+    """A folder with the rows of a run: three images, one victim."""
+    ones = dict.fromkeys(("ssim", "ssim_full"), 1.0) | {"psnr": float("inf"), "linf": 0.0}
+    texts = {**dict.fromkeys(NAMED, "x"), "defense": "none", "surrogate": "-", "target": "-"}
+    frame = pd.DataFrame(
+        [
+            {**texts, **ones, "image": str(i), "seed": 0, "target_label": -1,
+             **dict.fromkeys(("label", "clean", "prediction"), i % 2)}
+            for i in range(3)
+        ]
+    )  # fmt: skip
+    cell = {name: texts[name] for name in ROW} | {"seed": 0, "status": "done"}
+    Rows(frame, facts(cells=[cell])).save(tmp_path / "results.parquet")
     return tmp_path
 
 
@@ -109,9 +149,18 @@ def test_a_new_table_is_one_entry(
     labels = ReportTable(
         "labels",
         lambda tables: tables.rows.frame.groupby(["dataset", "label"]).size().reset_index(name="n"),
-        (View("Labels", lambda t: t[["label", "n"]].astype(str), "{n} labels.", terminal=("n",)),),
+        (
+            View(
+                "Labels",
+                lambda lines: TextTable(
+                    ["label", "n"], [[str(line["label"]), str(line["n"])] for line in lines]
+                ),
+                "{n} labels.",
+                terminal=("n",),
+            ),
+        ),
     )
-    for module in (page, terminal):
+    for module in (page, terminal, files):
         monkeypatch.setattr(module, "TABLES", (labels,))
     monkeypatch.setattr(figures, "FIGURES", ())
     write_report(run)
@@ -121,6 +170,7 @@ def test_a_new_table_is_one_entry(
     assert "<td>0</td><td>2</td>" in (run / "index.html").read_text()
     terminal.summary(run)
     assert "┃ n ┃" in capsys.readouterr().out
+    assert complete(run)
 
 
 def test_a_new_figure_is_one_entry(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,3 +183,90 @@ def test_a_new_figure_is_one_entry(run: Path, monkeypatch: pytest.MonkeyPatch) -
     write_report(run)
     assert [path.name for path in (run / "figures").iterdir()] == ["empty-x.png"]
     assert "![An empty figure.](figures/empty-x.png)" in (run / "README.md").read_text()
+
+
+def test_a_report_is_complete_with_all_its_files_only(run: Path) -> None:
+    assert not complete(run)
+    write_report(run)
+    for path in [path for path in run.rglob("*") if path.is_file()]:
+        assert complete(run)
+        kept = path.read_bytes()
+        path.unlink()
+        assert not complete(run), path
+        path.write_bytes(kept)
+        if path.name in ("results.parquet", "index.html"):
+            (run / "index.html").touch()
+
+
+def test_all_cells_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Rows(no_rows(), facts()).save(tmp_path / "results.parquet")
+    write_report(tmp_path)
+    for name in ("methods", "transfer", "defenses"):
+        header, *lines = (tmp_path / f"{name}.csv").read_text().splitlines()
+        assert "protection_rate" in header
+        assert lines == []
+    assert (tmp_path / "leaderboard.csv").read_text().count("failed") == 1
+    assert "1 cells failed" in (tmp_path / "README.md").read_text()
+    assert tuple(terminal.summary(tmp_path)) == (1, 0)
+    assert "luck" in capsys.readouterr().out
+
+
+def test_the_page_names_its_code_state(tmp_path: Path) -> None:
+    path = tmp_path / "results.parquet"
+    Rows(no_rows(), facts()).save(path)
+    write_report(tmp_path)
+    older = "made before code states were recorded"
+    assert older in (tmp_path / "README.md").read_text()
+    assert older in (tmp_path / "index.html").read_text()
+    code = {"state": "0123456789ab", "run": "ba", "attacks": {"pgd": "cafe"}}
+    Rows(no_rows(), facts(code=code)).save(path)
+    write_report(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "**Code state**: `0123456789ab`" in text
+    assert "| attacks | pgd | cafe |" in text
+    assert "<code>0123456789ab</code>" in (tmp_path / "index.html").read_text()
+
+
+def test_costs_are_data(tmp_path: Path) -> None:
+    (cell,) = facts()["cells"]
+    seconds = {"fit": 1.5, "attack": 2.0, "write": None}
+    cells = [{**cell, "seconds": seconds, "peak_mb": 5.0, "fit_forwards": 7}, {**cell, "seed": 1}]
+    Rows(no_rows(), facts(cells=cells)).save(tmp_path / "results.parquet")
+    write_report(tmp_path)
+    costs = pd.read_csv(tmp_path / "costs.csv")
+    assert costs["total_s"].tolist()[0] == 3.5
+    assert costs[["fit_s", "attack_s", "peak_mb", "fit_forwards"]].iloc[0].tolist() == [
+        1.5, 2.0, 5.0, 7.0,
+    ]  # fmt: skip
+    assert costs.loc[1, ["total_s", "fit_s", "write_s", "peak_mb"]].isna().all()
+
+
+HOSTILE = "../../x<script>alert(1)</script>|$a^$ ![p](http://e/x.png)\n# [b]"
+
+
+def test_names_of_strangers_stay_names(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No file outside the folder, no HTML, no picture, no heading, no formula of their own."""
+    rows = Rows.load(run / "results.parquet")
+    names = dict.fromkeys(("dataset", "attack", "victim"), HOSTILE)
+    (cell,) = rows.facts["cells"]
+    cells = [{**cell, **{k: v for k, v in names.items() if k in cell}}]
+    cells += [{**cells[0], "seed": 1, "status": "failed", "reason": HOSTILE}]
+    out = run / "a" / "b" / "c"
+    changed = {**rows.facts, "cells": cells, "name": HOSTILE, "command": f"x\n```\n{HOSTILE}"}
+    Rows(rows.frame.assign(**names), changed).save(out / "results.parquet")
+    before = set(run.rglob("*"))
+    write_report(out)
+    assert all(out in path.parents for path in set(run.rglob("*")) - before)
+    readme = (out / "README.md").read_text()
+    outside = readme.split("```")[0] + readme.split("```")[2]
+    assert "<script" not in outside
+    assert "![p](" not in outside
+    assert not [line for line in readme.splitlines() if line.startswith("# [b]")]
+    assert "<script" not in (out / "index.html").read_text()
+    failures = readme.split("## Failures")[1].split("\n\n")[2].splitlines()
+    assert len({line.replace(r"\|", "").count("|") for line in failures}) == 1
+    monkeypatch.setenv("COLUMNS", "300")
+    assert tuple(terminal.summary(out)) == (1, 0)
+    assert "[b]" in capsys.readouterr().out

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from priemo_bench.errors import PriemoError
 from priemo_bench.report.terminal import comparison, summary
+
+
+FAILURES = "dataset,budget,attack,family,scope,scale,surrogate,target,seed,part,reason\n"
 
 
 def test_failures_are_printed_with_their_reason(
@@ -16,13 +22,34 @@ def test_failures_are_printed_with_their_reason(
     monkeypatch.setenv("COLUMNS", "120")
     (tmp_path / "methods.csv").write_text("dataset,budget,attack,targeted,protection_rate\n")
     (tmp_path / "failures.csv").write_text(
-        "dataset,budget,attack,surrogate,target,seed,reason\nd,equal,x,nan,-,0,out of luck\n"
+        FAILURES + "d,equal,x,f,s,-,nan,-,0,cell,out of luck\n"
+        "d,equal,y,f,s,-,a,-,0,victim b,it broke\n"
+        "d,equal,y,f,s,-,a,-,0,metric m,it broke\n"
     )
-    summary(tmp_path)
+    assert tuple(summary(tmp_path)) == (1, 1)  # both parts are of one cell
     lines = capsys.readouterr().out.splitlines()
     assert "Failures" in lines[0]
     assert any("nan" in line and "out of luck" in line for line in lines)  # a name, not a number
+    assert any("victim b" in line for line in lines)
+    assert lines[-2] == "1 cells failed, 1 are incomplete"
     assert lines[-1].endswith("README.md")
+
+
+@pytest.mark.parametrize("damage", ["", "dataset\nd\n", FAILURES + 'd,"'])
+def test_a_damaged_table_is_a_sentence(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "failures.csv").write_text(damage or FAILURES)
+    if damage:
+        (tmp_path / "methods.csv").write_text("dataset,budget,attack,targeted\n")
+    with pytest.raises(PriemoError, match="priemo-bench report"):
+        summary(tmp_path)
+
+
+def test_a_finished_run_is_shown_without_pandas() -> None:
+    """Nor is there need of it to see whether all files are there."""
+    code = "import sys, priemo_bench.report.terminal, priemo_bench.report as r; r.complete; " \
+        "print(sorted({'pandas', 'pyarrow', 'numpy', 'matplotlib', 'torch'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout.strip() == "[]"
 
 
 def test_comparison_prints_ranks_and_changes(
