@@ -128,7 +128,8 @@ class Lab:
         return json.loads(self.server.stdout.readline())
 
     def close(self) -> None:
-        self.server.communicate(timeout=10)
+        with self.server:  # which closes its pipes, so that it ends, and waits
+            pass
 
     def new_plugin(self, name: str) -> Path:
         """A folder for PYTHONPATH with a copy of the toy plug-in."""

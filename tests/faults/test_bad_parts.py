@@ -90,7 +90,7 @@ def test_an_attack_that_raises_what_ctrl_c_does(lab: Any, whole: Whole, tmp_path
     assert ended.code in (1, 130), ended
     assert not ended.is_traceback, ended.text
     spec, undisturbed, _ = whole
-    assert lab.finish(spec, tmp_path).code == 0
+    assert lab.finish(spec, tmp_path, "--overwrite").code == 0
     assert not lab.differences(lab.contents(undisturbed), lab.contents(tmp_path))
 
 
