@@ -37,10 +37,14 @@ PROBES = 16
 
 
 def weights_fingerprint(victim: nn.Module) -> str:
-    """SHA-256 of the class name, `victim.identity` where there is one, and the state dict."""
+    """SHA-256 of the class name, `victim.identity`, input size and channels, parameters and buffers.
+
+    Those buffers count too that its state dict leaves out, such as how it normalises its input.
+    """
     digest = sha256(type(victim).__qualname__.encode())
-    digest.update(str(getattr(victim, "identity", "")).encode())
-    for name, value in sorted(victim.state_dict().items()):
+    for name in ("identity", "size", "channels"):
+        digest.update(f"{name} {getattr(victim, name, '')}".encode())
+    for name, value in sorted([*victim.named_parameters(), *victim.named_buffers()]):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()

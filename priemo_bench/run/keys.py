@@ -80,7 +80,7 @@ class Keys:
         if reason := self.context.broken.get(f"victim {name}"):
             return _digest(reason)
         weights = self.context.fingerprints[f"victim {name}"]
-        code = code_of(self.context.victims[name], PREDICT).digest
+        code = code_of(self.context.victims[name], registry.get("victims", name), PREDICT).digest
         return _digest([weights, code])
 
     def defense(self, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from priemo_bench import __version__
 from priemo_bench.contracts.card import Card, kinship
@@ -32,7 +33,8 @@ def run_facts(spec: Spec, context: RunContext, command: str, device: str) -> dic
     """All facts of a run that tables and page need beside the rows."""
     import torch
 
-    frozen = spec.model_copy(update={"versions": versions()})
+    sets = [d.model_copy(update={"data": d.data and Path(d.data.name)}) for d in spec.datasets]
+    frozen = spec.model_copy(update={"versions": versions(), "datasets": tuple(sets)})
     found = {name: getattr(victim, "card", None) for name, victim in context.victims.items()}
     cards = {name: card for name, card in found.items() if isinstance(card, Card)}
     return {

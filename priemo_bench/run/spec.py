@@ -351,7 +351,7 @@ def same_run(a: Spec, b: Spec) -> bool:
 
     The order of attacks, data sets, victims, defenses and the like is no difference; that of seeds
     is (the first chooses strengths), and so is that of surrogates attacked together. Data are told
-    apart by their path.
+    apart by the name of their file or folder (and by their content, when a run looks into it).
     """
     return _text(_facts(a)) == _text(_facts(b))
 
@@ -384,7 +384,10 @@ UNORDERED = (
 def _facts(spec: Spec) -> dict[str, Any]:
     """All of a spec that decides its rows, by key; tables by their names, without their order."""
     values = spec.model_dump(exclude={"name", "versions", *TABLES})
-    sets = {item.name: _ordered(item.model_dump()) for item in spec.datasets}
+    sets = {
+        item.name: _ordered(item.model_dump()) | {"data": item.data and item.data.name}
+        for item in spec.datasets
+    }
     attacks: dict[str, Any] = {}
     for attack in spec.attacks:
         attacks.setdefault(attack.title, []).append(_ordered(attack.model_dump(exclude={"label"})))
