@@ -23,9 +23,8 @@ class Cluster:
 
     def __init__(self, folder: Path, plugin: Path) -> None:
         self.file = folder / "scheduler.json"
-        self.env = {
-            **os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(plugin), "TOY_FACES": "28"
-        }  # fmt: skip
+        path = f"{plugin}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        self.env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "TOY_FACES": "28"}
         self.log = (folder / "cluster.txt").open("w")
         local = ("--host", "127.0.0.1", "--scheduler-file", str(self.file))
         self.processes = [self.start("scheduler", "--port", "0", "--no-dashboard", *local)]

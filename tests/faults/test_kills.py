@@ -147,7 +147,8 @@ def test_the_installed_command_survives_kills_too(
 ) -> None:
     spec, undisturbed, _ = whole
     command = ["priemo-bench", "run", spec, "--out", tmp_path, "--jobs", str(jobs)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(lab.plugin)}
+    path = f"{lab.plugin}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     for _ in range(5):
         process = subprocess.Popen(command, env=environment, start_new_session=True)
         time.sleep(rng.uniform(2, 12))
