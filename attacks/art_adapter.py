@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from inspect import signature
 
@@ -51,6 +52,17 @@ def keyword_arguments(
     return {**{k: v for k, v in defaults.items() if k in known}, **params}
 
 
+@contextmanager
+def refusals(attack: str) -> Iterator[None]:
+    """Re-raise what a constructor of ART raises as PriemoError, one sentence."""
+    try:
+        yield
+    except PriemoError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise PriemoError(f"{attack} of ART refuses its parameters: {error}") from error
+
+
 class ArtAttack(AdaptedAttack):
     """Any per-image evasion attack of ART.
 
@@ -90,12 +102,8 @@ class ArtAttack(AdaptedAttack):
         )
 
     def _check_attack(self) -> None:
-        try:
+        with refusals(self.attack):
             self._build()
-        except PriemoError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise PriemoError(f"{self.attack} of ART refuses its parameters: {error}") from error
 
 
 _TRAITS = Traits("per-image", "image", "one", targeted=True, knob="eps", strengths=EPS_GRID)

@@ -17,7 +17,7 @@ from art.attacks.evasion import TargetedUniversalPerturbation, UniversalPerturba
 from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.adapter import RELATIVE_STEP
-from priemo_bench.attacks.art_adapter import art_attack_class, keyword_arguments
+from priemo_bench.attacks.art_adapter import art_attack_class, keyword_arguments, refusals
 from priemo_bench.attacks.base import require_bool, require_eps, require_int, temporary_seed
 from priemo_bench.attacks.losses import LOSSES, LossName, with_loss
 from priemo_bench.attacks.preset import Preset
@@ -158,8 +158,10 @@ class ArtUniversal(BaseUniversalAttack):
         require_int(self, "n_fit", "max_iter", "batch_size")
         if self.loss not in LOSSES:
             raise unknown("loss functions", str(self.loss), LOSSES)
+        require(isinstance(self.attacker, str), "attacker", self.attacker, "a name")
         if self.estimator is not None:
-            self._build()
+            with refusals(self.attacker):
+                self._build()
 
 
 _TRAITS = Traits("universal", "universal", "one", knob="eps", strengths=EPS_GRID, random=True)

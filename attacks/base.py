@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,7 +16,7 @@ from art.estimators.classification import PyTorchClassifier
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
-from priemo_bench.attacks.serialization import load_attack, save_attack
+from priemo_bench.attacks.serialization import damaged, load_attack, save_attack
 from priemo_bench.contracts.attack import Traits
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
 from priemo_bench.contracts.storage import Tensors
@@ -161,12 +161,26 @@ class FittedAttack(GradientAttack):
         Raises:
             PriemoError: a missing or unreadable file, or one that this class did not write.
         """
-        tensors, image, settings = load_attack(cls._saved_class or cls.__name__, Path(path))
-        fooling_rate = settings.pop("fooling_rate")
+        path = Path(path)
+        tensors, image, settings = load_attack(cls._saved_class or cls.__name__, path)
+        with damaged(path):
+            fooling_rate = settings.pop("fooling_rate")
+            if fooling_rate is not None and not 0 <= fooling_rate <= 1:
+                raise ValueError(f"its fooling_rate is {fooling_rate}")
+            cls(None, **settings)._check_settings(settings)
         attack = cls(classifier, **{**settings, **params})
         attack.fooling_rate = fooling_rate
-        attack._restore(tensors, image)
+        with damaged(path):
+            attack._restore(tensors, image)
         return attack
+
+    def _check_settings(self, settings: Mapping[str, object]) -> None:
+        """KeyError or TypeError where saved settings lack a parameter, or hold an unusable seed."""
+        for name in set(self.attack_params) - SESSION_PARAMS:
+            settings[name]
+        seed = settings.get("random_state")
+        if seed is not None and not (type(seed) is int and 0 <= seed < 2**32):
+            raise TypeError(f"its random_state is {seed!r}")
 
     def _state(self) -> tuple[Tensors, str]:
         """What was fitted, empty before a fit, and the shape of the images, "CxHxW"."""

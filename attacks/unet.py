@@ -161,7 +161,7 @@ def restore(net: Net, state: Mapping[str, Tensor]) -> Net:
     """The network with saved weights, frozen.
 
     Raises:
-        PriemoError: weights of another architecture.
+        PriemoError: weights of another architecture, or whose output is not finite.
     """
     try:
         net.load_state_dict(state)
@@ -169,7 +169,11 @@ def restore(net: Net, state: Mapping[str, Tensor]) -> Net:
         raise PriemoError(
             "the file holds a generator of another architecture than this version's; fit it again"
         ) from None
-    return net.eval().requires_grad_(False)
+    net.eval().requires_grad_(False)
+    noise = torch.rand(1, *net.shape, *net.size, generator=torch.Generator().manual_seed(0))
+    if not net.run(noise).isfinite().all():
+        raise PriemoError("the file holds a generator whose output is not finite; fit it again")
+    return net
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -268,7 +268,9 @@ class PriEMO(FittedAttack):
                 for name, value in tensors.items()
                 if name.startswith(f"{i}.")
             }
-            objective.vectors.append(FeatureVectors(**fields))
+            vectors = FeatureVectors(**fields)
+            vectors.check(surrogate.classes)
+            objective.vectors.append(vectors)
         self._objective = objective
 
     def _new_objective(self) -> Objective:

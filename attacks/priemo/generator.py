@@ -19,6 +19,7 @@ from priemo_bench.attacks.priemo.fitted import FitSet, FittedPriEMO
 from priemo_bench.attacks.priemo.geometry import rms
 from priemo_bench.attacks.priemo.objective import Objective, softplus_penalty
 from priemo_bench.attacks.priemo.quantisation import perturb_quantised
+from priemo_bench.attacks.serialization import image_shape
 from priemo_bench.attacks.surrogate import predict_ensemble
 from priemo_bench.contracts.attack import Scope
 from priemo_bench.contracts.storage import Tensors
@@ -138,7 +139,7 @@ class GeneratorPriEMO(FittedPriEMO):
             for name, value in tensors.items()
             if name.startswith(PREFIX)
         }
-        net = self._new_net(*(int(side) for side in image.split("x")))
+        net = self._new_net(*image_shape(image))
         self._net = unet.restore(net, weights).to(self._device)
 
     def _check_params(self) -> None:

@@ -72,6 +72,21 @@ class FeatureVectors:
         vectors.logit_scale = margin(logits, predicted).abs().mean().clamp_min(1e-6)
         return vectors
 
+    def check(self, classes: int) -> None:
+        """ValueError unless all fit together, and a surrogate of so many classes."""
+        size = self.centre.numel()
+        shapes: dict[str, tuple[int, ...]] = {
+            "centre": (size,), "means": (classes, size), "present": (classes,),
+            "feature_scale": (), "logit_scale": (), "whitening": (size, size),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            value: Tensor | None = getattr(self, name)
+            dtype = torch.bool if name == "present" else torch.float32
+            if value is not None and (value.shape != shape or value.dtype != dtype):
+                raise ValueError(f"{name} is {value.dtype} of shape {tuple(value.shape)}")
+        if not (self.feature_scale > 0 and self.logit_scale > 0):
+            raise ValueError("a scale of its margins is not positive")
+
     def directions(self, features: Tensor) -> Tensor:
         """(n, d) features centred, whitened for that distance, and normalised."""
         centred = features - self.centre

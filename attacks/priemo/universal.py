@@ -19,6 +19,7 @@ from priemo_bench.attacks.priemo.geometry import rms
 from priemo_bench.attacks.priemo.input_transforms import input_diversity
 from priemo_bench.attacks.priemo.objective import Objective, sigmoid_penalty
 from priemo_bench.attacks.priemo.quantisation import perturb_quantised
+from priemo_bench.attacks.serialization import noise_array
 from priemo_bench.contracts.attack import Scope
 from priemo_bench.contracts.image import FloatImages
 from priemo_bench.contracts.storage import Tensors
@@ -160,7 +161,12 @@ class UniversalPriEMO(FittedPriEMO):
 
     def _restore(self, tensors: Tensors, image: str) -> None:
         super()._restore(tensors, image)
-        self._u = torch.from_numpy(tensors["u"]).to(self._device)
+        u = torch.from_numpy(noise_array(tensors, "u", image)).to(self._device)
+        if self.estimator is not None and len(u) != self._n_groups:
+            raise ValueError(f"it holds {len(u)} perturbations")
+        if not torch.allclose(u, project(u, self.budget), atol=1e-5):
+            raise ValueError("its perturbation exceeds its budget")
+        self._u = u
 
     def _check_params(self) -> None:
         super()._check_params()

@@ -156,6 +156,11 @@ class UniversalAttack(BaseUniversalAttack):
             return np.zeros_like(labels)
         return clean if self.targeted else labels
 
+    def _n_rows(self, found: int) -> int:
+        if self.scope == "universal":
+            return super()._n_rows(found)
+        return found if self.estimator is None else int(self.estimator.nb_classes)
+
     def _noise_rows(self, x: FloatImages, y: object | None) -> Labels:
         if self.scope == "universal":
             return super()._noise_rows(x, y)

@@ -8,7 +8,8 @@ import numpy as np
 from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.base import FittedAttack
-from priemo_bench.contracts.image import FloatImages, Labels, check_images
+from priemo_bench.attacks.serialization import noise_array
+from priemo_bench.contracts.image import SLACK, FloatImages, Labels, check_images
 from priemo_bench.contracts.storage import Tensors
 from priemo_bench.errors import PriemoError
 
@@ -85,7 +86,17 @@ class BaseUniversalAttack(FittedAttack):
         return {"noise": self.noise}, "x".join(map(str, self.noise.shape[1:]))
 
     def _restore(self, tensors: Tensors, image: str) -> None:
-        self.noise = tensors["noise"]
+        noise = noise_array(tensors, "noise", image)
+        if len(noise) != self._n_rows(len(noise)):
+            raise ValueError(f"it holds {len(noise)} perturbations")
+        largest = float(np.abs(noise).max())
+        if largest > self.eps + SLACK:
+            raise ValueError(f"it changes pixels by {largest:g}, more than its eps {self.eps:g}")
+        self.noise = noise
+
+    def _n_rows(self, found: int) -> int:
+        """Rows that a saved `noise` must have, of which `found` are there."""
+        return 1
 
     def _noise_rows(self, x: FloatImages, y: object | None) -> Labels:
         """(n,) row of `noise` for each face."""

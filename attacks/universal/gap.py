@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy
 from priemo_bench.attacks import unet
 from priemo_bench.attacks.base import FittedAttack, require_bool, require_eps, require_int
 from priemo_bench.attacks.losses import clip
+from priemo_bench.attacks.serialization import image_shape
 from priemo_bench.attacks.surrogate import open_surrogates, predict_ensemble
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, check_images
@@ -165,7 +166,7 @@ class GAP(FittedAttack):
         return tensors, "x".join(map(str, (*self._net.shape, *self._net.size)))
 
     def _restore(self, tensors: Tensors, image: str) -> None:
-        channels, height, width = map(int, image.split("x"))
+        channels, height, width = image_shape(image)
         state = {name: torch.from_numpy(value) for name, value in tensors.items()}
         self._net = unet.restore(unet.UNet(channels, (height, width)), state)
         if self.estimator is not None:
