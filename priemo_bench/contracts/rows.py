@@ -20,7 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from priemo_bench.contracts.columns import METHOD as METHOD
-from priemo_bench.contracts.columns import NAMED, NUMBERS, ROW
+from priemo_bench.contracts.columns import NAMED as NAMED
+from priemo_bench.contracts.columns import NUMBERS as NUMBERS
+from priemo_bench.contracts.columns import ROW as ROW
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.metric import MEASURES
 from priemo_bench.contracts.shapes import NUMBER, Shape, fault

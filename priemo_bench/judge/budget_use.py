@@ -51,9 +51,7 @@ def quality_summary(
     }
 
 
-def budget_used(
-    images: Mapping[str, FloatArray], budget: str, bounds: Bounds
-) -> FloatArray | None:
+def budget_used(images: Mapping[str, FloatArray], budget: str, bounds: Bounds) -> FloatArray | None:
     """Each image's part of the allowed SSIM drop, or mean squared error; None without a floor.
 
     Conventional settings are measured against the SSIM floor.

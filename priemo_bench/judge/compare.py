@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from priemo_bench.contracts.outcomes import IntArray
 from priemo_bench.contracts.columns import ROW
+from priemo_bench.contracts.outcomes import IntArray
 from priemo_bench.contracts.rows import Rows
 from priemo_bench.errors import PriemoError
 from priemo_bench.judge.difference import difference, holm
 from priemo_bench.judge.leaderboard import Tables
-from priemo_bench.judge.predictions import Clusters, Predictions
 from priemo_bench.judge.levels import ALPHA
+from priemo_bench.judge.predictions import Clusters, Predictions
 from priemo_bench.judge.ranking import only_victims
 from priemo_bench.judge.rates import Rates
 

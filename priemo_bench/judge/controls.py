@@ -6,7 +6,7 @@ import pandas as pd
 
 from priemo_bench.judge.difference import holm
 from priemo_bench.judge.levels import ALPHA
-from priemo_bench.judge.ranking import EQUAL_BUDGETS, Line, compare_rows
+from priemo_bench.judge.ranking import EQUAL_BUDGETS, Line, compare_rows, records
 from priemo_bench.judge.rates import Rates
 from priemo_bench.judge.statistics import mean
 
@@ -16,7 +16,7 @@ NOISE = "noise"
 
 def transfer_minus_noise(rates: Rates, board: pd.DataFrame) -> list[float]:
     """Per line, transfer rate less that of random noise of the same budget on the same victims."""
-    lines = board[["dataset", "budget", "attack"]].to_dict("records")
+    lines = records(board[["dataset", "budget", "attack"]])
     known: dict[object, dict[str, list[float]]] = {}
     for row, line in enumerate(lines):
         if line["attack"] == NOISE and line["budget"] in EQUAL_BUDGETS:
@@ -38,7 +38,7 @@ def _protected(rates: Rates, row: int, victim: str) -> float:
 
 def below_control(rates: Rates, board: pd.DataFrame) -> set[int]:
     """White-box rows that a control protects better than, by the paired test with Holm's."""
-    lines = board.to_dict("records")
+    lines = records(board)
     controls: dict[object, list[int]] = {}
     for row, line in enumerate(lines):
         if line["family"] == "control" and line["threat"] == "no-model":

@@ -29,7 +29,7 @@ from priemo_bench.judge.columns import (
 from priemo_bench.judge.controls import below_control, transfer_minus_noise
 from priemo_bench.judge.kinship import COUNTED_RELATIONS
 from priemo_bench.judge.predictions import Predictions
-from priemo_bench.judge.ranking import left_unused, other_ranks, ranks
+from priemo_bench.judge.ranking import left_unused, other_ranks, ranks, records
 from priemo_bench.judge.rates import Rates
 from priemo_bench.judge.sanity import sanity_flags
 from priemo_bench.judge.statistics import mean
@@ -144,7 +144,7 @@ class Tables:
         )
         rows = [list(part.index) for _, part in parts]
         table["rank"] = ranks(self.rates, table, rows, [*GROUP, "targeted"])
-        table["unused"] = left_unused(table.to_dict("records"))
+        table["unused"] = left_unused(records(table))
         return table.assign(rank_other=other_ranks(table))
 
     def _pooled(self, part: pd.DataFrame) -> dict[str, object]:

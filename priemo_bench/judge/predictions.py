@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from priemo_bench.contracts.outcomes import FloatArray, IntArray, hit, protected
-from priemo_bench.contracts.metric import MEASURES
 from priemo_bench.contracts.columns import ROW
+from priemo_bench.contracts.metric import MEASURES
+from priemo_bench.contracts.outcomes import FloatArray, IntArray, hit, protected
 from priemo_bench.contracts.rows import Rows
 from priemo_bench.errors import PriemoError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,17 @@ from priemo_bench.contracts.outcomes import IntArray
 from priemo_bench.judge.difference import Difference, difference, holm
 from priemo_bench.judge.levels import ALPHA, MIN_USED
 from priemo_bench.judge.rates import PairWeights, Rates
-from priemo_bench.judge.statistics import RateEstimate
 
 EQUAL_BUDGETS = ("equal", "equal-psnr")
 """Budgets under which attacks are compared."""
 
 Line = Mapping[str, Any]
 """A line of a table, by column."""
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The lines of a table, in order."""
+    return cast("list[dict[str, Any]]", table.to_dict("records"))
 
 
 def compare_rows(rates: Rates, a: Sequence[int], b: Sequence[int]) -> Difference:
@@ -77,7 +81,7 @@ def ranks(
     Args:
         rows: for each line of `table` the rows it pools.
     """
-    lines = table.to_dict("records")
+    lines = records(table)
     may = rankable(lines)
     groups: dict[Hashable, list[int]] = {}
     for k, line in enumerate(lines):
@@ -139,7 +143,7 @@ def other_ranks(table: pd.DataFrame) -> pd.Series[int]:
     """For each line its rank under the other of EQUAL_BUDGETS; NA where it has none."""
     same = ["dataset", "attack", "scope", "scale", "targeted", "threat"]
     other = dict(zip(EQUAL_BUDGETS, reversed(EQUAL_BUDGETS), strict=True))
-    lines = table.to_dict("records")
+    lines = records(table)
     at = {(*(line[s] for s in same), line["budget"]): line["rank"] for line in lines}
     keys = [(*(line[s] for s in same), other.get(line["budget"])) for line in lines]
     return pd.Series([at.get(key, pd.NA) for key in keys], index=table.index, dtype="Int64")

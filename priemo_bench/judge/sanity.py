@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.columns import ROW
-from priemo_bench.judge.ranking import Line, left_unused
+from priemo_bench.contracts.image import EMOTIONS
+from priemo_bench.judge.ranking import Line, left_unused, records
 
 CHANCE = 1.5 / len(EMOTIONS)
 """Clean accuracy below this is near chance."""
@@ -27,7 +27,7 @@ def sanity_flags(
         cells: of each line, those that have published images. below_control: lines that a control
             without a model beats.
     """
-    lines: list[Line] = board.to_dict("records")
+    lines = records(board)
     lesser = _equal_by_key(lines)
     return [
         "; ".join(

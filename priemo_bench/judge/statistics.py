@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # loads scipy.special when it is first used; scipy.stats would take three times as long
+import scipy  # loads scipy.special when it is first used; scipy.stats is slow to import
 
 from priemo_bench.contracts.outcomes import FloatArray, IntArray
 

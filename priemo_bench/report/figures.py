@@ -165,7 +165,7 @@ def _transfer(tables: Tables, dataset: str) -> Figure | None:
         matrix = own[own["attack"] == attacks[k]].pivot_table(
             index="surrogate", columns="victim", values="protection_rate", observed=True, sort=False
         )
-        _heatmap(axis, matrix, attacks[k])
+        _heatmap(axis, matrix, str(attacks[k]))
         if k + columns < len(attacks):
             axis.set_xticklabels([])
     return figure

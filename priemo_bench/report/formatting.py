@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,4 +148,5 @@ def csv(table: pd.DataFrame) -> str:
 
 def lines_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The lines of a DataFrame, NaN for what is unknown."""
-    return table.astype(object).where(table.notna(), float("nan")).to_dict("records")
+    known = table.astype(object).where(table.notna(), float("nan"))
+    return cast("list[dict[str, Any]]", known.to_dict("records"))

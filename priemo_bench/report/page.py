@@ -7,7 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment
-
 from markupsafe import Markup
 
 from priemo_bench.contracts.rows import Bounds, Rows

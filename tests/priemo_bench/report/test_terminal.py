@@ -12,7 +12,6 @@ import pytest
 from priemo_bench.errors import PriemoError
 from priemo_bench.report.terminal import comparison, summary
 
-
 FAILURES = "dataset,budget,attack,family,scope,scale,surrogate,target,seed,part,reason\n"
 
 
@@ -46,8 +45,10 @@ def test_a_damaged_table_is_a_sentence(tmp_path: Path, damage: str) -> None:
 
 def test_a_finished_run_is_shown_without_pandas() -> None:
     """Nor is there need of it to see whether all files are there."""
-    code = "import sys, priemo_bench.report.terminal, priemo_bench.report as r; r.complete; " \
+    code = (
+        "import sys, priemo_bench.report.terminal, priemo_bench.report as r; r.complete; "
         "print(sorted({'pandas', 'pyarrow', 'numpy', 'matplotlib', 'torch'} & set(sys.modules)))"
+    )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.strip() == "[]"
 
