@@ -22,7 +22,7 @@ class Cluster:
     """A scheduler and two workers of one thread, each a process of its own."""
 
     def __init__(self, folder: Path, plugin: Path) -> None:
-        self.file = folder / "scheduler.json"
+        self.folder, self.file = folder, folder / "scheduler.json"
         path = f"{plugin}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         self.env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "TOY_FACES": "28"}
         self.log = (folder / "cluster.txt").open("w")
@@ -38,7 +38,9 @@ class Cluster:
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]]
-        return subprocess.Popen(command, env=self.env, stdout=self.log, stderr=self.log)
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.env, stdout=self.log, stderr=self.log
+        )
 
     def wait_for_address(self) -> str:
         for _ in range(600):
@@ -52,6 +54,20 @@ class Cluster:
             process.kill()
             process.wait()
         self.log.close()
+
+
+@pytest.mark.slow
+def test_workers_with_other_code_are_refused(lab: Any, tmp_path: Path) -> None:
+    other = lab.new_plugin(tmp_path / "other")
+    source = other / "toyplugin" / "noise.py"
+    source.write_text(source.read_text().replace("uniform(-1, 1", "uniform(-1, 2"))
+    made = Cluster(tmp_path, other)
+    try:
+        options = ("--backend", "dask", "--scheduler", made.address)
+        ended = lab.finish(lab.spec(LONG), tmp_path / "out", *options)
+    finally:
+        made.close()
+    assert (ended.code, ended.is_traceback) == (2, False), ended
 
 
 @pytest.fixture
