@@ -6,9 +6,9 @@ fraction: its SSIM drop over the drop that the floor allows, or its mean squared
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from priemo_bench.contracts.image import (
 )
 from priemo_bench.errors import PriemoError
 from priemo_bench.quality.pixel import check_pair
-from priemo_bench.quality.structural import SSIMReference
+from priemo_bench.quality.structural import CARRIED, SSIMReference, blocks, drops
 from priemo_bench.registry import unknown
 
 Measure = Literal["ssim", "psnr"]
@@ -33,52 +33,18 @@ SINGLE_PRECISION = 1e-3
 """Fraction of what a floor allows that is kept back while it is computed in float32."""
 TOLERANCE = 0.005
 """The search ends when an image leaves at most this fraction of what its floor allows."""
+EVALUATIONS, SECANTS = 10, 5
+"""How many times the measure is computed at most, and those of them that follow a power."""
+TYPICAL = 1.6
+"""Exponent of the scale with which what is spent grows, before two trials tell."""
+STEP = 16.0
+"""Largest factor between two trials."""
 MIN_BRACKET = 1e-3
 """Relative width of the bracket at which the search ends: rounding makes SSIM jump."""
-EDGE = 0.05
-"""Distance that a trial keeps from both ends of the bracket, relative to its width."""
+EDGE = 5e-4
+"""Relative distance that a trial keeps from both ends of the bracket."""
 LARGEST = 1e4
 """Largest scale: a ten-thousandth of a grey level becomes a whole one."""
-BLOCK = 2**19
-"""Values whose quality is computed at once: they fit into a processor's cache."""
-
-
-class Spent(Protocol):
-    """What published images spend of a floor; statistics of the originals are computed once."""
-
-    def __call__(self, y: Tensor) -> Tensor:
-        """(n, c, h, w) in [0, 1] to (n,) fractions of what the floor allows; 1 is on the floor."""
-        ...
-
-    def take(self, rows: Tensor) -> Self:
-        """Those of some of the images."""
-        ...
-
-
-class SpentSSIM:
-    """Fraction of the allowed SSIM drop, by the worse of the two means."""
-
-    def __init__(self, reference: SSIMReference, floor: float) -> None:
-        self.reference, self.allowed = reference, 1 - floor
-
-    def __call__(self, y: Tensor) -> Tensor:
-        return (1 - self.reference.worst(y)) / self.allowed
-
-    def take(self, rows: Tensor) -> SpentSSIM:
-        return SpentSSIM(self.reference.take(rows), 1 - self.allowed)
-
-
-class SpentPSNR:
-    """Fraction of the allowed mean squared error."""
-
-    def __init__(self, x: Tensor, floor: float) -> None:
-        self.x, self.floor = x, floor
-
-    def __call__(self, y: Tensor) -> Tensor:
-        return (y - self.x).square().mean((1, 2, 3)) / mean_square(self.floor)
-
-    def take(self, rows: Tensor) -> SpentPSNR:
-        return SpentPSNR(self.x[rows], self.floor)
 
 
 def mean_square(psnr: float) -> float:
@@ -142,12 +108,32 @@ class Budget:
         """The cap in whole grey levels."""
         return 255 if self.eps is None else int(np.floor(self.eps * 255 + 1e-6))
 
-    def spent(self, x: Tensor) -> Spent:
-        """Measures what is spent of the floor against originals (n, c, h, w) in [0, 1]."""
+    def spent(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """What images spend of the floor, against originals `x` (n, c, h, w) in [0, 1].
+
+        Returns:
+            A differentiable function of images like `x` to (n,) fractions of what the floor
+            allows; 1 is on the floor.
+        """
         assert self.floor is not None
-        if self.measure == "ssim":
-            return SpentSSIM(SSIMReference(x), self.floor)
-        return SpentPSNR(x, self.floor)
+        allowed = self._allowed
+        if self.measure == "psnr":
+            return lambda y: (y - x).square().mean((1, 2, 3)) / allowed
+        reference = SSIMReference(x)
+        return lambda y: (1 - reference.worst(y)) / allowed
+
+    @property
+    def _allowed(self) -> float:
+        """SSIM drop, or mean squared error, that the floor allows."""
+        assert self.floor is not None
+        return 1 - self.floor if self.measure == "ssim" else mean_square(self.floor)
+
+    def _spent(self, x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
+        """(n,) fractions spent by images `y` of 0 to 255 against `x`, each pair once."""
+        if self.measure == "psnr":
+            squares = ((y.to(dtype) - x) / 255).square().mean((1, 2, 3))
+            return squares / self._allowed
+        return drops(x, y, dtype).amax(0) / self._allowed
 
     @property
     def most(self) -> float:
@@ -161,13 +147,15 @@ class Budget:
     def holds(self, x: ByteImages, y: ByteImages) -> npt.NDArray[np.bool_]:
         """(n,) whether each published image `y` keeps the budget against its original `x`."""
         x, y = check_pair(x, y)
-        return self._holds(torch.from_numpy(x), torch.from_numpy(y)).numpy()
+        originals, published = torch.from_numpy(x), torch.from_numpy(y)
+        rows = blocks(len(x), x[0].size, originals.device)
+        return torch.cat([self._holds(originals[part], published[part]) for part in rows]).numpy()
 
     def _holds(self, x: Tensor, y: Tensor) -> Tensor:
-        """`holds` for uint8 tensors of one device, in double precision."""
+        """`holds` for a few uint8 tensors of one device, in double precision."""
         kept = (x.to(torch.int16) - y).abs().flatten(1).amax(1) <= self.levels
         if self.floor is not None:
-            kept &= self.spent(x.double() / 255)(y.double() / 255) <= self.most
+            kept &= self._spent(x, y, torch.float64) <= self.most
         return kept
 
 
@@ -178,9 +166,8 @@ def match_budget(
 
     The perturbation is scaled, down or up, and clipped to the cap. The scale is searched for on the
     rounded image until what is spent is within TOLERANCE of what the floor allows, or nothing more
-    fits under the cap. The search is in single precision; its result is checked in double, and
-    where that fails searched for again. The measure is computed at most 15 times, and every image
-    keeps the budget (at scale 0 it always does).
+    fits under the cap. Every image keeps the budget (at scale 0 it always does). The measure is
+    computed at most EVALUATIONS times, in single precision, and SINGLE_PRECISION is kept back.
 
     Args:
         x: (n, c, h, w) uint8 originals.
@@ -201,8 +188,14 @@ def match_budget(
         >>> int(match_budget(x, protected, Budget(None, 8 / 255)).max())
         129
     """
-    change = torch.from_numpy(check_images(protected, "protected") - to_float(x)) * 255
-    return match_budget_tensor(torch.from_numpy(x), change, budget, grow, dither).numpy()
+    published = np.empty_like(x)
+    for start in range(0, len(x), CARRIED):
+        rows = slice(start, start + CARRIED)
+        change = check_images(protected[rows], "protected") - to_float(x[rows])
+        levels = torch.from_numpy(change).mul_(255)
+        found = match_budget_tensor(torch.from_numpy(x[rows]), levels, budget, grow, dither)
+        published[rows] = found.numpy()
+    return published
 
 
 def match_budget_tensor(
@@ -214,77 +207,77 @@ def match_budget_tensor(
         x: (n, c, h, w) uint8 originals.
         change: (n, c, h, w) perturbations in grey levels, floating-point, of the same device.
     """
-    if budget.floor is None:
-        return _publish(x, change, x.new_ones(len(x), dtype=change.dtype), budget.levels)
     pattern = _dither_pattern(x) if dither else None
-    largest = LARGEST if grow else 1.0
+    scale = torch.ones(len(x), device=x.device)
+    if budget.floor is not None:
+        scale = _search_scale(x, change, budget, grow, pattern)
     published = torch.empty_like(x)
-    for rows in torch.arange(len(x), device=x.device).tensor_split(math.ceil(x.numel() / BLOCK)):
-        found = _search_scale(x[rows].float() / 255, change[rows], budget, largest, 9, pattern)
-        over = ~budget._holds(x[rows], found)
-        if over.any():
-            again = rows[over]
-            exact = x[again].double() / 255
-            found[over] = _search_scale(exact, change[again], budget, largest, 5, pattern)
-        published[rows] = found
+    for rows in blocks(len(x), x[:1].numel(), x.device):
+        published[rows] = _publish(x[rows], change[rows], scale[rows], budget.levels, pattern)
     return published
 
 
+@torch.no_grad()
 def _search_scale(
-    x: Tensor, change: Tensor, budget: Budget, largest: float, evaluations: int,
-    pattern: Tensor | None,
-) -> Tensor:  # fmt: skip
-    """`match_budget` for a few images `x` in [0, 1], in their precision; uint8.
+    x: Tensor, change: Tensor, budget: Budget, grow: bool, pattern: Tensor | None
+) -> Tensor:
+    """(n,) largest scales found that keep the budget; arguments as for `match_budget_tensor`.
 
-    To first order what is spent grows with the square of the scale, so its root is followed: by
-    false position between the largest scale known to keep the budget and the smallest known not
-    to, where an end that stays twice counts half (Illinois), kept off both by EDGE of their
-    distance.
-
-    Args:
-        change: (n, c, h, w) perturbations in grey levels.
-        largest: scale; evaluations: how many times the measure is computed at most.
-        pattern: as for `_publish`.
+    What is spent grows about as a power of the scale. Its exponent is taken from the last two
+    trials (the secant method in logarithms), within the largest scale known to keep the budget and
+    the smallest known not to; where that leads out of them, or takes long, they are halved.
     """
-    allowed = budget.most if x.dtype == torch.float64 else 1 - SINGLE_PRECISION
-    aim, nearly = math.sqrt((1 - TOLERANCE / 2) * allowed), math.sqrt((1 - TOLERANCE) * allowed)
-    spent, levels = budget.spent(x), (x * 255).round().to(torch.uint8)
-    best, rows = levels.clone(), torch.arange(len(x), device=x.device)
-    scale = torch.ones(len(x), device=x.device)
-    low, below = torch.zeros_like(scale), torch.zeros_like(scale)
-    high, above = torch.full_like(scale, torch.inf), torch.full_like(scale, torch.inf)
-    before = torch.full_like(scale, -1)
-    for _ in range(evaluations):
-        trial = _publish(levels, change, scale, budget.levels, pattern)
-        fraction = spent(trial.to(x.dtype) / 255).to(scale.dtype)
-        kept, root = fraction <= allowed, fraction.clamp_min(0).sqrt()
-        best[rows[kept]] = trial[kept]
-        stays = kept == before
+    allowed, aim, nearly = ((1 - SINGLE_PRECISION) * (1 - t * TOLERANCE) for t in (0, 0.5, 1))
+    rows, parts = torch.arange(len(x), device=x.device), blocks(len(x), x[:1].numel(), x.device)
+    best = torch.zeros(len(x), device=x.device)
+    scale = torch.ones_like(best)
+    top = scale
+    if grow:
+        top = torch.cat([_saturation(x[part], change[part], budget.levels) for part in parts])
+    low, high = torch.zeros_like(best), torch.full_like(best, torch.inf)
+    scale_before, spent_before = torch.full_like(best, torch.nan), torch.full_like(best, torch.nan)
+    for trial in range(EVALUATIONS):
+        spent = torch.cat([
+            _spent_at(x, change, rows[part], scale[part], budget, pattern)
+            for part in blocks(len(rows), x[:1].numel(), x.device)
+        ])  # fmt: skip
+        kept = spent <= allowed
         low, high = torch.where(kept, scale, low), torch.where(kept, high, scale)
-        below = torch.where(kept, root, torch.where(stays, (below + aim) / 2, below))
-        above = torch.where(kept, torch.where(stays, (above + aim) / 2, above), root)
-        going = ~(kept & (root >= nearly)) & (low < (1 - MIN_BRACKET) * high.clamp_max(largest))
-        going &= ~(kept & _at_cap(trial, levels, change, budget.levels))
-        if not going.any():
+        best[rows] = low
+        going = ~(kept & (spent >= nearly)) & (low < (1 - MIN_BRACKET) * torch.minimum(high, top))
+        left = going.nonzero()[:, 0]
+        if not len(left):
             break
-        rows, low, below, high, above, before, levels, change = (
-            state[going] for state in (rows, low, below, high, above, kept, levels, change)
+        rows, low, high, top, scale, spent, scale_before, spent_before = (
+            state[left]
+            for state in (rows, low, high, top, scale, spent, scale_before, spent_before)
         )
-        spent = spent.take(going)
-        between = low + (aim - below) / (above - below) * (high - low)
-        edge = EDGE * (high - low)
-        between = torch.maximum(torch.minimum(between, high - edge), low + edge)
-        # where nothing has changed on the 8-bit grid yet, `below` says nothing: go on in fours
-        further = torch.where(below > 0, low * aim / below.clamp_min(1e-12), 4 * low)
-        scale = torch.where(high.isfinite(), between, further.clamp_max(largest))
+        exponent = (spent / spent_before).log() / (scale / scale_before).log()
+        exponent = exponent.nan_to_num(TYPICAL, TYPICAL, TYPICAL).clamp(0.5, 3)
+        step = (aim / spent.clamp_min(1e-12)).pow(1 / exponent).clamp(1 / STEP, STEP)
+        scale_before, spent_before = scale, spent
+        scale = torch.minimum(scale * step, top)
+        outside = (scale <= low * (1 + EDGE)) | (scale >= high * (1 - EDGE))
+        halved = (low.clamp_min(1 / LARGEST) * high).sqrt()
+        scale = torch.where(high.isfinite() & (outside | (trial > SECANTS)), halved, scale)
     return best
 
 
-def _at_cap(trial: Tensor, x: Tensor, change: Tensor, levels: int) -> Tensor:
-    """(n,) whether every pixel that changes has moved by the cap, or to black or white."""
-    moved = trial.to(torch.int16) - x
-    stuck = (moved.abs() >= levels) | (trial == 0) | (trial == 255) | (change == 0)
-    return stuck.flatten(1).all(1)
+def _spent_at(
+    x: Tensor, change: Tensor, rows: Tensor, scale: Tensor, budget: Budget, pattern: Tensor | None
+) -> Tensor:
+    originals = x.index_select(0, rows).to(torch.float32)
+    moved = change.index_select(0, rows)
+    trial = _shifted(originals, moved, scale, budget.levels, pattern)
+    return budget._spent(originals, trial, torch.float32)
+
+
+def _saturation(x: Tensor, change: Tensor, levels: int) -> Tensor:
+    """(n,) scales at which all that changes has moved by the cap, or to black or white."""
+    # 255 - x where the change is positive, and x where it is negative
+    room = (127.5 - x).mul_(change.sign()).add_(127.5).clamp_max_(levels)
+    scales = room.div_(change.abs()).nan_to_num_(0, posinf=0)  # without a change, none
+    return scales.flatten(1).amax(1).clamp(1e-6, LARGEST)
 
 
 def publish_scaled(
@@ -298,9 +291,10 @@ def publish_scaled(
 
 
 def _dither_pattern(x: Tensor) -> Tensor:
-    """Rounding thresholds (c, h, w) in [-.5, .5) for images of this shape, equal at every call."""
+    """Rounding thresholds (c, h, w) in (-.5, .5) for images of this shape, equal at every call."""
     uniform = torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(0))
-    return (uniform - 0.5).to(x.device)
+    # never so close to half a level that float noise makes a whole one of it
+    return (uniform - 0.5).clamp(-0.499, 0.499).to(x.device)
 
 
 def _publish(
@@ -308,10 +302,17 @@ def _publish(
 ) -> Tensor:
     """8-bit images `x` plus scaled `change` (grey levels), clipped to `levels`, rounded.
 
-    `pattern` in [-.5, .5) moves the thresholds of rounding where the scale is not 1.
+    `pattern` in (-.5, .5) moves the thresholds of rounding where the scale is not 1.
     """
+    return _shifted(x, change, scale, levels, pattern).to(torch.uint8)
+
+
+def _shifted(
+    x: Tensor, change: Tensor, scale: Tensor, levels: int, pattern: Tensor | None
+) -> Tensor:
+    """`_publish`, as float32."""
     scale = scale.view(-1, 1, 1, 1)
-    moved = (change * scale).clamp(-levels, levels)
+    moved = (change.to(torch.float32) * scale).clamp_(-levels, levels)
     if pattern is not None:
-        moved = moved + pattern * (scale != 1)
-    return (x.to(torch.float32) + moved).round().clamp(0, 255).to(torch.uint8)
+        moved.addcmul_(pattern, (scale != 1).to(moved.dtype))
+    return moved.add_(x).round_().clamp_(0, 255)
