@@ -76,7 +76,9 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
+        profile = picture.info.get("icc_profile")
         picture = Image.alpha_composite(white, picture)
+        picture.info["icc_profile"] = profile
     wanted = "L" if mode in ("1", "L", "LA", "La") else "RGB"
     return picture if picture.mode == wanted else picture.convert(wanted)
 

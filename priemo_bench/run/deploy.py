@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from re import fullmatch
 from tempfile import NamedTemporaryFile, TemporaryDirectory
@@ -178,12 +179,26 @@ def protect_photos(
         attack = _loaded(metadata, perturbation, channels, height)
     any_size = registry.get("attacks", metadata[ENTRY]).traits.scope == "generator"
     for photo, path in zip(photos, paths, strict=True):
-        x = _photo(photo, (channels, height, width), resize, any_size)
+        x, profile = _photo(photo, (channels, height, width), resize, any_size)
         with told(perturbation, f"does not protect {photo}"):
-            image = publish(attack.apply(to_float(x)))[0]
-        picture = Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0))
-        write_file(path, lambda file, picture=picture: picture.save(file, "PNG"))  # type: ignore[misc]
+            image = _protected(attack, x, channels)[0]
+        picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+        save = partial(picture.save, format="PNG", icc_profile=profile)
+        write_file(path, save)
         yield path
+
+
+def _protected(attack: FittableAttack, x: ByteImages, channels: int) -> ByteImages:
+    """Photos (n, c, h, w) as they are published.
+
+    What was fitted on grey faces changes the three channels of a colour photo alike, by what it
+    changes in the grey one.
+    """
+    if channels == x.shape[1]:
+        return publish(attack.apply(to_float(x)))
+    before = grey(x)
+    change = publish(attack.apply(to_float(before))).astype(np.int16) - before
+    return (x + change).clip(0, 255).astype(np.uint8)
 
 
 def _places(photos: Sequence[Path], out: Path) -> list[Path]:
@@ -221,10 +236,13 @@ def _loaded(metadata: dict[str, str], path: Path, channels: int, side: int) -> F
     return cast(FittableAttack, entry.load(path, models[0], **more))
 
 
-def _photo(path: Path, shape: tuple[int, int, int], resize: bool, any_size: bool) -> ByteImages:
-    """One photo as (1, c, h, w)."""
+def _photo(
+    path: Path, shape: tuple[int, int, int], resize: bool, any_size: bool
+) -> tuple[ByteImages, bytes | None]:
+    """One photo as (1, c, h, w), and its colour profile; in colour where `shape` is."""
     channels, height, width = shape
-    picture, _ = read_picture(path)
+    picture, mode = read_picture(path)
+    profile = None if mode in ("CMYK", "YCbCr", "LAB") else picture.info.get("icc_profile")
     if resize:
         picture = fit(picture, width)
     elif picture.size != (width, height) and not any_size:
@@ -232,6 +250,4 @@ def _photo(path: Path, shape: tuple[int, int, int], resize: bool, any_size: bool
             f"{path} is {picture.width}x{picture.height}, the perturbation is for faces of "
             f"{width}x{height}; crop it, or give --resize"
         )
-    if channels == 1:
-        return grey(stack([picture], [path]))
-    return stack([picture.convert("RGB")], [path])
+    return stack([picture if channels == 1 else picture.convert("RGB")], [path]), profile

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from safetensors.numpy import save_file
 
 from priemo_bench.contracts.storage import load_tensors
@@ -70,6 +70,28 @@ def test_an_original_is_never_written_over(tmp_path: Path, perturbation: Path) -
     photo(tmp_path / "a" / "you.png")
     with pytest.raises(PriemoError, match=r"you\.png is there already, in the folder of your"):
         list(protect_photos([other], perturbation, original.parent))
+
+
+def test_a_colour_photo_stays_in_colour(tmp_path: Path, perturbation: Path) -> None:
+    pixels = np.random.default_rng(0).integers(60, 200, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "me.png")
+    (path,) = protect_photos([tmp_path / "me.png"], perturbation, tmp_path / "out")
+    change = np.asarray(Image.open(path), int) - pixels
+    grey = Image.fromarray(pixels).convert("L")
+    grey.save(tmp_path / "grey.png")
+    (path,) = protect_photos([tmp_path / "grey.png"], perturbation, tmp_path / "out")
+    of_grey = np.asarray(Image.open(path), int) - np.asarray(grey, int)
+    assert 0 < abs(of_grey).max() <= 8
+    np.testing.assert_array_equal(change, np.repeat(of_grey[..., None], 3, 2))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_the_colour_profile_is_kept(tmp_path: Path, perturbation: Path, mode: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new(mode, (32, 32)).save(tmp_path / "me.png", icc_profile=profile)
+    (path,) = protect_photos([tmp_path / "me.png"], perturbation, tmp_path / "out")
+    with Image.open(path) as protected:
+        assert protected.info["icc_profile"] == profile
 
 
 def test_protected_photos_may_be_written_again(tmp_path: Path, perturbation: Path) -> None:
