@@ -206,6 +206,10 @@ class Tables:
 
     def defended_methods(self) -> pd.DataFrame:
         """`defenses` pooled over surrogates, of untargeted rows."""
+        return self._defended_methods.copy()
+
+    @cached_property
+    def _defended_methods(self) -> pd.DataFrame:
         methods: dict[tuple[str, ...], list[int]] = {}
         for row in self._defended:
             key = self.predictions.names[row]

@@ -61,7 +61,8 @@ class VictimPredictions:
     def rate(self, kind: Outcome) -> float:
         """Mean outcome over seeds and images; NaN where no image counts."""
         outcome = self.outcome(kind)
-        return float(np.nanmean(outcome)) if not np.isnan(outcome).all() else float("nan")
+        known = outcome[~np.isnan(outcome)]
+        return float(known.mean()) if len(known) else float("nan")
 
     @property
     def counted(self) -> npt.NDArray[np.bool_]:

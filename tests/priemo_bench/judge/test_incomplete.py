@@ -19,7 +19,8 @@ from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.judge.ranking import compare_rows
 
 _spec = spec_from_file_location("hand_made", Path(__file__).with_name("test_leaderboard.py"))
-assert _spec and _spec.loader
+assert _spec is not None
+assert _spec.loader is not None
 _made = module_from_spec(_spec)
 _spec.loader.exec_module(_made)
 cell, rows = _made.cell, _made.rows
@@ -30,8 +31,8 @@ Cell = tuple[pd.DataFrame, dict[str, Any]]
 def lost(made: Cell, *parts: str) -> Cell:
     """The cell as the runner keeps one that has lost these parts."""
     frame, facts = made
-    return frame, {**facts, "status": "incomplete",
-                   "lost": [{"part": part, "reason": f"{part} broke"} for part in parts]}  # fmt: skip
+    reasons = [{"part": part, "reason": f"{part} broke"} for part in parts]
+    return frame, {**facts, "status": "incomplete", "lost": reasons}
 
 
 def test_rates_are_of_the_victims_that_are_there() -> None:
@@ -96,12 +97,10 @@ def test_quality_counts_each_image_of_each_seed_once() -> None:
 def test_a_lost_metric_is_unknown() -> None:
     part, facts = cell([0, 1], {"a": [6, 6]})
     other = cell([0, 1], {"a": [6, 6]}, attack="y")
-    made = rows(
-        lost((part.assign(m=np.nan), facts), "metric m"), (other[0].assign(m=0.5), other[1])
-    )
-    tables = Tables(made)
-    assert tables.leaderboard().set_index("attack")["m"].isna().to_dict() == {"x": True, "y": False}
-    assert tables.usability().set_index("attack")["m"].isna().to_dict() == {"x": True, "y": False}
+    known = other[0].assign(m=0.5), other[1]
+    tables = Tables(rows(lost((part.assign(m=np.nan), facts), "metric m"), known))
+    for table in (tables.leaderboard(), tables.usability()):
+        assert table.set_index("attack")["m"].isna().to_dict() == {"x": True, "y": False}
 
 
 def test_a_lost_defense_is_absent_where_it_is_lost() -> None:
