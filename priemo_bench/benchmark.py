@@ -224,7 +224,7 @@ def profile(
         benchmark._write(session)
         after = time.perf_counter() - done
     for stage, seconds in ((f"start-up ({opened} cells)", before), ("tables and figures", after)):
-        table.loc[len(table)] = [stage, seconds, 0.0]
+        table.loc[len(table), ["stage", "seconds"]] = stage, seconds
     table.attrs["wall"] += before + after
     table["share"] = table["seconds"] / table.attrs["wall"]
     return table

@@ -173,8 +173,8 @@ def _workers(
 @_with_options(_workers, "workers")
 @_with_options(_overrides, "overrides")
 def run(
-    overrides: dict[str, object],
-    workers: dict[str, object],
+    overrides: dict[str, Any],
+    workers: dict[str, Any],
     spec: Annotated[str, typer.Argument(help=f"{', '.join(SPECS)}, or a TOML file")] = "default",
     defenses: Names = None,
     metrics: Annotated[
@@ -236,8 +236,8 @@ def _command() -> str:
 @_with_options(_workers, "workers")
 @_with_options(_overrides, "overrides")
 def curve(
-    overrides: dict[str, object],
-    workers: dict[str, object],
+    overrides: dict[str, Any],
+    workers: dict[str, Any],
     spec: Annotated[str, typer.Argument(help="curve, or as for run")] = "curve",
     floors: Floors = None,
     out: Annotated[Path | None, typer.Option(help="folder; runs/curve-NAME by default")] = None,
@@ -267,7 +267,7 @@ def curve(
 @app.command()
 @_with_options(_overrides, "overrides")
 def profile(
-    overrides: dict[str, object],
+    overrides: dict[str, Any],
     spec: Annotated[str, typer.Argument(help="as for run")] = "default",
     device: Device = "cpu",
     quiet: Quiet = False,

@@ -47,7 +47,8 @@ def probabilities(model: nn.Module, x: FloatImages | ByteImages) -> Probabilitie
 def _softmax(model: nn.Module, batch: FloatImages | ByteImages) -> Tensor:
     floats = to_float(batch) if batch.dtype == np.uint8 else batch
     tensor = torch.from_numpy(np.array(floats)).to(device_of(model))
-    return model(tensor).softmax(1).cpu()
+    scores: Tensor = model(tensor).softmax(1).cpu()
+    return scores
 
 
 def predict(model: nn.Module, x: FloatImages | ByteImages) -> Labels:

@@ -114,7 +114,7 @@ def comparison(table: pd.DataFrame) -> None:
 
 
 def plan(table: pd.DataFrame, out: Path) -> None:
-    """What `priemo_bench.Benchmark.plan` says, shortly: open cells by what is to be done and why."""
+    """What `priemo_bench.Benchmark.plan` says: open cells by what is to be done and why."""
     console = Console()
     waiting = table[table["todo"] != "nothing"]
     shown = TextTable(

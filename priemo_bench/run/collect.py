@@ -98,7 +98,11 @@ def _frames(cell: Cell, place: Workplace) -> list[pd.DataFrame]:
         "label": faces.labels.astype(np.int8),
         **{name: measured.get(names.get(name, ""), missing) for name in wanted},
     }
-    fixed = {**_names(cell), "seed": np.int64(cell.seed), "target_label": np.int8(cell.target)}
+    fixed: dict[str, Any] = {
+        **_names(cell),
+        "seed": np.int64(cell.seed),
+        "target_label": np.int8(cell.target),
+    }
     return [
         pd.DataFrame(
             {

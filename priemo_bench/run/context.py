@@ -37,7 +37,7 @@ PROBES = 16
 
 
 def weights_fingerprint(victim: nn.Module) -> str:
-    """SHA-256 of the class name, `victim.identity`, input size and channels, parameters and buffers.
+    """SHA-256 of class name, `victim.identity`, input size and channels, parameters and buffers.
 
     Those buffers count too that its state dict leaves out, such as how it normalises its input.
     """

@@ -130,7 +130,7 @@ def _match(x: ByteImages, change: FloatImages, cell: Cell, place: Workplace) -> 
 
 
 def _scaled(x: ByteImages, change: FloatImages, scale: float, cell: Cell) -> ByteImages:
-    changed = np.clip(to_float(x) + change / 255, 0, 1)
+    changed = np.clip(to_float(x) + change / 255, 0, 1).astype(np.float32)
     return publish_scaled(x, changed, scale, budget_of(cell))
 
 

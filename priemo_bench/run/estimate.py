@@ -29,4 +29,4 @@ def seconds_of(cell: Cell, place: Workplace) -> float:
     fitted = min(cell.fit_limit or len(fit), len(fit))
     selected = min(cell.select_limit or len(fit), len(fit)) * len(cell.eps_grid)
     images = len(test) + (selected if cell.has_choice else 0)
-    return max(1, len(cell.surrogates)) * (images * image + fitted * fit_face)
+    return float(max(1, len(cell.surrogates)) * (images * image + fitted * fit_face))

@@ -217,7 +217,7 @@ def _cluster(scheduler: str | None, out: Path) -> Iterator[None]:
             "a Dask cluster needs the package distributed: pip install 'priemo-bench[dask]'"
         ) from None
     try:
-        client = Client(scheduler, timeout=30, set_as_default=True)
+        client = Client(scheduler, timeout=30)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
         raise PriemoError(f"no Dask scheduler answers at {scheduler}: {error}") from None
     with client:

@@ -41,7 +41,7 @@ def stamp(spec: Spec, device: str) -> str | None:
 
 
 def is_current(out: Path, now: str | None) -> bool:
-    """Whether the run in `out` was finished under the same stamp, and its files are as it left them."""
+    """Whether the run in `out` was finished under this stamp, and its files are as it left them."""
     try:
         found = json.loads((out / FILE).read_text("utf-8"))
         return now is not None and found == {"stamp": now, "files": _written(out)}

@@ -65,7 +65,8 @@ class Store:
 
     def save_arrays(self, name: str, arrays: Arrays) -> None:
         """Write arrays to `cells/NAME.npz`."""
-        write_file(self.cells / f"{name}.npz", lambda file: np.savez_compressed(file, **arrays))
+        whole: dict[str, Any] = dict(arrays)
+        write_file(self.cells / f"{name}.npz", lambda file: np.savez_compressed(file, **whole))
 
     def save_images(self, key: str, pairs: Iterable[tuple[Array, Array]]) -> None:
         """Write published images from blocks of originals and published, both uint8.
