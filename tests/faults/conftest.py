@@ -35,7 +35,7 @@ figures.FIGURES, statistics.RESAMPLES = (), 50
 MEASURED = ("seconds", "peak_mb", "fit_seconds", "ms_per_image")
 """What two runs of one spec need not agree on; nor on columns that end in `_s`, for seconds."""
 ATTACKS = (
-    {"name": "toy-gradient", "surrogates": ["toy-a", "toy-b"]},
+    {"name": "toy-gradient", "surrogates": ["toy-a", "toy-b"], "budgets": ["equal"]},
     {"name": "toy-shared", "surrogates": ["toy-a"], "budgets": ["equal"]},
     {"name": "toy-noise", "seeds": [0, 1], "budgets": ["equal"]},
     {"name": "toy-blend", "budgets": ["equal"]},
