@@ -126,8 +126,9 @@ class SSIMReference:
         changed, squared, added = blur(torch.stack([change, change * change, change * (y + x)]))
         square = changed * changed
         more = torch.addcmul(square, mean, changed, value=2)
-        light, spread = self.luminance[rows] + more, self.contrast[rows] + added - more
-        return _lack(square / light, (squared - square) / spread)
+        light = square / (self.luminance[rows] + more)
+        structure = (squared - square) / (self.contrast[rows] + added - more)
+        return light + structure - light * structure
 
     def ssim(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """(n,) mean without the outermost 5 pixels, as scikit-image has it, and (n,) full mean."""
@@ -141,11 +142,6 @@ class SSIMReference:
     def worst(self, y: Tensor) -> Tensor:
         """(n,) the smaller of both means: what a floor is held against."""
         return torch.minimum(*self.ssim(y))
-
-
-def _lack(light: Tensor, structure: Tensor) -> Tensor:
-    """1 - (1 - light) (1 - structure), without loss of precision."""
-    return torch.addcmul(light + structure, light, structure, value=-1)
 
 
 def drops(x: Tensor, y: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -162,7 +158,7 @@ def drops(x: Tensor, y: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """
     parts = blocks(len(x), x[:1].numel(), x.device)
     # one space for all blocks: fresh memory costs more than what is computed in it
-    space = torch.empty(3, 4 * x[parts[0]].numel(), dtype=dtype, device=x.device)
+    space = torch.empty(2, 4 * x[parts[0]].numel(), dtype=dtype, device=x.device)
     return torch.cat([_drops(x[rows], y[rows], space) for rows in parts], 1)
 
 
@@ -175,7 +171,7 @@ def blocks(n: int, values: int, device: torch.device) -> list[slice]:
 def _drops(x: Tensor, y: Tensor, space: Tensor) -> Tensor:
     n, c, h, w = x.shape
     space = space[:, : 4 * x.numel()]
-    maps, half, blurred = space.view(3, 4, h, n * c * w)
+    maps, half = space.view(2, 4, h, n * c * w)
     original, change, square, product = maps.view(4, h, n, c, w)
     original.copy_(x.permute(2, 0, 1, 3)).sub_(MID_GREY)
     change.copy_(y.permute(2, 0, 1, 3)).sub_(MID_GREY)
@@ -183,10 +179,10 @@ def _drops(x: Tensor, y: Tensor, space: Tensor) -> Tensor:
     change.sub_(original)
     torch.mul(change, change, out=square)
     _banded(maps, half)
-    blurred = blurred.view(4, w, h * n * c)
+    blurred = maps.view(4, w, h * n * c)
     _banded(half.view(4, h * n * c, w).mT, blurred)
     mean, changed, squared, product = blurred
-    other = torch.add(mean, changed, out=maps[0].view_as(mean))
+    other = torch.add(mean, changed, out=half[0].view_as(mean))
     # both variances and C2; x^2 + y^2 = (y - x)^2 + 2 x y
     spread = product.mul_(2).add_(squared).addcmul_(mean, mean, value=-1)
     spread.addcmul_(other, other, value=-1).add_(C2 * 255**2)
@@ -195,7 +191,8 @@ def _drops(x: Tensor, y: Tensor, space: Tensor) -> Tensor:
     light = mean.mul_(mean).addcmul_(other, other).add_(C1 * 255**2)
     square = changed.mul_(changed)
     structure = squared.sub_(square).div_(spread)
-    lack = _lack(square.div_(light), structure)
+    light = square.div_(light)
+    lack = structure.addcmul_(structure, light, value=-1).add_(light)
     weights = _pixel_weights(h, w, space.dtype, x.device)
     return (weights @ lack.view(w * h, n * c)).view(2, n, c).mean(2)
 

@@ -29,9 +29,6 @@ from priemo_bench.report.formatting import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KEYS = ["attack", "scope", "scale"]
-COLOURS = [f"C{k}" for k in range(6)] + ["tab:brown", "tab:pink", "tab:olive", "tab:cyan"]
-DASHES, MARKERS = ("-", "--", ":", "-."), ("o", "^", "s", "D")
 HEAD = """# Protection against quality
 
 Made by
@@ -66,8 +63,11 @@ def write_curve(out: Path, table: pd.DataFrame, command: str, old: str = "") -> 
         part = table[table["dataset"] == dataset]
         name = f"figures/curves-{file}.png"
         untargeted = part[~part["targeted"] & (part["budget"] == "equal")]
-        _draw(untargeted, out / name)
-        parts += [f"## {inline(dataset)}\n", f"![Protection against the SSIM floor]({name})\n"]
+        parts += [f"## {inline(dataset)}\n"]
+        drawn = untargeted.dropna(subset=["protection_rate"])
+        if len(drawn):
+            _draw(drawn, out / name)
+            parts += [f"![Protection against the SSIM floor]({name})\n"]
         for (budget, targeted), own in part.groupby(["budget", "targeted"]):
             parts += [EQUAL_PSNR] if budget == "equal-psnr" else []
             parts += [TARGETED] if targeted else []
@@ -114,24 +114,30 @@ def _draw(table: pd.DataFrame, path: Path) -> None:
 
 
 def _figure(table: pd.DataFrame) -> Figure:
+    import seaborn as sns
     from matplotlib.figure import Figure
 
+    one = table["scale"].map({"one": " (one)"}).fillna("")
+    own = table.assign(
+        drop=1 - table["ssim_floor"],
+        name=table["attack"].astype(str).map(plain) + one,
+        scope=table["scope"].astype(str).map(plain),
+    )
+    names = own["name"].unique()
+    colours = sns.color_palette("husl" if len(names) > 10 else None, len(names))
+    palette = dict(zip(names, colours, strict=True))
     figure = Figure(figsize=(6.4, 4.6))
     axis = figure.subplots()
-    scopes = list(dict.fromkeys(table["scope"]))
-    for k, ((attack, scope, scale), part) in enumerate(table.groupby(KEYS, sort=False)):
-        drop = 1 - part["ssim_floor"]
-        at = scopes.index(scope)
-        axis.plot(
-            drop, part["protection_rate"], color=COLOURS[k % len(COLOURS)],
-            linestyle=DASHES[at % len(DASHES)], marker=MARKERS[at % len(MARKERS)],
-            label=plain(f"{attack}{' (one)' if scale == 'one' else ''}, {scope}"),
-        )  # fmt: skip
+    sns.lineplot(
+        own, x="drop", y="protection_rate", hue="name", style="scope", palette=palette,
+        markers=True, dashes=True, errorbar=None, ax=axis,
+    )  # fmt: skip
+    for (name, _), part in own.groupby(["name", "scope"]):
         axis.fill_between(
-            drop, part["protection_low"], part["protection_high"], alpha=0.1, linewidth=0,
-            color=COLOURS[k % len(COLOURS)],
+            part["drop"], part["protection_low"], part["protection_high"], alpha=0.1, linewidth=0,
+            color=palette[name],
         )  # fmt: skip
-    drops = sorted((1 - table["ssim_floor"]).unique())
+    drops = sorted(own["drop"].unique())
     axis.set(
         xscale="log", ylim=(-0.03, 1.05), xlabel="allowed loss of SSIM", ylabel="protection rate"
     )

@@ -1,17 +1,16 @@
-"""The figures of a report, each in one place: its entry in FIGURES. Small PNG files.
+"""The figures of a report, each in one place: its entry in FIGURES. Small PNG files by seaborn.
 
-By matplotlib alone: seaborn takes longer to import than all of them to draw.
+Seaborn is slow to import: only what draws imports it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from priemo_bench.contracts.storage import write_file
@@ -25,13 +24,11 @@ if TYPE_CHECKING:
 
 DPI = 110
 FAMILIES = ("per-image", "universal", "cryptographic", "transform", "control")
-MARKERS = {"white-box": "o", "transfer": "^", "no-model": "s"}
+MARKERS = {"white-box": "o", "no-model": "X", "transfer": "s"}
 LABELLED_FROM = 0.1
 """Points of less protection overlap: they get no label."""
 LEAST_DROP = 1e-5
 """Of SSIM, for the logarithm."""
-DARK = 0.7
-"""A share below this has a dark cell, and white digits."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,15 @@ def save_figures(tables: Tables, folder: Path) -> dict[str, str]:
     return captions
 
 
-def styled() -> AbstractContextManager[None]:
-    """The look of all figures."""
-    from matplotlib import style
+@contextmanager
+def styled() -> Iterator[None]:
+    """The look of all figures; other figures of the process keep theirs."""
+    import matplotlib as mpl
+    import seaborn as sns
 
-    return style.context(["seaborn-v0_8-whitegrid", "seaborn-v0_8-paper"])
+    with mpl.rc_context():
+        sns.set_theme(style="whitegrid", context="paper")
+        yield
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -76,7 +77,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _label(line: Line) -> str:
-    return str(line["attack"]) + (" (one strength)" if line["scale"] == "one" else "")
+    return plain(str(line["attack"])) + (" (one strength)" if line["scale"] == "one" else "")
 
 
 def plain(name: str) -> str:
@@ -88,7 +89,7 @@ def _quality(tables: Tables, dataset: str) -> Figure | None:
     """Protection against the loss of SSIM: a point per method, one panel for each budget."""
     from matplotlib.figure import Figure
 
-    table = tables.methods()
+    table = tables.methods().dropna(subset=["ssim_drop", "protection_rate"])
     table = table[(table["dataset"] == dataset) & ~table["targeted"]]
     budgets = [b for b in BUDGET_NAMES if (table["budget"] == b).any()]
     if not budgets:
@@ -96,27 +97,32 @@ def _quality(tables: Tables, dataset: str) -> Figure | None:
     figure = Figure(figsize=(5.2 * len(budgets), 4.4))
     axes = figure.subplots(1, len(budgets), squeeze=False)
     for axis, budget in zip(axes[0], budgets, strict=True):
-        own = lines_of(table[table["budget"] == budget])
-        _scatter(axis, own, budget, tables.rows.bounds.ssim_floor)
+        _scatter(axis, table[table["budget"] == budget], budget, tables.rows.bounds.ssim_floor)
     return figure
 
 
-def _scatter(axis: Axes, lines: Sequence[Line], budget: str, floor: float | None) -> None:
-    for line in lines:
-        x, y = max(line["ssim_drop"], LEAST_DROP), line["protection_rate"]
-        bar = [[max(y - line["protection_low"], 0)], [max(line["protection_high"] - y, 0)]]
-        axis.errorbar(x, y, bar, fmt="none", ecolor="0.7", linewidth=0.8, zorder=0)
-        if y >= LABELLED_FROM:
-            axis.annotate(
-                plain(_label(line)), (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points"
-            )
-    for family, threat in dict.fromkeys((line["family"], line["threat"]) for line in lines):
-        own = [line for line in lines if (line["family"], line["threat"]) == (family, threat)]
-        axis.plot(
-            [max(line["ssim_drop"], LEAST_DROP) for line in own],
-            [line["protection_rate"] for line in own],
-            MARKERS.get(threat, "D"), color=f"C{_place(family)}", markersize=6,
-            markeredgecolor="white", label=f"{plain(family)}, {plain(threat)}",
+def _scatter(axis: Axes, table: pd.DataFrame, budget: str, floor: float | None) -> None:
+    import seaborn as sns
+
+    family, threat = (table[name].astype(str).map(plain) for name in ("family", "threat"))
+    drop = table["ssim_drop"].clip(lower=LEAST_DROP)
+    table = table.assign(drop=drop, family=family, threat=threat)
+    colours = sns.color_palette()
+    sns.scatterplot(
+        table, x="drop", y="protection_rate", hue="family", style="threat", s=55, ax=axis,
+        palette={name: colours[_place(name)] for name in family},
+        markers={name: MARKERS.get(name, "D") for name in threat},
+    )  # fmt: skip
+    low = table["protection_rate"] - table["protection_low"]
+    high = table["protection_high"] - table["protection_rate"]
+    axis.errorbar(
+        drop, table["protection_rate"], yerr=[low.clip(lower=0), high.clip(lower=0)],
+        fmt="none", ecolor="0.7", linewidth=0.8, zorder=0,
+    )  # fmt: skip
+    for line in lines_of(table[table["protection_rate"] >= LABELLED_FROM]):
+        axis.annotate(
+            _label(line), (line["drop"], line["protection_rate"]), fontsize=6,
+            xytext=(3, 3), textcoords="offset points",
         )  # fmt: skip
     if floor is not None and budget != "equal-psnr":
         axis.axvline(1 - floor, color="0.5", linestyle="--", linewidth=0.8)
@@ -124,9 +130,7 @@ def _scatter(axis: Axes, lines: Sequence[Line], budget: str, floor: float | None
         xscale="log", ylim=(-0.03, 1.05), xlabel="mean loss of SSIM", ylabel="protection rate",
         title=BUDGET_NAMES[budget],
     )  # fmt: skip
-    axis.minorticks_off()
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.legend(fontsize=6, loc="upper left", frameon=True)
+    axis.legend(fontsize=6, loc="upper left")
 
 
 def _place(family: str) -> int:
@@ -137,7 +141,7 @@ def _transfer(tables: Tables, dataset: str) -> Figure | None:
     """Surrogate x victim, one panel for each method of the equal budget."""
     from matplotlib.figure import Figure
 
-    table = tables.transfer()
+    table = tables.transfer().dropna(subset=["protection_rate"])
     own = table[
         (table["dataset"] == dataset) & (table["budget"] == "equal") & (table["target"] == "-")
         & (table["surrogate"] != "-") & (table["scale"] != "one")
@@ -149,9 +153,9 @@ def _transfer(tables: Tables, dataset: str) -> Figure | None:
         return None
     surrogates = own["surrogate"].unique()
     own = own.assign(surrogate=[short_name(s, surrogates) for s in own["surrogate"]])
-    names = own["surrogate"].unique()
+    names, victims = own["surrogate"].unique(), own["victim"].unique()
     label = 0.055 * max(map(len, names)) + 0.2
-    width, height = 0.3 * own["victim"].nunique(), 0.25 * len(names)
+    width, height = 0.3 * len(victims), 0.25 * len(names)
     columns = min(4, len(attacks))
     rows = -(-len(attacks) // columns)
     figure = Figure(figsize=((width + label) * columns + 0.6, (height + 0.4) * rows + 1))
@@ -162,28 +166,36 @@ def _transfer(tables: Tables, dataset: str) -> Figure | None:
         if k >= len(attacks):
             axis.remove()
             continue
-        matrix = own[own["attack"] == attacks[k]].pivot_table(
-            index="surrogate", columns="victim", values="protection_rate", observed=True, sort=False
-        )
-        _heatmap(axis, matrix, str(attacks[k]))
+        matrix = _matrix(own[own["attack"] == attacks[k]], "surrogate", "victim")
+        _heatmap(axis, matrix.reindex(columns=victims), str(attacks[k]))
+        axis.tick_params(axis="x", rotation=90)
         if k + columns < len(attacks):
             axis.set_xticklabels([])
+        else:
+            axis.set_xlabel("victim")
+        if k % columns == 0:
+            axis.set_ylabel("surrogate")
     return figure
+
+
+def _matrix(table: pd.DataFrame, index: str, columns: str) -> pd.DataFrame:
+    return table.pivot_table(
+        index=index, columns=columns, values="protection_rate", observed=True, sort=False
+    )
 
 
 def _heatmap(axis: Axes, matrix: pd.DataFrame, title: str) -> None:
     """Shares as per cent in coloured cells."""
-    values = matrix.to_numpy(float)
-    axis.imshow(values, vmin=0, vmax=1, cmap="viridis", aspect="auto")
-    for (i, j), value in np.ndenumerate(values):
-        if not np.isnan(value):
-            colour = "white" if value < DARK else "0.15"
-            axis.text(j, i, f"{100 * value:.0f}", ha="center", va="center", color=colour, size=6)
-    axis.grid(False)
-    axis.set_xticks(range(values.shape[1]), [plain(str(name)) for name in matrix.columns],
-                    rotation=90)  # fmt: skip
-    axis.set_yticks(range(values.shape[0]), [plain(str(name)) for name in matrix.index])
-    axis.set_title(plain(title))
+    import seaborn as sns
+
+    sns.heatmap(
+        100 * matrix.astype(float), annot=True, fmt=".0f", vmin=0, vmax=100, cmap="viridis",
+        cbar=False, annot_kws={"fontsize": 6}, ax=axis,
+        xticklabels=[plain(str(name)) for name in matrix.columns],
+        yticklabels=[plain(str(name)) for name in matrix.index],
+    )  # fmt: skip
+    axis.tick_params(axis="y", rotation=0)
+    axis.set(title=plain(title), xlabel="", ylabel="")
 
 
 def short_name(surrogate: str, among: Iterable[str]) -> str:
@@ -208,14 +220,12 @@ def _defenses(tables: Tables, dataset: str) -> Figure | None:
     """Protection by attack and defense, mean over surrogates."""
     from matplotlib.figure import Figure
 
-    table = tables.defended_methods()
+    table = tables.defended_methods().dropna(subset=["protection_rate"])
     own = table[table["dataset"] == dataset]
     if own.empty:
         return None
     own = own.assign(name=[_label(line) for line in lines_of(own)])
-    matrix = own.pivot_table(
-        index="name", columns="defense", values="protection_rate", observed=True, sort=False
-    )
+    matrix = _matrix(own, "name", "defense")
     figure = Figure(figsize=(1.0 + 0.8 * matrix.shape[1], 0.8 + 0.26 * len(matrix)))
     _heatmap(figure.subplots(), matrix, "protection % under each defense")
     return figure

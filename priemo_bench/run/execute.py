@@ -22,7 +22,7 @@ from priemo_bench.quality.structural import ssim_means
 from priemo_bench.run.context import plugin
 from priemo_bench.run.craft import Crafting, craft
 from priemo_bench.run.limits import CellLimit, Limits, guarded
-from priemo_bench.run.perturb import Workplace, blocks_of, seed_everything
+from priemo_bench.run.perturb import Workplace, blocks_of, isolated
 from priemo_bench.run.plan import Cell
 from priemo_bench.run.profiling import Stopwatch
 
@@ -173,8 +173,7 @@ def _predictions(
 def defended_images(name: str, x: ByteImages, place: Workplace) -> FloatImages:
     """What a defense makes of images; PriemoError where it fails or breaks its contract."""
     given = read_only(x)
-    with plugin():
-        seed_everything(0)
+    with plugin(), isolated():
         found = check_images(place.context.defenses[name](given), "what it gave")
     if found.shape != x.shape:
         raise PriemoError(f"it gave images of shape {found.shape} for {x.shape}")
@@ -237,8 +236,7 @@ def measures(x: ByteImages, y: ByteImages) -> dict[str, MetricValues]:
 
 def measured(name: str, x: ByteImages, y: ByteImages, place: Workplace) -> MetricValues:
     """(n,) values of a metric; PriemoError where it fails or breaks its contract."""
-    with plugin():
-        seed_everything(0)
+    with plugin(), isolated():
         found = place.context.metrics[name](read_only(x), read_only(y))
         values = np.asarray(found, np.float64)
     if values.shape != (len(x),):

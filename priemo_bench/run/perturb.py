@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -124,16 +125,16 @@ def _make(request: Request, context: RunContext) -> ReadyAttack:
     entry: AttackEntry = registry.get("attacks", request.entry)
     names = request.surrogates
     classifiers = context.classifiers(request.entry, names, request.dataset)
-    seed_everything(request.seed)
-    attack = make_attack(
-        entry, classifiers, request.params, request.seed, targeted=request.target >= 0
-    )
+    with isolated(request.seed):
+        attack = make_attack(
+            entry, classifiers, request.params, request.seed, targeted=request.target >= 0
+        )
     if not hasattr(attack, "fit"):
         return ReadyAttack(attack.generate, Cost())
     universal = cast(FittableAttack, attack)
     faces = context.faces(request.dataset, "fit", request.fit_limit, request.seed)
     y = context.labels(request.target, faces, names)
-    with PassCounter(context.victims[name] for name in names) as counter:
+    with isolated(request.seed), PassCounter(context.victims[n] for n in names) as counter:
         universal.fit(to_float(faces.images), y)
     return ReadyAttack(
         universal.apply if entry.traits.is_fitted else universal.generate, counter.cost
@@ -153,17 +154,19 @@ def protected_blocks(
     account.fitting = attack.fitting
     reset_peak()
     labels = context.labels(request.target, faces, names)
-    seed_everything(request.seed)
-    for rows in blocks_of(len(faces)):
+    for number, rows in enumerate(blocks_of(len(faces))):
         x, y = faces.images[rows], None if labels is None else labels[rows]
-        with (
-            account.seconds.of("attack"),
-            PassCounter(context.victims[name] for name in names) as counter,
-        ):
-            changed = attack.generate(to_float(x), y)
+        try:
+            with (
+                account.seconds.of("attack"),
+                isolated(request.seed + number),
+                PassCounter(context.victims[name] for name in names) as counter,
+            ):
+                changed = attack.generate(to_float(x), y)
+        finally:
+            account.left_training += _back_to_evaluation(context, names)
         account.crafting += counter.cost
         account.peak_mb = max(account.peak_mb, peak_megabytes())
-        account.left_training += _back_to_evaluation(context, names)
         yield x, _checked(changed, x)
         place.step(rows.stop)
 
@@ -209,11 +212,21 @@ def blocks_of(n: int) -> list[slice]:
     return [slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
 
 
-def seed_everything(seed: int) -> None:
-    """Global generators, for a plug-in that draws from them."""
+@contextmanager
+def isolated(seed: int = 0) -> Iterator[None]:
+    """For a plug-in: global generators seeded; what it changes of torch and numpy is undone."""
+    dtype, threads, errors = torch.get_default_dtype(), torch.get_num_threads(), np.geterr()
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(True)
+        torch.set_default_dtype(dtype)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        np.seterr(**errors)
 
 
 def _checked(changed: Any, x: ByteImages) -> FloatImages:

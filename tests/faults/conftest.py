@@ -80,7 +80,7 @@ class Run:
             self.code = self.lab.ask({"poll": self.pid})
         return self.code
 
-    def wait(self, timeout: float = 120) -> Ended:
+    def wait(self, timeout: float = 200) -> Ended:
         """Until it is over; beyond `timeout` seconds it is killed, and AssertionError."""
         while self.poll() is None:
             if time.monotonic() - self.start > timeout:
@@ -96,7 +96,8 @@ class Run:
         alive = self.poll() is None
         if alive:
             (os.killpg if group else os.kill)(self.pid, signal.SIGKILL)
-            self.wait()
+            while self.poll() is None:
+                time.sleep(0.005)
         return alive
 
     def children(self) -> list[psutil.Process]:
