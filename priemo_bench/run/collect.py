@@ -25,30 +25,34 @@ def gather(cells: Iterable[Cell], place: Workplace) -> Rows:
     """The rows of all cells that have images, and the facts of all."""
     frames, facts = [], _broken(place.context.spec)
     for cell in cells:
-        known = _facts(cell, place)
-        facts.append({**_names(cell), "seed": cell.seed, "threat": cell.threat, **known})
+        known = place.store.facts(cell.key) or {"status": "failed", "reason": "it was not run"}
+        known = {"key": cell.key} | {k: v for k, v in known.items() if k not in UNSTORED}
         if known["status"] in ("done", "incomplete"):
-            frames += _frames(cell, place)
+            frame, missing = _of_cell(cell, place)
+            frames += [frame] if len(frame) else []
+            lost = _lost(cell, known, missing, place)
+            known |= {"status": "incomplete" if lost else "done", "lost": lost}
+        facts.append({**_names(cell), "seed": cell.seed, "threat": cell.threat, **known})
     rows = _joined(frames) if frames else _empty(place.context.spec)
     return Rows(rows, {"cells": facts})
 
 
-def _facts(cell: Cell, place: Workplace) -> dict[str, Any]:
-    """What is stored of a cell, and what is lost of the clean predictions that it needs."""
-    known = place.store.facts(cell.key) or {"status": "failed", "reason": "it was not run"}
-    known = {"key": cell.key} | {k: v for k, v in known.items() if k not in UNSTORED}
+def _lost(
+    cell: Cell, known: dict[str, Any], missing: list[str], place: Workplace
+) -> list[dict[str, str]]:
+    """Lost parts of a cell: its own, of the clean predictions, and what the store has lost."""
     clean = (place.store.facts(place.keys.clean(cell)) or {}).get("lost", [])
-    lost = known.get("lost", [])
-    there = {part["part"] for part in lost}
-    more = [p for p in clean if p["part"] not in there and (cell.defended or _is_plain(p["part"]))]
-    if known["status"] == "failed" or not more:
-        return known
-    return {**known, "status": "incomplete", "lost": [*lost, *more]}
+    reasons = {part["part"]: part["reason"] for part in [*clean, *known.get("lost", [])]}
+    found = {part["part"]: part["reason"] for part in known.get("lost", [])}
+    for part in missing:
+        whole = [w for w in (part, part.partition(" under ")[0], _defense(part)) if w in reasons]
+        name = whole[0] if whole else part
+        found.setdefault(name, reasons.get(name, "it is missing in the store; run again"))
+    return [{"part": part, "reason": reason} for part, reason in found.items()]
 
 
-def _is_plain(part: str) -> bool:
-    """Whether a lost part of clean predictions is of a victim without a defense."""
-    return part.startswith("victim ") and " under " not in part
+def _defense(part: str) -> str:
+    return f"defense {part.rpartition(' under ')[2]}"
 
 
 def _broken(spec: Spec) -> list[dict[str, Any]]:
@@ -83,41 +87,41 @@ def _names(cell: Cell) -> dict[str, str]:
     }
 
 
-def _frames(cell: Cell, place: Workplace) -> list[pd.DataFrame]:
-    """Rows of a cell, a frame for each victim and defense that predicted its images."""
+def _of_cell(cell: Cell, place: Workplace) -> tuple[pd.DataFrame, list[str]]:
+    """Rows of a cell, for each victim and defense that predicted its images; what is missing."""
     faces = place.context.test_faces(cell)
     clean = place.store.arrays(f"{place.keys.clean(cell)}.predictions")
     protected = place.store.arrays(f"{cell.key}.predictions")
     measured = place.store.arrays(f"{cell.key}.metrics")
+    wanted = columns(place, cell.defended)
+    pairs = {p: column for p, column in wanted.items() if column in clean and column in protected}
     names = metric_names(place)
-    wanted = dict.fromkeys([*MEASURES, *place.context.spec.metrics])
-    missing = np.full(len(faces), np.nan)
-    per_image = {
-        "image": faces.ids.astype(object),
-        "person": faces.persons.astype(object),
+    missing = [
+        *(f"metric {name}" for name, array in names.items() if array not in measured),
+        *(f"victim {v}" if d == "none" else f"victim {v} under {d}"
+          for v, d in wanted.keys() - pairs.keys()),
+    ]  # fmt: skip
+    n, k = len(faces), len(pairs)
+    nothing = np.full(n, np.nan)
+    metrics = dict.fromkeys([*MEASURES, *place.context.spec.metrics])
+    per_image: dict[str, Any] = {
         "label": faces.labels.astype(np.int8),
-        **{name: measured.get(names.get(name, ""), missing) for name in wanted},
+        **{name: measured.get(names.get(name, ""), nothing) for name in metrics},
     }
-    fixed: dict[str, Any] = {
-        **_names(cell),
-        "seed": np.int64(cell.seed),
-        "target_label": np.int8(cell.target),
-    }
-    return [
-        pd.DataFrame(
-            {
-                **per_image,
-                "victim": victim,
-                "defense": defense,
-                "clean": clean[column],
-                "prediction": protected[column],
-            }
-        )
-        .assign(**fixed)
-        .astype(dict.fromkeys(NAMED, "category"))
-        for (victim, defense), column in columns(place, cell.defended).items()
-        if column in clean and column in protected
-    ]
+    frame = pd.DataFrame({name: np.tile(values, k) for name, values in per_image.items()})
+    for name, found in (("clean", clean), ("prediction", protected)):
+        parts = [found[column] for column in pairs.values()]
+        frame[name] = np.concatenate(parts) if parts else np.zeros(0, np.int8)
+    for name, values in (("image", faces.ids), ("person", faces.persons)):
+        codes, texts = pd.factorize(values.astype(object))
+        frame[name] = pd.Categorical.from_codes(np.tile(codes, k), texts)
+    for place_in_pair, name in enumerate(("victim", "defense")):
+        codes, texts = pd.factorize(np.array([p[place_in_pair] for p in pairs], dtype=object))
+        frame[name] = pd.Categorical.from_codes(np.repeat(codes, n), texts)
+    for name, text in _names(cell).items():
+        frame[name] = pd.Categorical.from_codes(np.zeros(n * k, np.int8), [text])
+    frame["seed"], frame["target_label"] = np.int64(cell.seed), np.int8(cell.target)
+    return frame, missing
 
 
 def _empty(spec: Spec) -> pd.DataFrame:

@@ -211,6 +211,11 @@ class RunContext:
             self._probabilities[key] = self.probabilities(name, faces.images)
         return self._probabilities[key]
 
+    def clean_predictions(self, name: str, faces: FaceSet) -> Labels:
+        """(n,) classes that a victim predicts for clean faces, without a defense."""
+        classes: Labels = self._clean(name, faces).argmax(1)
+        return classes
+
     def probabilities(self, name: str, x: ByteImages | FloatImages) -> Probabilities:
         """(n, 7) softmax of a victim's logits.
 

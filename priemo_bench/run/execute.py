@@ -7,6 +7,7 @@ whose victim, defense or metric fails as incomplete, and the rest goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -279,11 +280,17 @@ class Clean:
 
 def run_clean(clean: Clean, place: Workplace) -> Lost:
     """Make clean predictions that are missing; what failed, and why."""
-    images = place.context.test_faces(clean.cell).images
-    name = place.keys.clean(clean.cell)
+    faces, name = place.context.test_faces(clean.cell), place.keys.clean(clean.cell)
+    known = place.store.arrays(f"{name}.predictions")
+    for (victim, _), column in columns(place, False).items():
+        if column not in known:
+            with suppress(PriemoError):  # add_predictions says it
+                found = place.context.clean_predictions(victim, faces)
+                known[column] = found.astype(np.int8)
+    place.store.save_arrays(f"{name}.predictions", known)
 
     def blocks() -> Iterator[ByteImages]:
-        return (images[rows] for rows in blocks_of(len(images)))
+        return (faces.images[rows] for rows in blocks_of(len(faces)))
 
     lost = add_predictions(name, clean.defended, place, blocks, Stopwatch())
     if lost:

@@ -6,6 +6,7 @@ path. A process that dies costs what it was running, and that is tried again.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import tomllib
@@ -15,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,7 +25,7 @@ import torch
 from priemo_bench.errors import PriemoError
 from priemo_bench.progress import Progress
 from priemo_bench.run.context import RunContext
-from priemo_bench.run.execute import Clean, run_cell, run_clean
+from priemo_bench.run.execute import Clean, columns, metric_names, run_cell, run_clean
 from priemo_bench.run.faults import die_with_parent, stoppable
 from priemo_bench.run.keys import Keys
 from priemo_bench.run.limits import Limits
@@ -38,6 +40,10 @@ Batch = tuple[Cell, ...] | Clean
 """What one process does in one go: cells that share work, or clean predictions."""
 TRIES = 3
 """How often a cell is tried whose process dies, before it counts as failed."""
+OTHERS = (
+    "data, weights, code or packages are not those that the run began with: they changed, or a "
+    "worker has others; type the command again"
+)
 POLL = 0.5
 """Seconds between two looks at what workers are doing."""
 _ONE_AT_A_TIME = threading.Lock()
@@ -81,12 +87,15 @@ class Assignment:
 
     Attributes:
         spec: as TOML; fingerprints: of its data and weights, by which a worker checks its own.
-        out: folder of the store; threads: of torch, or None to leave them.
+        run: by which `Running` tells this run; code: digest of victims, defenses and metrics.
+        out: folder of the run; threads: of torch, or None to leave them.
     """
 
     spec: str
     device: str
     fingerprints: tuple[tuple[str, str], ...]
+    run: str
+    code: str
     out: Path
     store: Path
     limits: Limits
@@ -179,6 +188,8 @@ def _pool(workers: Workers, place: Workplace, running: Running) -> Iterator[Any]
         place.context.spec.to_toml(),
         place.context.device,
         tuple(place.context.fingerprints.items()),
+        running.run,
+        code_digest(place),
         running.out.resolve(),
         place.store.out.resolve(),
         workers.limits,
@@ -249,7 +260,10 @@ def _died(workers: Workers) -> tuple[type[BaseException], ...]:
 def _in_worker(batch: Batch, assignment: Assignment) -> list[Ended]:
     with _ONE_AT_A_TIME, stoppable():
         place = _workplace(assignment)
-        running = Running(assignment.out)
+        cells = () if isinstance(batch, Clean) else batch
+        if any(place.keys.keyed(cell).key != cell.key for cell in cells):
+            raise PriemoError(OTHERS)
+        running = Running(assignment.out, assignment.run)
         return list(_run_batch(batch, replace(place, fitted={}), running, assignment.limits))
 
 
@@ -261,11 +275,26 @@ def _workplace(assignment: Assignment) -> Workplace:
         torch.set_num_threads(assignment.threads)
     context = RunContext(parse(tomllib.loads(assignment.spec)), _own_device(assignment.device))
     if context.fingerprints != dict(assignment.fingerprints):
-        raise PriemoError(
-            "data or weights are not those that the run began with: they changed, or a worker "
-            "sees others; type the command again"
-        )
-    return Workplace(context, Keys(context), Store(assignment.store))
+        raise PriemoError(OTHERS)
+    place = Workplace(context, Keys(context), Store(assignment.store))
+    if code_digest(place) != assignment.code:
+        raise PriemoError(OTHERS)
+    warm_up(place)
+    return place
+
+
+def code_digest(place: Workplace) -> str:
+    """Of what decides predictions and metrics: weights and code."""
+    parts = [sorted(columns(place, True).values()), metric_names(place)]
+    return sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def warm_up(place: Workplace) -> None:
+    """Import what attacks on surrogates need, which a cell's limits should not count."""
+    from priemo_bench.contracts.victim import as_art
+
+    for victim in list(place.context.victims.values())[:1]:
+        as_art(victim)
 
 
 def _own_device(device: str) -> str:

@@ -68,21 +68,30 @@ class Session:
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to do, and nothing has failed."""
-        return not broken_attacks(self.spec) and all(finished(c, self.place) for c in self.cells)
+        whole = not broken_attacks(self.spec) and not self._clean()
+        return whole and all(finished(cell, self.place) for cell in self.cells)
+
+    @cached_property
+    def code(self) -> dict[str, Any]:
+        """Digests of all code that the run depends on."""
+        return code_facts(self.spec)
 
     @property
     def request(self) -> str:
         """Digest of all that decides the rows and the page."""
         names = [[c.attack, c.key, sorted(columns(self.place, c.defended).values())]
                  for c in self.cells]  # fmt: skip
-        parts = [self.spec.to_toml(), names, metric_names(self.place), code_facts(self.spec)]
+        parts = [self.spec.to_toml(), names, metric_names(self.place), self.code]
         return sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
     def run(self, mode: Mode) -> None:
         """Bring every cell to its end."""
         self.place.store.sweep()
         clean = self._clean()
-        running, work = Running(self.out), batches(self.open, clean)
+        running = Running(self.out)
+        running.keep({cell.key for cell in self.open})
+        deadly = [cell for cell in self.open if running.deaths(cell.key) > 1]
+        work = batches([cell for cell in self.open if cell not in deadly], clean)
         weights = {cell.key: max(0.1, seconds_of(cell, self.place)) for cell in self.open}
         seconds = sum(weights.values()) / self.workers.jobs
         with stoppable(), progress(mode) as shown:
@@ -91,7 +100,9 @@ class Session:
             shown.run(len(self.open) + len(clean), seconds, weights)
             if self.workers.here:
                 run_here(work, self.place, running, shown)
-            else:
+                work = []
+            if work or deadly:  # a cell that ended its process twice gets one of its own
+                work += batches(deadly, [])
                 run_in_workers(work, self.place, running, self.workers, shown)
 
     def rows(self, command: str) -> Rows:
@@ -100,7 +111,7 @@ class Session:
         rows.facts.update(
             run_facts(self.spec, self.place.context, command, self.device),
             request=self.request,
-            code=code_facts(self.spec),
+            code=self.code,
         )
         return rows
 

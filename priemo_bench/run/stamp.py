@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -36,7 +36,8 @@ def stamp(spec: Spec, device: str) -> str | None:
         if path is None:
             return None
         files += [[name, size, time] for name, size, time in _stats(path)]
-    parts = [spec.model_copy(update={"versions": {}}).to_toml(), device, files, _versions()]
+    plain = spec.model_copy(update={"versions": {}}).to_toml()
+    parts = [plain, device, files, _versions(), _packages(spec)]
     return sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -72,16 +73,27 @@ def _paths(spec: Spec) -> Iterator[Path | None]:
     for dataset in spec.datasets:
         if dataset.data is not None:
             yield Path(dataset.data)
-    used = {
+    for kind, name in _used(spec):
+        yield from _of_plugin(kind, name)
+
+
+def _used(spec: Spec) -> list[tuple[str, str]]:
+    """Kind and name of the plug-ins of a spec."""
+    names: dict[str, Iterable[str]] = {
         "attacks": [attack.name for attack in spec.attacks],
         "victims": [*spec.victims, *spec.all_surrogates],
         "datasets": [dataset.name for dataset in spec.datasets],
         "defenses": ["none", *spec.defenses],
         "metrics": spec.metrics,
     }
-    for kind, names in used.items():
-        for name in dict.fromkeys(names):
-            yield from _of_plugin(kind, name)
+    return list(dict.fromkeys((kind, name) for kind, found in names.items() for name in found))
+
+
+def _packages(spec: Spec) -> list[str]:
+    """Distributions of the plug-ins of a spec, with their versions."""
+    points = [registry._points(kind).get(name) for kind, name in _used(spec)]
+    found = {getattr(point, "dist", None) for point in points} - {None}
+    return sorted(f"{dist.name} {dist.version}" for dist in found if dist is not None)
 
 
 def _of_plugin(kind: str, name: str) -> Iterator[Path | None]:

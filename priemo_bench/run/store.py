@@ -99,7 +99,13 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed processes left half-written."""
-        for folder in (self.out, self.cells, self.perturbations, self.out / "figures"):
+        for folder in (
+            self.out,
+            self.cells,
+            self.perturbations,
+            self.out / "figures",
+            self.out / "running",
+        ):
             for path in folder.glob("*.part"):
                 with storage_errors(path):
                     path.unlink(missing_ok=True)
