@@ -114,12 +114,12 @@ def _of_cell(cell: Cell, place: Workplace) -> tuple[pd.DataFrame, list[str]]:
         frame[name] = np.concatenate(parts) if parts else np.zeros(0, np.int8)
     for name, values in (("image", faces.ids), ("person", faces.persons)):
         codes, texts = pd.factorize(values.astype(object))
-        frame[name] = pd.Categorical.from_codes(np.tile(codes, k), texts)
-    for place_in_pair, name in enumerate(("victim", "defense")):
-        codes, texts = pd.factorize(np.array([p[place_in_pair] for p in pairs], dtype=object))
-        frame[name] = pd.Categorical.from_codes(np.repeat(codes, n), texts)
+        frame[name] = pd.Categorical.from_codes(np.tile(codes, k), pd.Index(texts))
+    for number, name in enumerate(("victim", "defense")):
+        codes, texts = pd.factorize(np.array([pair[number] for pair in pairs], dtype=object))
+        frame[name] = pd.Categorical.from_codes(np.repeat(codes, n), pd.Index(texts))
     for name, text in _names(cell).items():
-        frame[name] = pd.Categorical.from_codes(np.zeros(n * k, np.int8), [text])
+        frame[name] = pd.Categorical.from_codes(np.zeros(n * k, np.int8), pd.Index([text]))
     frame["seed"], frame["target_label"] = np.int64(cell.seed), np.int8(cell.target)
     return frame, missing
 
