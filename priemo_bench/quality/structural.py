@@ -128,7 +128,8 @@ class SSIMReference:
         more = torch.addcmul(square, mean, changed, value=2)
         light = square / (self.luminance[rows] + more)
         structure = (squared - square) / (self.contrast[rows] + added - more)
-        return light + structure - light * structure
+        lack: Tensor = light + structure - light * structure
+        return lack
 
     def ssim(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """(n,) mean without the outermost 5 pixels, as scikit-image has it, and (n,) full mean."""
@@ -194,7 +195,8 @@ def _drops(x: Tensor, y: Tensor, space: Tensor) -> Tensor:
     light = square.div_(light)
     lack = structure.addcmul_(structure, light, value=-1).add_(light)
     weights = _pixel_weights(h, w, space.dtype, x.device)
-    return (weights @ lack.view(w * h, n * c)).view(2, n, c).mean(2)
+    means: Tensor = (weights @ lack.view(w * h, n * c)).view(2, n, c).mean(2)
+    return means
 
 
 def _banded(x: Tensor, blurred: Tensor) -> None:
