@@ -93,6 +93,8 @@ def _named(model: nn.Module, layer: str | Sequence[str]) -> Forward:
     """Features are the outputs of named submodules."""
     modules = dict(model.named_modules())
     names = [layer] if isinstance(layer, str) else list(layer)
+    if not names:
+        raise PriemoError("layer names no layer; give None for the default")
     if absent := [name for name in names if name not in modules]:
         has = ", ".join(filter(None, modules))
         raise PriemoError(f"the model has no layer {absent[0]!r}; it has {has}")

@@ -5,11 +5,13 @@ For a small perturbation d of an image x with window means mu and variances s2,
     1 - SSIM(x, x + d) ~ mean over windows of Var_w(d) / (2 s2 + C2) + mean_w(d)^2 / (2 mu^2 + C1)
 
 (Wang et al. 2004 to second order; C1 = .01^2, C2 = .03^2 on [0, 1]). That is a quadratic form
-d'Qd: with B the Gaussian window, Q = diag(B'a) - B'(a - l)B for a = 1 / (2 s2 + C2) and
-l = 1 / (2 mu^2 + C1). An SSIM floor is the ellipsoid d'Qd <= 1 - floor, and steepest descent in it
+d'Qd: with B the Gaussian window, Q = D - B'(a - l)B for D = diag(B'a), a = 1 / (2 s2 + C2) and
+l = 1 / (2 mu^2 + C1). An SSIM floor is taken as the ellipsoid d'Dd <= 1 - floor, which is exact
+where d has no local mean, and whose size is adapted to the measured SSIM. Steepest descent in Q
 goes along -Q^-1 g: perturbations concentrate where the image has texture, and low frequencies cost
-little. A PSNR floor is an L2 ball, in which steepest descent is plain gradient descent. Without a
-floor the cap alone is the L-infinity ball |d| <= eps.
+little. Q^-1 is D^-1 + D^-1 B'(a - l)B D^-1 + ..., of which two terms are taken: they protect as
+many faces as a solution by conjugate gradients. A PSNR floor is an L2 ball, in which steepest
+descent is plain gradient descent. Without a floor the cap alone is the L-infinity ball |d| <= eps.
 """
 
 from __future__ import annotations
@@ -20,12 +22,10 @@ import torch
 from torch import Tensor
 
 from priemo_bench.quality.budget import SINGLE_PRECISION, Budget, mean_square
-from priemo_bench.quality.structural import C1, C2, RADIUS, SSIMReference, blur, unblur
+from priemo_bench.quality.structural import RADIUS, SSIMReference, blur, unblur
 
-RIDGE = 0.05
-"""Least cost of low frequencies in Q, as a share of their cost as contrast."""
-ITERATIONS = 3
-"""Of conjugate gradients, towards Q^-1 g."""
+SECOND_TERM = 2.0
+"""Factor of the second term of Q^-1 g; above 1, for all the terms that are left out."""
 
 
 class L2Ball:
@@ -65,12 +65,12 @@ class L2Ball:
 
 
 class SSIMEllipsoid(L2Ball):
-    """d'Qd <= radius^2 (1 - floor) for each image: the SSIM floor.
+    """d'Dd <= radius^2 (1 - floor) for each image: the SSIM floor.
 
     A floor holds for the mean over all windows and for the mean without the border.
-    `interior_weight` is the share of the latter in Q, and `radius` compensates what the second
-    order leaves out. Both are adapted to the measured SSIM until both means meet the floor (or the
-    perturbation leaves the border unused).
+    `interior_weight` is the share of the latter in D, and `radius` compensates what D and the
+    second order leave out. Both are adapted to the measured SSIM until both means meet the floor
+    (or the perturbation leaves the border unused).
     """
 
     def __init__(self, x: Tensor, floor: float) -> None:
@@ -79,24 +79,21 @@ class SSIMEllipsoid(L2Ball):
         interior = torch.zeros_like(x[:1, :1])
         interior[..., RADIUS:-RADIUS, RADIUS:-RADIUS] = 1
         self._interior = interior / interior.mean()
-        self._contrast = 1 / (2 * self.reference.variance + C2) / x[0].numel()
-        self._luminance = 1 / (2 * self.reference.mean**2 + C1) / x[0].numel()
+        contrast = 1 / self.reference.contrast / x[0].numel()
+        self._diagonals = unblur(contrast), unblur(contrast * self._interior)
+        self._difference = contrast - 1 / self.reference.luminance / x[0].numel()
         self.interior_weight = x.new_full((len(x), 1, 1, 1), 0.5)
         self.radius = x.new_ones(len(x), 1, 1, 1)
         self._update_metric()
 
     def _update_metric(self) -> None:
-        windows = self.interior_weight * self._interior + (1 - self.interior_weight)
-        self._diagonal = unblur(windows * self._contrast)
-        self._low_pass = windows * (self._contrast * (1 - RIDGE) - self._luminance)
-
-    def matvec(self, d: Tensor) -> Tensor:
-        """Q d, shape of `d` (n, c, h, w)."""
-        return self._diagonal * d - unblur(self._low_pass * blur(d))
+        self._diagonal = torch.lerp(*self._diagonals, self.interior_weight)
+        windows = 1 + self.interior_weight * (self._interior - 1)
+        self._low_pass = windows * self._difference
 
     def norm(self, d: Tensor) -> Tensor:
         """(n, 1, 1, 1) norm of `d`; 1 has the SSIM drop of the floor, to second order."""
-        return (dot(d, self.matvec(d)).clamp_min(1e-30) / self.drop).sqrt()
+        return (dot(d * self._diagonal, d).clamp_min(1e-30) / self.drop).sqrt()
 
     def adapt(self, published: Tensor) -> Tensor:
         """Adapt to the SSIM of `published` images; (n,) which of them keep the floor."""
@@ -109,21 +106,10 @@ class SSIMEllipsoid(L2Ball):
         return worst <= self.drop
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """Step of norm `radius` that raises a loss with this gradient most: along Q^-1 g.
-
-        By conjugate gradients, preconditioned with the diagonal.
-        """
-        residual = gradient / gradient.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-20)
-        solution, direction = torch.zeros_like(residual), residual / self._diagonal
-        size = dot(residual, direction)
-        for _ in range(ITERATIONS):
-            image = self.matvec(direction)
-            step = size / dot(direction, image).clamp_min(1e-30)
-            solution, residual = solution + step * direction, residual - step * image
-            preconditioned = residual / self._diagonal
-            size, previous = dot(residual, preconditioned), size
-            direction = preconditioned + size / previous.clamp_min(1e-30) * direction
-        return self.radius * solution / self.norm(solution)
+        """Step of norm `radius` along two terms of Q^-1 g."""
+        first = gradient / self._diagonal
+        second = unblur(self._low_pass * blur(first)) / self._diagonal
+        return super().steepest(first + SECOND_TERM * second)
 
 
 class LinfBall:
@@ -153,8 +139,8 @@ def feasible_set(x: Tensor, budget: Budget) -> L2Ball | LinfBall:
 def scale_map(x: Tensor, budget: Budget) -> Tensor:
     """M of perturbations d = M * u, with u common to several images and mean(u^2) <= 1 or |u| <= 1.
 
-    With an SSIM floor, each image's (B'a)^(-1/2), from the diagonal of Q: d has the SSIM drop of
-    the floor where u has no local mean. With a PSNR floor, the root of its mean squared error;
+    With an SSIM floor, each image's (B'a)^(-1/2): d has the SSIM drop of the floor where u has no
+    local mean. With a PSNR floor, the root of its mean squared error;
     without a floor, eps.
 
     Returns:
@@ -165,13 +151,12 @@ def scale_map(x: Tensor, budget: Budget) -> Tensor:
         return x.new_full((1, 1, 1, 1), budget.eps)
     if budget.measure == "psnr":
         return x.new_full((1, 1, 1, 1), math.sqrt(mean_square(budget.floor)))
-    contrast = 1 / (2 * SSIMReference(x).variance + C2)
-    return math.sqrt(1 - budget.floor) * unblur(contrast).rsqrt()
+    return math.sqrt(1 - budget.floor) * unblur(1 / SSIMReference(x).contrast).rsqrt()
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """(n, c, h, w) twice to (n, 1, 1, 1) inner products."""
-    return (a * b).sum((1, 2, 3), keepdim=True)
+    return torch.linalg.vecdot(a.flatten(1), b.flatten(1)).view(-1, 1, 1, 1)
 
 
 def rms(u: Tensor) -> Tensor:

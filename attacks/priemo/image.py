@@ -11,13 +11,14 @@ from torch import Tensor
 
 from priemo_bench.attacks.base import require_int
 from priemo_bench.attacks.priemo.attack import PriEMO, SharedParams, require_range
-from priemo_bench.attacks.priemo.geometry import clip_to_cap, feasible_set, rms
+from priemo_bench.attacks.priemo.descent import Descent
 from priemo_bench.attacks.priemo.input_transforms import input_diversity, smooth_gradient
 from priemo_bench.attacks.priemo.objective import Objective, softplus_penalty
-from priemo_bench.attacks.priemo.quantisation import match, quantise
+from priemo_bench.attacks.priemo.quantisation import match
 from priemo_bench.contracts.attack import Scope
 from priemo_bench.contracts.image import FloatImages, publish, to_float
 from priemo_bench.errors import require
+from priemo_bench.quality.structural import blocks
 
 if TYPE_CHECKING:
     from art.estimators.classification import PyTorchClassifier
@@ -139,38 +140,31 @@ class ImagePriEMO(PriEMO):
         """One descent, whose margins compare with class `other` (n,), or with the best other one.
 
         Loss and gradient are taken at the quantised image: at an SSIM drop of .003 most changes are
-        below two grey levels, and their rounding decides. The feasible set is adapted to the
-        measured quality of that image, and the image of the lowest score that keeps the budget is
-        returned; with input diversity, whose scores are random, the last image.
+        below two grey levels, and their rounding decides. The perturbation of the lowest score is
+        matched to the budget; with input diversity, whose scores are random, the last one.
 
         Costs `steps` forward and backward passes through every surrogate, and one forward pass.
         """
-        feasible = feasible_set(x, self.budget)
-        d, velocity = torch.zeros_like(x), torch.zeros_like(x)
-        best, best_score = x.clone(), x.new_full((len(x),), torch.inf)
+        parts = blocks(len(x), x[:1].numel(), x.device)
+        descents = [Descent(x[rows], self.budget, self.momentum) for rows in parts]
         generator = torch.Generator().manual_seed(self.random_state or 0)
         for step in range(steps):
-            quantised = quantise(x + d).requires_grad_()
+            quantised = torch.cat([descent.quantised for descent in descents]).requires_grad_()
             inputs = input_diversity(quantised, self.diversity, generator)
             loss, score = objective(inputs, y, other)
             gradient = torch.autograd.grad(loss.sum(), quantised)[0]
             gradient = smooth_gradient(gradient, self.translation)
-            quantised = quantised.detach()
-            better = feasible.adapt(quantised) & (score < best_score)
-            best[better], best_score[better] = quantised[better], score[better]
-            # exponential mean of normalised gradients; steepest() rescales it
-            velocity = self.momentum * velocity + gradient / rms(gradient).clamp_min(1e-20)
             size = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(steps - 1, 1)
-            d = feasible.project(d - size * feasible.steepest(velocity))
-            d = clip_to_cap(d, self.budget)
-        last = match(x, (x + d).clamp(0, 1), self.budget)
-        if self.diversity:
-            return last
-        with torch.no_grad():
-            better = objective(last, y, other)[1] < best_score
-        best[better] = last[better]
-        # the feasible set is measured in single precision, the budget in double
-        return match(x, best, self.budget, grow=False)
+            for descent, rows in zip(descents, parts, strict=True):
+                descent.step(gradient[rows], score[rows], size)
+        found = [descent.d for descent in descents]
+        if not self.diversity:
+            quantised = torch.cat([descent.quantised for descent in descents])
+            with torch.no_grad():
+                score = objective(quantised, y, other)[1]
+            pairs = zip(descents, parts, strict=True)
+            found = [descent.best(score[rows]) for descent, rows in pairs]
+        return match(x, (x + torch.cat(found)).clamp(0, 1), self.budget)
 
     def _check_params(self) -> None:
         super()._check_params()

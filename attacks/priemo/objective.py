@@ -77,12 +77,12 @@ class FeatureVectors:
         size = self.centre.numel()
         shapes: dict[str, tuple[int, ...]] = {
             "centre": (size,), "means": (classes, size), "present": (classes,),
-            "feature_scale": (), "logit_scale": (), "whitening": (size, size),
+            "feature_scale": (1,), "logit_scale": (1,), "whitening": (size, size),
         }  # fmt: skip
         for name, shape in shapes.items():
             value: Tensor | None = getattr(self, name)
             dtype = torch.bool if name == "present" else torch.float32
-            if value is not None and (value.shape != shape or value.dtype != dtype):
+            if value is not None and ((value.shape or (1,)) != shape or value.dtype != dtype):
                 raise ValueError(f"{name} is {value.dtype} of shape {tuple(value.shape)}")
         if not (self.feature_scale > 0 and self.logit_scale > 0):
             raise ValueError("a scale of its margins is not positive")

@@ -176,6 +176,16 @@ def test_an_image_shape_that_is_wrong(
     use(cls, path, toy)
 
 
+def test_what_was_saved_is_taken(
+    saved: tuple[type[FittedAttack], Path], toy: PyTorchClassifier, tmp_path: Path
+) -> None:
+    cls, source = saved
+    path = tmp_path / "again.safetensors"
+    rewrite(source, path, lambda tensors, metadata: None)
+    for one in (source, path):
+        assert cls.load(one, toy).generate(X, Y).shape == X.shape
+
+
 @pytest.mark.parametrize("value", [0.9, 1e30, -0.1, np.inf, np.nan])
 def test_a_perturbation_beyond_its_eps_is_refused(
     value: float, toy: PyTorchClassifier, tmp_path: Path
