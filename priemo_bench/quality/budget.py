@@ -228,22 +228,22 @@ def _search_scale(
     the smallest known not to; where that leads out of them, or takes long, they are halved.
     """
     allowed, aim, nearly = ((1 - SINGLE_PRECISION) * (1 - t * TOLERANCE) for t in (0, 0.5, 1))
-    rows, parts = torch.arange(len(x), device=x.device), blocks(len(x), x[:1].numel(), x.device)
-    best = torch.zeros(len(x), device=x.device)
-    scale = torch.ones_like(best)
-    top = scale
-    if grow:
-        top = torch.cat([_saturation(x[part], change[part], budget.levels) for part in parts])
+    rows, best = torch.arange(len(x), device=x.device), torch.zeros(len(x), device=x.device)
+    scale, top = torch.ones_like(best), torch.full_like(best, LARGEST if grow else 1)
     low, high = torch.zeros_like(best), torch.full_like(best, torch.inf)
     scale_before, spent_before = torch.full_like(best, torch.nan), torch.full_like(best, torch.nan)
     for trial in range(EVALUATIONS):
         spent = torch.cat([
             _spent_at(x, change, rows[part], scale[part], budget, pattern)
+            if trial
+            else _spent_at(x, change, part, scale[part], budget, None)
             for part in blocks(len(rows), x[:1].numel(), x.device)
         ])  # fmt: skip
         kept = spent <= allowed
         low, high = torch.where(kept, scale, low), torch.where(kept, high, scale)
         best[rows] = low
+        if trial == 0 and grow:
+            _set_saturation(top, (kept & (spent < nearly)).nonzero()[:, 0], x, change, budget)
         going = ~(kept & (spent >= nearly)) & (low < (1 - MIN_BRACKET) * torch.minimum(high, top))
         left = going.nonzero()[:, 0]
         if not len(left):
@@ -264,20 +264,31 @@ def _search_scale(
 
 
 def _spent_at(
-    x: Tensor, change: Tensor, rows: Tensor, scale: Tensor, budget: Budget, pattern: Tensor | None
-) -> Tensor:
-    originals = x.index_select(0, rows).to(torch.float32)
-    moved = change.index_select(0, rows)
-    trial = _shifted(originals, moved, scale, budget.levels, pattern)
+    x: Tensor, change: Tensor, rows: Tensor | slice, scale: Tensor, budget: Budget,
+    pattern: Tensor | None,
+) -> Tensor:  # fmt: skip
+    """(n,) fractions that the images in `rows` spend at these scales of theirs."""
+    x, change = (
+        z[rows] if isinstance(rows, slice) else z.index_select(0, rows) for z in (x, change)
+    )
+    originals = x.to(torch.float32)
+    trial = _shifted(originals, change, scale, budget.levels, pattern)
     return budget._spent(originals, trial, torch.float32)
 
 
-def _saturation(x: Tensor, change: Tensor, levels: int) -> Tensor:
-    """(n,) scales at which all that changes has moved by the cap, or to black or white."""
-    # 255 - x where the change is positive, and x where it is negative
-    room = (127.5 - x).mul_(change.sign()).add_(127.5).clamp_max_(levels)
-    scales = room.div_(change.abs()).nan_to_num_(0, posinf=0)  # without a change, none
-    return scales.flatten(1).amax(1).clamp(1e-6, LARGEST)
+def _set_saturation(top: Tensor, rows: Tensor, x: Tensor, change: Tensor, budget: Budget) -> None:
+    """Set `top` (n,) of `rows` to the scale at which all that changes has moved by the cap.
+
+    Or to black or white.
+    """
+    for part in blocks(len(rows), x[:1].numel(), x.device):
+        some = rows[part]
+        moved = change.index_select(0, some)
+        # 255 - x where the change is positive, and x where it is negative
+        room = (127.5 - x.index_select(0, some)).mul_(moved.sign()).add_(127.5)
+        scales = room.clamp_max_(budget.levels).div_(moved.abs_())
+        scales.nan_to_num_(0, posinf=0)  # where nothing changes
+        top[some] = scales.flatten(1).amax(1).clamp(1e-6, LARGEST).to(top.dtype)
 
 
 def publish_scaled(
@@ -304,15 +315,16 @@ def _publish(
 
     `pattern` in (-.5, .5) moves the thresholds of rounding where the scale is not 1.
     """
+    if pattern is not None:
+        pattern = pattern * (scale != 1).view(-1, 1, 1, 1)
     return _shifted(x, change, scale, levels, pattern).to(torch.uint8)
 
 
 def _shifted(
     x: Tensor, change: Tensor, scale: Tensor, levels: int, pattern: Tensor | None
 ) -> Tensor:
-    """`_publish`, as float32."""
-    scale = scale.view(-1, 1, 1, 1)
-    moved = (change.to(torch.float32) * scale).clamp_(-levels, levels)
+    """`_publish`, as float32, with the pattern at every scale."""
+    moved = (change.to(torch.float32) * scale.view(-1, 1, 1, 1)).clamp_(-levels, levels)
     if pattern is not None:
-        moved.addcmul_(pattern, (scale != 1).to(moved.dtype))
+        moved.add_(pattern)
     return moved.add_(x).round_().clamp_(0, 255)
