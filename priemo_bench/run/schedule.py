@@ -312,7 +312,8 @@ def _own_device(device: str) -> str:
         except Timeout:
             continue
         _LOCKS.append(lock)
-        return f"cuda:{number}"
+        torch.cuda.set_device(number)  # ART takes the current one
+        return "cuda"
     raise PriemoError("every GPU has its worker already; use fewer --jobs")
 
 
