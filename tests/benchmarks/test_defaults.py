@@ -68,7 +68,7 @@ def outcome(
     fit, held = halves(lab)
     for faces, names, judge in turns(question, held):
         models = lab.classifiers(entry, names, "fer2013")
-        told, learned = lab.reading(names, faces), lab.reading(names, fit)
+        told, learned = lab.predictions(names, faces), lab.predictions(names, fit)
         params: dict[str, Any] = {"ssim_floor": floor, "eps": FLOORS[floor], "loss": loss}
         if question == "targeted":
             told = (told + 1 + np.arange(len(told)) % 6) % 7
@@ -80,7 +80,7 @@ def outcome(
         now = probabilities(
             lab.victims[judge], publish_and_float(use(to_float(faces.images), told))
         )
-        clean = lab.reading([judge], faces)
+        clean = lab.predictions([judge], faces)
         if question == "targeted":
             yield hit(faces.labels, clean, now.argmax(1), told), faces.ids
         else:
