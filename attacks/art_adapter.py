@@ -12,6 +12,7 @@ import numpy as np
 from art.attacks.attack import EvasionAttack
 
 from priemo_bench.attacks.adapter import RELATIVE_STEP, AdaptedAttack
+from priemo_bench.attacks.art_pgd import LinfPGD
 from priemo_bench.attacks.losses import with_loss
 from priemo_bench.attacks.preset import Preset
 from priemo_bench.contracts.attack import EPS_GRID, Traits
@@ -21,6 +22,8 @@ from priemo_bench.registry import unknown
 
 RELATIVE_STEPS = {"AutoProjectedGradientDescent": 2.0}
 """First step sizes other than RELATIVE_STEP, as shares of eps: that of Croce & Hein."""
+IN_TORCH = {evasion.ProjectedGradientDescent, evasion.ProjectedGradientDescentPyTorch}
+"""Attacks of ART that `LinfPGD` runs, where the classifier's preprocessing is of torch."""
 RESERVED = {"self", "classifier", "estimator", "summary_writer"}
 """Constructor arguments of ART's attacks that are not the user's to set."""
 
@@ -86,7 +89,12 @@ class ArtAttack(AdaptedAttack):
         return found
 
     def _build(self) -> EvasionAttack:
-        attack_class = art_attack_class(self.attack)
+        attack_class, classifier = (
+            art_attack_class(self.attack),
+            with_loss(self.estimator, self.loss),
+        )
+        if attack_class in IN_TORCH and classifier.all_framework_preprocessing:
+            attack_class = LinfPGD
         defaults = {
             "eps": self.eps,
             "eps_step": self.eps * RELATIVE_STEPS.get(self.attack, RELATIVE_STEP),
@@ -97,7 +105,7 @@ class ArtAttack(AdaptedAttack):
         if self.targeted and "targeted" not in signature(attack_class).parameters:
             raise PriemoError(f"{self.attack} of ART cannot be targeted")
         return attack_class(
-            with_loss(self.estimator, self.loss),
+            classifier,
             **keyword_arguments(attack_class, self.params, defaults, RESERVED),
         )
 

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import timm
 import torch
-from art.attacks.evasion import FastGradientMethod
+from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
+from art.defences.preprocessor import SpatialSmoothing
 from art.estimators.classification import PyTorchClassifier
 from art.exceptions import EstimatorError
 from torch import nn
 
 from priemo_bench.attacks.art_adapter import ArtAttack
+from priemo_bench.attacks.base import temporary_seed
 from priemo_bench.attacks.torchattacks_adapter import GRADIENT_ONLY, TorchAttack
 from priemo_bench.contracts.image import publish
 from priemo_bench.contracts.victim import as_art
@@ -104,6 +106,40 @@ def test_adapter_is_arts_own_attack(classifier: PyTorchClassifier, x: np.ndarray
     np.testing.assert_array_equal(
         ArtAttack(classifier, "FastGradientMethod", 0.02).generate(x, y), direct
     )
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # ART's
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"targeted": True}, {"norm": "inf", "num_random_init": 1}, {"num_random_init": 3},
+     {"norm": 2}, {"norm": 1}, {"decay": 0.9}, {"random_eps": True}, {"eps_step": 0.1}],
+    ids=str,
+)  # fmt: skip
+def test_pgd_is_arts_own_bit_by_bit(
+    classifier: PyTorchClassifier, x: np.ndarray, params: dict[str, Any]
+) -> None:
+    y, one_hot = np.arange(len(x)) % 7, np.eye(7, dtype=np.float32)
+    common: dict[str, Any] = {"max_iter": 5, "batch_size": 4, **params}
+    for labels in (y, None) if "targeted" not in params else (y,):
+        with temporary_seed(0):
+            own = ProjectedGradientDescent(
+                classifier, **{"eps": EPS, "eps_step": EPS / 4, "verbose": False, **common}
+            ).generate(x, None if labels is None else one_hot[labels])
+        adapted = ArtAttack(classifier, eps=EPS, random_state=0, **common)
+        np.testing.assert_array_equal(adapted.generate(x, labels), own.clip(0, 1))
+
+
+def test_pgd_of_a_classifier_with_preprocessing_in_numpy(
+    classifier: PyTorchClassifier, x: np.ndarray
+) -> None:
+    guarded = PyTorchClassifier(
+        classifier.model, nn.CrossEntropyLoss(), x.shape[1:], 7, clip_values=(0, 1),
+        preprocessing_defences=[SpatialSmoothing(3)], device_type="cpu",
+    )  # fmt: skip
+    y = np.eye(7, dtype=np.float32)[np.arange(len(x)) % 7]
+    own = ProjectedGradientDescent(guarded, eps=EPS, eps_step=EPS / 4, max_iter=3, verbose=False)
+    adapted = ArtAttack(guarded, eps=EPS, max_iter=3)
+    np.testing.assert_array_equal(adapted.generate(x, y), own.generate(x, y))
 
 
 def test_further_attacks_enter_by_name(classifier: PyTorchClassifier, x: np.ndarray) -> None:
