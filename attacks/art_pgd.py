@@ -27,8 +27,9 @@ class LinfPGD(ProjectedGradientDescentPyTorch):  # type: ignore[misc]  # ART has
             return found
         self._random_eps()
         targets = torch.from_numpy(np.asarray(self._set_targets(x, y), np.float32))
+        size = self.batch_size
         batches = zip(
-            torch.from_numpy(x).split(self.batch_size), targets.split(self.batch_size), strict=True
+            torch.split(torch.from_numpy(x), size), torch.split(targets, size), strict=True
         )
         return np.concatenate(
             [self._generate_batch(*batch, None, self.eps, self.eps_step) for batch in batches]

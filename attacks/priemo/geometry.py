@@ -156,7 +156,8 @@ def scale_map(x: Tensor, budget: Budget) -> Tensor:
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """(n, c, h, w) twice to (n, 1, 1, 1) inner products."""
-    return torch.linalg.vecdot(a.flatten(1), b.flatten(1)).view(-1, 1, 1, 1)
+    products: Tensor = torch.linalg.vecdot(a.flatten(1), b.flatten(1))
+    return products.view(-1, 1, 1, 1)
 
 
 def rms(u: Tensor) -> Tensor:
