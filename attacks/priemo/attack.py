@@ -96,7 +96,7 @@ class PriEMO(FittedAttack):
         ('ImagePriEMO', True)
         >>> protected = attack.generate(x, y)
         >>> int((classifier.predict(protected).argmax(1) == y).sum()), len(y)
-        (0, 14)
+        (2, 14)
     """
 
     attack_params = [
