@@ -90,13 +90,13 @@ class PriEMO(FittedAttack):
         >>> from priemo_bench.testing import toy_classifier, toy_faces
         >>> classifier, (x, y) = toy_classifier(), toy_faces()
         >>> attack = PriEMO(
-        ...     classifier, "image", ssim_floor=0.7, eps=None, steps=3, restarts=0, verbose=False
+        ...     classifier, "image", ssim_floor=0.7, eps=None, steps=10, verbose=False
         ... )
         >>> type(attack).__name__, isinstance(attack, PriEMO)
         ('ImagePriEMO', True)
         >>> protected = attack.generate(x, y)
-        >>> int((classifier.predict(protected).argmax(1) == y).sum()), len(y)
-        (2, 14)
+        >>> bool((classifier.predict(protected).argmax(1) != y).mean() > 0.9)
+        True
     """
 
     attack_params = [

@@ -73,7 +73,7 @@ class guarded:
     def __init__(self, limits: Limits, on_kill: Callable[[str], object]) -> None:
         self.limits, self.on_kill = limits, on_kill
         self._reason = ""
-        self._over = False
+        self._inside = False  # only then may anything be raised in the guarded code
         self._ended = threading.Event()
         self._lock = threading.RLock()
 
@@ -95,9 +95,10 @@ class guarded:
         if self._by_signal:
             # it reaches what lets no other thread run but looks for signals, such as `re`
             self._timer = signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+        self._inside = True  # last of all: what is raised before is never taken back by __exit__
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self._over = True  # first of all: from here on, no signal raises
+        self._inside = False  # first of all: from here on, no signal raises
         if self.limits == Limits():
             return
         while True:
@@ -136,7 +137,7 @@ class guarded:
             self._reason = self._reason or self._breach()
             now = time.monotonic()
             with self._lock:
-                if not self._reason or self._over:
+                if not self._reason or not self._inside:
                     continue
                 if interrupted and now > interrupted[0] + GRACE:
                     self._kill()
@@ -154,7 +155,7 @@ class guarded:
         """In the main thread, by the signal; never while the guard itself begins or ends."""
         self._reason = self._reason or self._breach()
         ours = frame is not None and frame.f_code.co_filename == __file__
-        if self._reason and not self._over and not ours:
+        if self._reason and self._inside and not ours:
             raise CellLimit(self._reason)
 
     def _kill(self) -> None:

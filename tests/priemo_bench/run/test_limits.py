@@ -201,6 +201,24 @@ def test_limits_that_end_as_the_cell_ends(monkeypatch: pytest.MonkeyPatch) -> No
     assert 0 < met <= 200
 
 
+def test_a_limit_that_passes_while_the_guard_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine its thread starts later than the cell should end: nothing is left over."""
+    monkeypatch.setattr(limits, "PERIOD", 0.001)
+    before = signal.getsignal(signal.SIGALRM)
+    start = threading.Thread.start
+
+    def slow(thread: threading.Thread) -> None:
+        start(thread)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(threading.Thread, "start", slow)
+    with pytest.raises(CellLimit), guarded(Limits(seconds=0.004), print):
+        time.sleep(60)
+    assert signal.getsignal(signal.SIGALRM) == before
+    time.sleep(0.05)
+    assert not [t for t in threading.enumerate() if t.name == "cell limits"]
+
+
 def test_limits_are_above_zero() -> None:
     for wrong in ({"seconds": 0}, {"megabytes": -1}):
         with pytest.raises(PriemoError, match="above 0"):
