@@ -285,13 +285,29 @@ def profile(
 
 @app.command(name="list")
 def list_(kind: Annotated[str, typer.Argument(metavar="KIND")]) -> None:
-    """Names of attacks, victims, datasets, defenses or metrics."""
+    """Names of attacks, victims, datasets, defenses or metrics; what each defense does."""
     from priemo_bench.registry import GROUPS, names, unknown
 
     if kind not in GROUPS:
         raise unknown("kinds", kind, GROUPS)
-    for name in names(kind):
-        print(name)
+    lines = _described_defenses() if kind == "defenses" else names(kind)
+    print("\n".join(lines))
+
+
+def _described_defenses() -> list[str]:
+    """Name, what it does with its strength, and its source, in columns."""
+    from priemo_bench.contracts.defense import described
+    from priemo_bench.registry import get, names
+
+    found = []
+    for name in names("defenses"):
+        try:
+            what, source = described(get("defenses", name))
+        except PriemoError as error:
+            what, source = f"cannot be used: {error}", ""
+        found.append((name, what, source))
+    first, second = (max(len(line[i]) for line in found) if found else 0 for i in (0, 1))
+    return [f"{n:<{first}}  {what:<{second}}  {source}".rstrip() for n, what, source in found]
 
 
 @app.command()

@@ -49,6 +49,7 @@ FACTS: Shape = {
     ],
     "ssim_floor": NUMBER, "psnr_floor?": NUMBER, "eps": NUMBER,
     "kin?": {str: {str: [str]}},
+    "defenses?": {str: {"family?": (str, None), "strength?": NUMBER, str: (str, NUMBER)}},
     "code?": {"state": str, str: (str, {str: str})},
 }  # fmt: skip
 """What tables are made from; a page needs more of it."""

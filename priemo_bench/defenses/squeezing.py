@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from priemo_bench.contracts.image import ByteImages, FloatImages, check_images, to_float
+from priemo_bench.defenses.described import Described
 from priemo_bench.errors import require
 
 
 @dataclass(frozen=True)
-class Bits:
+class Bits(Described):
     """Bit-depth reduction.
 
     Attributes:
         depth: bits per channel, 1 to 7.
     """
+
+    does = "{0.depth} bits a channel"
+    kind = "bits"
+    knob = "depth"
+    source = "Xu, Evans & Qi 2018, arXiv:1704.01155; ART"
 
     depth: int = 4
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from priemo_bench.contracts.columns import METHOD, ROW
 
+SURVIVAL = [
+    "survival", "survival_low", "survival_high", "n_survival", "worst_defense", "worst_filter",
+    "filter_set", "filter_cost",
+]  # fmt: skip
+"""Columns of `judge.survival`."""
 COLUMNS = [
     "rank", "attack", "family", "scope", "scale", "surrogate", "target", "n", "dataset", "budget",
     "threat", "seeds", "n_victims", "protection_rate", "protection_low", "protection_high",
-    "macro_protection_rate", "macro_low", "macro_high", "transfer_rate", "transfer_low",
+    *SURVIVAL, "macro_protection_rate", "macro_low", "macro_high", "transfer_rate", "transfer_low",
     "transfer_high", "n_transfer", "next_low", "next_high", "targeted_rate", "ssim", "ssim_drop",
     "ssim_worst", "psnr", "within_budget", "budget_used", "on_floor", "fit_seconds",
     "ms_per_image", "forwards_per_image", "backwards_per_image", "status", "collapse_class",
@@ -44,7 +49,8 @@ DEFENDED = [
 """Columns of the tables of defenses, after those that say what a line is."""
 METHODS = [
     *METHOD, "targeted", "threat", *POOLED, *CHOSEN, *COSTS, "protection_rate", "protection_low",
-    "protection_high", "macro_protection_rate", "macro_low", "macro_high", "macro_left_out",
+    "protection_high", *SURVIVAL, "macro_protection_rate", "macro_low", "macro_high",
+    "macro_left_out",
     "transfer_rate", "transfer_low", "transfer_high", "n_transfer", "next_low", "next_high",
     "lowest", "surrogates", "n", "seeds", "ssim_worst", "within_budget", "flags", "rank", "unused",
     "rank_other",

@@ -33,6 +33,7 @@ from priemo_bench.judge.ranking import left_unused, other_ranks, ranks, records
 from priemo_bench.judge.rates import Rates
 from priemo_bench.judge.sanity import sanity_flags
 from priemo_bench.judge.statistics import mean
+from priemo_bench.judge.survival import survival
 
 
 class Tables:
@@ -114,6 +115,7 @@ class Tables:
             **{name: mean(_known(cells, name)) for name in (*COSTS, *CHOSEN)},
             **{name: max(_known(cells, name), default=np.nan) for name in ("unchanged", "peak_mb")},
             **self.rates.numbers(row),
+            **survival(self.rates, [row]),
         }
 
     def leaderboard(self) -> pd.DataFrame:
@@ -160,7 +162,7 @@ class Tables:
             **{name: mean(part[name]) for name in pooled},
             **{name: mean(largest[name]) for name in COSTS},
             "protection_rate": rate.value, "protection_low": low, "protection_high": high,
-            **self.rates.macro(rows), **self.rates.transfer(rows),
+            **survival(self.rates, rows), **self.rates.macro(rows), **self.rates.transfer(rows),
             "lowest": part["protection_rate"].min(), "surrogates": part["surrogate"].nunique(),
             "n": part["n"].max(), "seeds": part["seeds"].max(),
             "ssim_worst": part["ssim_worst"].min(),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from priemo_bench.contracts.columns import ROW
+from priemo_bench.contracts.filter_sets import SETS
 from priemo_bench.contracts.metric import MEASURES
 from priemo_bench.contracts.outcomes import FloatArray, IntArray, hit, protected
 from priemo_bench.contracts.rows import Rows
@@ -39,6 +40,25 @@ class VictimPredictions:
     seeds: IntArray
     prediction: IntArray
     target: int
+
+    @classmethod
+    def picked(cls, parts: Sequence[VictimPredictions]) -> VictimPredictions:
+        """What a victim predicts whose owner picks, image by image, one of several defenses.
+
+        An image counts where the victim classifies it correctly when clean under all of them, is
+        protected where it does so under none once published, and hits a target only under all.
+
+        Args:
+            parts: its predictions under each, on the same images with the same seeds.
+        """
+        first = parts[0]
+        label, clean = first.label, np.stack([own.clean for own in parts])
+        prediction = np.stack([own.prediction for own in parts])
+        return replace(
+            first,
+            clean=_first(clean, [clean == first.target, clean != label]),
+            prediction=_first(prediction, [prediction == label, prediction != first.target]),
+        )
 
     def outcome(self, kind: Outcome) -> FloatArray:
         """(s, n) 0 or 1 ("correct": (1, n)), NaN where an image does not count."""
@@ -152,7 +172,7 @@ class Predictions:
 
     @cached_property
     def arrays(self) -> dict[tuple[int, str, str], VictimPredictions]:
-        """By row, defense and victim."""
+        """By row, defense (or name of a set of them: `VictimPredictions.picked`) and victim."""
         frame, image = self.rows.frame, self._image
         seed, label, clean, prediction, target = (
             frame[name].to_numpy()
@@ -172,7 +192,7 @@ class Predictions:
             found[key] = VictimPredictions(
                 numbers, label[first], clean[first], seeds, prediction[at], int(target[first[0]])
             )
-        return found
+        return found | _under_sets(found)
 
     def _uneven(self, key: tuple[int, str, str]) -> PriemoError:
         row, defense, victim = key
@@ -266,6 +286,29 @@ class Predictions:
                 threat = said or self.threat(row, self.names[row]["surrogate"].split("+")[0])
             found[row] = Judges(threat, there.get(threat, []), sorted(lost.get(threat, [])))
         return found
+
+
+def _first(values: IntArray, wanted: Sequence[npt.NDArray[np.bool_]]) -> IntArray:
+    """Along the first axis, the first value that is wanted most: by `wanted[0]`, else the next."""
+    found: IntArray = values[0]
+    for mask in reversed(wanted):
+        at = np.expand_dims(mask.argmax(0), 0)
+        found = np.where(mask.any(0), np.take_along_axis(values, at, 0)[0], found)
+    return found
+
+
+def _under_sets(
+    arrays: dict[tuple[int, str, str], VictimPredictions],
+) -> dict[tuple[int, str, str], VictimPredictions]:
+    """Under each of SETS, where a row and victim have all of its defenses with the same seeds."""
+    found = {}
+    for row, defense, victim in arrays:
+        for name, members in SETS.items() if defense == "none" else ():
+            parts = [arrays.get((row, member, victim)) for member in members]
+            there = [own for own in parts if own is not None]
+            if len(there) == len(parts) and len({own.seeds.tobytes() for own in there}) == 1:
+                found[row, name, victim] = VictimPredictions.picked(there)
+    return found
 
 
 def _lost_victims(cells: Iterable[dict[str, Any]]) -> set[str]:

@@ -37,6 +37,13 @@ def _used(line: Line) -> str:
     return f"{percent(line['budget_used'])} ({percent(line['on_floor'])})"
 
 
+def _worst_filter(line: Line) -> str:
+    """ "22.0 (median3)": the lowest rate under one filter, and which it is."""
+    if unknown(line["worst_defense"]):
+        return "-"
+    return f"{percent(line['worst_defense'])} ({line['worst_filter']})"
+
+
 def _eps(line: Line) -> str:
     """The eps at which a perturbation was computed, in grey levels; "-" for other attacks."""
     return decimal(255 * line["strength"], 2) if line["surrogate"] != "-" else "-"
@@ -63,6 +70,10 @@ FORMATTERS: dict[str, Formatter] = {
     "threat model": lambda r: str(r["threat"]),
     "protection %": rate,
     "worst surrogate": lambda r: percent(r["lowest"]),
+    "survival %": lambda r: rate(r, "survival", "survival"),
+    "worst filter": _worst_filter,
+    "clean cost": lambda r: percent(r["filter_cost"]),
+    "survival n": lambda r: whole(r["n_survival"]),
     "macro %": lambda r: rate(r, "macro", "macro_protection_rate"),
     "targeted %": lambda r: percent(r["targeted_rate"]),
     "transfer %": lambda r: rate(r, "transfer"),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from priemo_bench.contracts.storage import write_text
 from priemo_bench.judge.levels import MIN_USED
-from priemo_bench.report.figures import plain, save, styled
+from priemo_bench.report.figures import save, styled
 from priemo_bench.report.files import file_names
 from priemo_bench.report.formatting import (
     Line,
@@ -22,6 +22,7 @@ from priemo_bench.report.formatting import (
     markdown,
     one_line,
     percent,
+    plain,
     rate,
     unknown,
 )

@@ -16,7 +16,8 @@ import pandas as pd
 from priemo_bench.contracts.storage import write_file
 from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.report.files import file_names
-from priemo_bench.report.formatting import BUDGET_NAMES, Line, lines_of
+from priemo_bench.report.filter_curves import filter_curves
+from priemo_bench.report.formatting import BUDGET_NAMES, Line, lines_of, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,11 +79,6 @@ def save(figure: Figure, path: Path) -> None:
 
 def _label(line: Line) -> str:
     return plain(str(line["attack"])) + (" (one strength)" if line["scale"] == "one" else "")
-
-
-def plain(name: str) -> str:
-    """A name as matplotlib writes it: what is between two dollar signs is no formula."""
-    return name.replace("$", r"\$")
 
 
 def _quality(tables: Tables, dataset: str) -> Figure | None:
@@ -246,6 +242,11 @@ FIGURES = (
         "defenses",
         "Protection % at equal SSIM when the victim defends itself.",
         _defenses,
+    ),
+    ReportFigure(
+        "filters",
+        "Protection rate at equal SSIM against the strength of each family of filters.",
+        filter_curves,
     ),
 )
 """All figures of a report, in the order of the page."""

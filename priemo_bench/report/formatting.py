@@ -150,3 +150,8 @@ def lines_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The lines of a DataFrame, NaN for what is unknown."""
     known = table.astype(object).where(table.notna(), float("nan"))
     return cast("list[dict[str, Any]]", known.to_dict("records"))
+
+
+def plain(name: str) -> str:
+    """A name as matplotlib writes it: what is between two dollar signs is no formula."""
+    return name.replace("$", r"\$")

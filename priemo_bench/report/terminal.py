@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 TEXTS = {
     "dataset", "budget", "attack", "family", "scope", "scale", "surrogate", "target", "threat",
     "victim", "defense", "status", "flags", "part", "reason", "macro_left_out", "collapse_class",
+    "worst_filter", "filter_set",
 }  # fmt: skip
 """Columns of csv files that are texts; the others are numbers, or True and False."""
 

@@ -117,6 +117,20 @@ def _methods(lines: Lines) -> TextTable:
     return formatted(_nonzero(order), {**columns("rank"), **other, **shown})
 
 
+def _survival(lines: Lines) -> TextTable:
+    """Methods of one budget under a set of filters, the one that survives best first."""
+    shown = columns(
+        "attack", "scope", "threat model", "protection %", "survival %", "worst filter",
+        "clean cost", "survival n", "SSIM", "PSNR",
+    )  # fmt: skip
+    order = sorted(lines, key=lambda line: -float(line["survival"]))
+    return formatted(_nonzero(order), shown)
+
+
+def _survivors(line: Line) -> bool:
+    return _untargeted("equal")(line) and not unknown(line["survival"])
+
+
 def _targeted_methods(lines: Lines) -> TextTable:
     """Targeted methods, pooled over surrogates and targets."""
     shown = columns(
@@ -200,6 +214,18 @@ METHODS = (
         "all of it used they protect less).",
         _untargeted("equal"),
         terminal=SHORT,
+    ),
+    View(
+        "Survival: the victim picks a filter for each image",
+        _survival,
+        "*Survival*: of the images that a victim classifies correctly when clean under every "
+        "filter of a named set, the share protected under every one of them. *Worst filter*: the "
+        "lowest protection rate under a single filter of the set, over the images classified "
+        "correctly under it. *Clean cost*: points of clean accuracy that a victim gives up who "
+        "must classify a face correctly under every filter. The sets are in "
+        "`priemo_bench/contracts/filter_sets.py`.",
+        _survivors,
+        terminal=("attack", "scope", "protection %", "survival %", "worst filter"),
     ),
     View(
         "Equal energy: one PSNR floor",

@@ -6,7 +6,7 @@ whose victim, defense or metric fails as incomplete, and the rest goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +112,7 @@ def _craft(cell: Cell, place: Workplace, watch: Stopwatch) -> Facts:
 
 def add_predictions(
     name: str,
-    defended: bool,
+    defended: tuple[str, ...],
     place: Workplace,
     images: Callable[[], Iterator[ByteImages]],
     watch: Stopwatch,
@@ -181,11 +181,12 @@ def defended_images(name: str, x: ByteImages, place: Workplace) -> FloatImages:
     return found
 
 
-def columns(place: Workplace, defended: bool) -> Columns:
-    """Array of the predictions for each (victim, defense) that loads."""
+def columns(place: Workplace, defended: Collection[str]) -> Columns:
+    """Array of the predictions for each (victim, defense) that loads; `defended` victims' too."""
     victims = [name for name in place.context.spec.victims if name in place.context.victims]
-    defenses = place.context.defenses if defended else ("none",)
-    return {(v, d): place.keys.prediction(v, d) for v in victims for d in defenses}
+    defenses = place.context.defenses
+    pairs = [(v, d) for v in victims for d in (defenses if v in defended else ("none",))]
+    return {(v, d): place.keys.prediction(v, d) for v, d in pairs}
 
 
 def metric_names(place: Workplace) -> dict[str, str]:
@@ -266,11 +267,11 @@ class Clean:
     """Clean predictions that cells have in common: of one sample of faces, made once.
 
     Attributes:
-        cell: any of them; defended: whether under the defenses, too.
+        cell: any of them; defended: victims that predict under the defenses, too.
     """
 
     cell: Cell
-    defended: bool
+    defended: tuple[str, ...]
 
     @property
     def title(self) -> str:
@@ -282,7 +283,7 @@ def run_clean(clean: Clean, place: Workplace) -> Lost:
     """Make clean predictions that are missing; what failed, and why."""
     faces, name = place.context.test_faces(clean.cell), place.keys.clean(clean.cell)
     known = place.store.arrays(f"{name}.predictions")
-    for (victim, _), column in columns(place, False).items():
+    for (victim, _), column in columns(place, ()).items():
         if column not in known:
             with suppress(PriemoError):  # add_predictions says it
                 found = place.context.clean_predictions(victim, faces)

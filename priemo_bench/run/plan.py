@@ -34,7 +34,7 @@ class Cell:
         ssim_floor, psnr_floor: of the budget, one at most; both None at conventional settings.
         seed: of the attack; first_seed: with which the strength of all seeds is chosen.
         limit, fit_limit, select_limit: faces to protect, to fit on, to choose the strength on.
-        defended: whether victims predict the images under the defenses, too.
+        defended: victims that predict the images under the defenses, too.
         key: digest of all that decides the images; names the cell's files.
     """
 
@@ -61,7 +61,7 @@ class Cell:
     limit: int | None
     fit_limit: int | None
     select_limit: int | None
-    defended: bool = field(compare=False)
+    defended: tuple[str, ...] = field(compare=False)
     key: str = field(default="", compare=False)
 
     @property
@@ -165,7 +165,11 @@ def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) 
                     limit=min((n for n in (attack.limit, limit) if n), default=None),
                     fit_limit=attack.fit_limit or spec.fit_limit,
                     select_limit=attack.select_limit or spec.select_limit,
-                    defended=attack.defenses and budget == "equal" and scale != "one",
+                    defended=(
+                        _defended(spec, surrogates, threat)
+                        if attack.defenses and budget == "equal" and scale != "one"
+                        else ()
+                    ),
                 )
 
 
@@ -180,6 +184,14 @@ def _threat(spec: Spec, attack: AttackSpec, surrogates: tuple[str, ...]) -> Thre
         return "no-model"
     given = attack.threat or spec.threat
     return given or ("white-box" if set(surrogates) & set(spec.victims) else "transfer")
+
+
+def _defended(spec: Spec, surrogates: tuple[str, ...], threat: Threat) -> tuple[str, ...]:
+    """Victims of a row that predict under the defenses, too."""
+    if spec.defended == "all" or threat == "no-model":
+        return spec.victims
+    inside = threat == "white-box"
+    return tuple(victim for victim in spec.victims if (victim in surrogates) == inside)
 
 
 def _grid(given: tuple[float, ...], cap: float | None) -> tuple[float, ...]:

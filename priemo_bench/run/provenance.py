@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from priemo_bench import __version__
 from priemo_bench.contracts.card import Card, kinship
+from priemo_bench.contracts.defense import Defense, described
 from priemo_bench.run.context import RunContext
 from priemo_bench.run.spec import Spec
+from priemo_bench.run.stamp import installed
 
 PACKAGES = (
     "torch", "adversarial-robustness-toolbox", "torchattacks", "timm", "numpy", "pandas", "Pillow",
@@ -20,13 +21,8 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of the project, of Python and of PACKAGES."""
-    found = {"priemo-bench": __version__, "python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    own = {"priemo-bench": __version__, "python": platform.python_version()}
+    return {**own, **installed(PACKAGES)}
 
 
 def run_facts(spec: Spec, context: RunContext, command: str, device: str) -> dict[str, object]:
@@ -56,6 +52,7 @@ def run_facts(spec: Spec, context: RunContext, command: str, device: str) -> dic
         "data": {dataset.name: _data(context, dataset.name) for dataset in spec.datasets},
         "victims": {n: _card_facts(cards[n]) if n in cards else {} for n in spec.victims},
         "kin": kinship(cards),
+        "defenses": {name: _defense_facts(own) for name, own in context.defenses.items()},
     }
 
 
@@ -73,6 +70,13 @@ def _data(context: RunContext, dataset: str) -> dict[str, object]:
         "shape": list(test.images.shape[1:]),
         "notes": list(dict.fromkeys([*fit.notes, *test.notes])),
     }
+
+
+def _defense_facts(defense: Defense) -> dict[str, object]:
+    """What it does, and the curve that it is a point of, where it says so."""
+    summary, source = described(defense)
+    curve = {name: getattr(defense, name, None) for name in ("family", "strength")}
+    return {"summary": summary, "source": source, **curve}
 
 
 def _card_facts(card: Card) -> dict[str, object]:

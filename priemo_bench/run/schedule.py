@@ -285,7 +285,7 @@ def _workplace(assignment: Assignment) -> Workplace:
 
 def code_digest(place: Workplace) -> str:
     """Of what decides predictions and metrics: weights and code."""
-    parts = [sorted(columns(place, True).values()), metric_names(place)]
+    parts = [sorted(columns(place, place.context.spec.victims).values()), metric_names(place)]
     return sha256(json.dumps(parts).encode()).hexdigest()
 
 

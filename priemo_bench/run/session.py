@@ -120,8 +120,8 @@ class Session:
         wanted: dict[str, Clean] = {}
         for cell in self.cells:
             key = self.place.keys.clean(cell)
-            defended = cell.defended or (key in wanted and wanted[key].defended)
-            wanted[key] = Clean(cell, defended)
+            others = wanted[key].defended if key in wanted else ()
+            wanted[key] = Clean(cell, tuple(dict.fromkeys([*others, *cell.defended])))
         return [clean for key, clean in wanted.items() if not self._is_clean(key, clean)]
 
     def _is_clean(self, key: str, clean: Clean) -> bool:

@@ -22,6 +22,7 @@ from pydantic import (
 
 from priemo_bench.contracts.attack import EPS_GRID
 from priemo_bench.contracts.config import StrictModel, first_error
+from priemo_bench.contracts.filter_sets import expanded
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import check, unknown
@@ -161,6 +162,9 @@ class Spec(StrictModel):
             victims. None is "transfer" where no surrogate is among the victims.
         fit_limit, select_limit: faces of the fit split to fit on, and to choose the strength on;
             None is all.
+        defenses: that victims predict under, too; the name of a set of them
+            (`contracts.filter_sets`) stands for its filters.
+        defended: the victims that do: "all", or only those "judging" a row (`threat`).
         metrics: of quality, beyond `priemo_bench.contracts.metric.MEASURES`.
         draw_seed: of the sample of test faces where there is a limit.
         versions: of the packages that ran it; for the record, not used.
@@ -176,7 +180,8 @@ class Spec(StrictModel):
     datasets: tuple[DatasetSpec, ...] = Field(min_length=1)
     victims: tuple[str, ...] = Field(min_length=1)
     surrogates: Surrogates = ()
-    defenses: tuple[str, ...] = ("none",)
+    defenses: Annotated[tuple[str, ...], AfterValidator(expanded)] = ("none",)
+    defended: Literal["all", "judging"] = "all"
     metrics: tuple[str, ...] = ()
     seeds: Seeds = (0,)
     ssim_floor: Bound = 0.997

@@ -15,7 +15,6 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from priemo_bench import registry
 from priemo_bench.contracts.storage import home, write_text
@@ -37,7 +36,7 @@ def stamp(spec: Spec, device: str) -> str | None:
             return None
         files += [[name, size, time] for name, size, time in _stats(path)]
     plain = spec.model_copy(update={"versions": {}}).to_toml()
-    parts = [plain, device, files, _versions(), _packages(spec)]
+    parts = [plain, device, files, installed(PACKAGES), _packages(spec)]
     return sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -144,9 +143,10 @@ def _stats(path: Path) -> Iterator[tuple[str, int, int]]:
             yield os.path.join(folder, name), found.st_size, found.st_mtime_ns
 
 
-def _versions() -> dict[str, str]:
-    found: dict[str, Any] = {}
-    for name in PACKAGES:
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those packages that are there."""
+    found = {}
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgb, to_rgba_array
 
 from priemo_bench.report import curves, figures
 from priemo_bench.report.figures import short_name, styled
+from priemo_bench.report.filter_curves import CLEAN, filter_curves
 
 NAN = float("nan")
 RATES = {"protection_rate": 0.5, "protection_low": 0.25, "protection_high": 0.75}
@@ -27,11 +28,11 @@ def test_many_surrogates_are_named_by_those_they_leave_out() -> None:
     assert short_name("a+b+c+d", ["a+b+c+d", "e+f+g+h"]) == "a+b+c+d"
 
 
-def _tables(**tables: list[dict[str, Any]]) -> Any:
+def _tables(facts: dict[str, Any] | None = None, **tables: list[dict[str, Any]]) -> Any:
     """Stands in for `Tables`."""
     own = {name: (lambda lines=lines: pd.DataFrame(lines)) for name, lines in tables.items()}
     bounds = SimpleNamespace(ssim_floor=0.997)
-    return SimpleNamespace(rows=SimpleNamespace(bounds=bounds), **own)
+    return SimpleNamespace(rows=SimpleNamespace(bounds=bounds, facts=facts or {}), **own)
 
 
 def _method(**changes: Any) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def test_no_figure_of_nothing_known() -> None:
     tables = _tables(
         methods=[line], transfer=[line, {**line, "surrogate": "b"}], defended_methods=[line]
     )
-    assert [own.draw(tables, "d") for own in figures.FIGURES] == [None] * 3
+    assert [own.draw(tables, "d") for own in figures.FIGURES] == [None] * len(figures.FIGURES)
 
 
 def test_transfer_has_a_column_for_every_victim_in_every_panel() -> None:
@@ -83,6 +84,31 @@ def test_transfer_has_a_column_for_every_victim_in_every_panel() -> None:
     for axis, shown in zip(figure.axes, (["10", "20", "30"], ["50", "60"]), strict=True):
         assert [text.get_text() for text in axis.texts] == shown
         assert [text.get_text() for text in axis.get_xticklabels()] == ["v", "w"]
+
+
+def test_a_panel_for_each_family_of_filters_with_several_strengths() -> None:
+    facts = {
+        "defenses": {
+            "none": {"family": None, "strength": None},
+            "soft": {"family": "blur", "strength": 0.5}, "hard": {"family": "blur", "strength": 2},
+            "bits4": {"family": "bit depth", "strength": 4},
+        }
+    }  # fmt: skip
+    lines = [
+        _method(attack=attack, defense=defense, protection_rate=p, clean_accuracy=0.9)
+        for attack, rates in {"x": (0.9, 0.2, 0.5, 1.0), "y": (0.4, 0.3, 0.2, 1.0)}.items()
+        for defense, p in zip(("hard", "soft", "bits4", "none"), rates, strict=True)
+    ]  # fmt: skip
+    with styled():
+        figure = filter_curves(_tables(facts, defended_methods=lines), "d")
+    assert figure is not None
+    (axis,) = figure.axes
+    assert axis.get_title() == "blur"
+    drawn = {str(line.get_label()): line.get_xydata().tolist() for line in axis.lines}
+    assert drawn == {
+        "x": [[0.5, 0.2], [2, 0.9]], "y": [[0.5, 0.3], [2, 0.4]], CLEAN: [[0.5, 0.9], [2, 0.9]],
+    }  # fmt: skip
+    assert filter_curves(_tables({}, defended_methods=lines), "d") is None
 
 
 def test_the_look_of_other_figures_stays() -> None:

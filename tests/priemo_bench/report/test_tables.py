@@ -43,7 +43,7 @@ def method(**changes: Any) -> dict[str, Any]:
         "transfer_minus_noise": 0.2, "budget_used": 0.996, "on_floor": 0.982, "untouched": 0.0,
         "ssim": 0.9971, "ssim_worst": 0.99701, "psnr": 41.26, "within_budget": True,
         "ms_per_image": 2.0, "forwards_per_image": 25.0, "backwards_per_image": 24.0,
-        "fit_seconds": NAN, "n": 7, "seeds": 3, **changes,
+        "fit_seconds": NAN, "n": 7, "seeds": 3, "survival": NAN, "worst_defense": NAN, **changes,
     }  # fmt: skip
 
 
@@ -79,6 +79,22 @@ def test_methods_as_a_reader_sees_them() -> None:
     assert len(section.table.rows) == 2  # the zero perturbation says nothing
     assert [last[name] for name in ("rank", "attack", "within", "without kin")] == [
         "-", "loud, one strength", "no", "none (0 of 3)",
+    ]  # fmt: skip
+
+
+def test_methods_by_what_survives() -> None:
+    own = {"survival_low": 0.2, "survival_high": 0.4, "n_survival": 61, "filter_cost": 0.105}
+    lines = [
+        method(attack="a", survival=0.25, worst_defense=0.4, worst_filter="bits4", **own),
+        method(attack="b", survival=0.3, worst_defense=0.35, worst_filter="median3", **own),
+        method(attack="c"),
+    ]
+    _, section = _sections(lines)
+    assert section.title == "Survival: the victim picks a filter for each image"
+    assert [row[0] for row in section.table.rows] == ["b, one strength", "a, one strength"]
+    shown = _line(section, 0)
+    assert [shown[h] for h in ("survival %", "worst filter", "clean cost", "survival n")] == [
+        "30.0 [20.0, 40.0]", "35.0 (median3)", "10.5", "61",
     ]  # fmt: skip
 
 
