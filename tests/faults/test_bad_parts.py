@@ -138,6 +138,7 @@ def test_one_part(lab: Any, whole: Whole, tmp_path: Path, kind: str, name: str) 
     check_parts(lab, whole, tmp_path, kind, (name,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fickle"])
 def test_a_victim_that_changes_its_mind_disturbs_no_other(
     lab: Any, whole: Whole, tmp_path: Path, name: str
@@ -149,6 +150,7 @@ def test_a_victim_that_changes_its_mind_disturbs_no_other(
     pd.testing.assert_frame_equal(*rows)
 
 
+@pytest.mark.slow
 def test_a_metric_without_a_number_is_nan_in_its_own_column(
     lab: Any, whole: Whole, tmp_path: Path
 ) -> None:
@@ -158,6 +160,7 @@ def test_a_metric_without_a_number_is_nan_in_its_own_column(
     pd.testing.assert_frame_equal(*rows)
 
 
+@pytest.mark.slow
 def test_surrogates(lab: Any, whole: Whole, tmp_path: Path) -> None:
     """An attack on a surrogate that fails is a failed cell; on others it is as ever."""
     gradient, *others = lab.ATTACKS

@@ -85,6 +85,7 @@ def test_a_judge(copy: Copy, tmp_path: Path) -> None:
     check_fresh(copy, tmp_path, old)
 
 
+@pytest.mark.slow
 def test_a_surrogate(copy: Copy, tmp_path: Path) -> None:
     old = copy.lab.rows(copy.out)
     copy.edit("victims", 'Logged("toy-a", 0)', 'Logged("toy-a", 5)')
@@ -106,6 +107,7 @@ def test_a_defense(copy: Copy, tmp_path: Path) -> None:
     check_fresh(copy, tmp_path, old)
 
 
+@pytest.mark.slow
 def test_a_metric(copy: Copy, tmp_path: Path) -> None:
     old = copy.lab.rows(copy.out)
     copy.edit("change", "UNIT = 1.0", "UNIT = 2.0")
@@ -113,6 +115,7 @@ def test_a_metric(copy: Copy, tmp_path: Path) -> None:
     check_fresh(copy, tmp_path, old)
 
 
+@pytest.mark.slow
 def test_what_a_module_imports(copy: Copy, tmp_path: Path) -> None:
     """`busy` is nowhere in the run; `logged` is below every victim."""
     copy.edit("busy", "np.arange(1000.0)", "np.arange(10.0)")

@@ -102,6 +102,7 @@ def test_rows_of_a_cluster(
     assert not lab.differences(lab.contents(undisturbed), lab.contents(out))
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_not_there_is_a_sentence(lab: Any, tmp_path: Path) -> None:
     options = ("--backend", "dask", "--scheduler", "tcp://127.0.0.1:9")
     ended = lab.finish(lab.spec(LONG), tmp_path, *options)

@@ -2,7 +2,7 @@
 
     pytest -m slow tests/faults/test_kills.py
 
-kills 500 runs (a quarter of an hour of one core); CI a dozen.
+kills 500 runs (a quarter of an hour of one core); CI a few.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def kill_often(
 def test_killed_runs_end_with_equal_tables(
     lab: Any, whole: Whole, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    kill_often(lab, whole, tmp_path, 1, 12, rng)
+    kill_often(lab, whole, tmp_path, 1, 5, rng)
 
 
 @pytest.mark.slow
@@ -101,6 +101,7 @@ def test_a_killed_worker_costs_a_cell_at_most(
     assert not lab.differences(lab.contents(undisturbed), found)
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_a_killed_parent(
     lab: Any, long: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -62,7 +62,7 @@ def check_heals(lab: Any, whole: Whole, out: Path, what: object) -> None:
     assert not lab.differences(lab.contents(undisturbed), lab.contents(out)), what
 
 
-@pytest.mark.parametrize("round_", range(2))
+@pytest.mark.parametrize("round_", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_damage_to_every_second_file(
     lab: Any, whole: Whole, tmp_path: Path, rng: np.random.Generator, round_: int
 ) -> None:
@@ -114,7 +114,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))
 
 
 @pytest.mark.parametrize(
-    ("error", "said", "writes"), [("ENOSPC", "full", 20), ("EROFS", "ead-only", 0)]
+    ("error", "said", "writes"),
+    [("ENOSPC", "full", 20), pytest.param("EROFS", "ead-only", 0, marks=pytest.mark.slow)],
 )
 def test_a_disk_that_refuses_midway(
     lab: Any, whole: Whole, tmp_path: Path, error: str, said: str, writes: int
@@ -140,6 +141,7 @@ def test_a_disk_that_refuses_at_any_write(
     check_heals(lab, whole, out, (error, writes))
 
 
+@pytest.mark.slow
 def test_files_that_may_not_grow(lab: Any, whole: Whole, tmp_path: Path) -> None:
     """Writes fail in their midst."""
     out = tmp_path / "out"
@@ -157,6 +159,7 @@ def test_a_finished_run_in_a_folder_that_is_read_only(
     assert not lab.differences(lab.contents(whole[1]), lab.contents(out))
 
 
+@pytest.mark.slow
 def test_a_folder_deleted_midway(lab: Any, whole: Whole, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run = lab.start(whole[0], out)

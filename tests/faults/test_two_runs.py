@@ -49,6 +49,7 @@ def test_the_second_goes_on_when_the_first_is_killed(
     assert not lab.differences(lab.contents(undisturbed), lab.contents(tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_a_report_beside_a_run(lab: Any, whole: Whole, tmp_path: Path) -> None:
     """Tables may be read at any time while a run replaces them."""
     spec, undisturbed, _ = whole
