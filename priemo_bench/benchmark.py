@@ -52,9 +52,16 @@ class Results:
         """As methods.csv: attacks pooled over surrogates and targets, the table to begin with."""
         return self.tables.methods()
 
-    def leaderboard(self) -> pd.DataFrame:
-        """As leaderboard.csv: one line per attack, budget, surrogate and target."""
-        return self.tables.leaderboard()
+    def leaderboard(self, by: str = "protection_rate") -> pd.DataFrame:
+        """As leaderboard.csv: one line per attack, budget, surrogate and target.
+
+        Args:
+            by: the column that it is sorted by, such as "survival", the largest first.
+
+        Raises:
+            PriemoError: there is no such column.
+        """
+        return self.tables.leaderboard(by)
 
     def transfer(self) -> pd.DataFrame:
         """As transfer.csv: one line per line of the leaderboard and victim."""

@@ -34,6 +34,7 @@ from priemo_bench.judge.rates import Rates
 from priemo_bench.judge.sanity import sanity_flags
 from priemo_bench.judge.statistics import mean
 from priemo_bench.judge.survival import survival
+from priemo_bench.registry import unknown
 
 
 class Tables:
@@ -47,6 +48,7 @@ class Tables:
     | `transfer` | row of the leaderboard and victim: the surrogate x victim matrix |
     | `defenses`, `defended_methods` | row of the leaderboard, or method, and defense |
     | `victims` | victim and defense: clean accuracy |
+    | `filters` | defense: what it does |
     | `failures` | failed cell, and part that an incomplete one has lost |
     | `costs` | cell: status, seconds by stage, passes, memory |
     | `code` | digest of the code that made the rows |
@@ -118,9 +120,19 @@ class Tables:
             **survival(self.rates, [row]),
         }
 
-    def leaderboard(self) -> pd.DataFrame:
-        """One line per dataset, budget, attack, scope, scale, surrogate, target (no defense)."""
-        order = [*GROUP, "within_budget", "protection_rate"]
+    def leaderboard(self, by: str = "protection_rate") -> pd.DataFrame:
+        """One line per dataset, budget, attack, scope, scale, surrogate, target (no defense).
+
+        Args:
+            by: the column that lines are sorted by within data set, budget and threat model, such
+                as "survival" or "worst_defense"; the largest first. Ranks stay by protection.
+
+        Raises:
+            PriemoError: there is no such column.
+        """
+        if by not in self.columns:
+            raise unknown("columns", by, self.columns)
+        order = [*GROUP, "within_budget", by]
         ascending = [True, False, False, False, False]
         ordered = self.board.sort_values(order, ascending=ascending, kind="stable")
         return ordered[self.columns].reset_index(drop=True)
@@ -261,6 +273,15 @@ class Tables:
         table["low"] = [low for low, _ in bounds]
         table["high"] = [high for _, high in bounds]
         return table.sort_values(["dataset", "victim", "defense"]).reset_index(drop=True)
+
+    def filters(self) -> pd.DataFrame:
+        """What each defense of the run does, and its source; none in older files.
+
+        Columns: defense, what, source.
+        """
+        known = self.rows.facts.get("defenses") or {}
+        lines = [(name, own.get("summary"), own.get("source")) for name, own in known.items()]
+        return pd.DataFrame(lines, columns=["defense", "what", "source"])
 
     def failures(self) -> pd.DataFrame:
         """What failed, with its reason: whole cells, and what incomplete ones have lost."""

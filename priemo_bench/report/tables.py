@@ -44,6 +44,7 @@ TABLES = (
     ReportTable(
         "defended_methods", lambda tables: tables.defended_methods(), views.DEFENSES, csv=False
     ),
+    ReportTable("filters", lambda tables: tables.filters(), views.FILTERS, csv=False),
     ReportTable("victims", lambda tables: tables.victims(), views.VICTIMS, csv=False),
     ReportTable("costs", lambda tables: tables.costs()),
     ReportTable("failures", lambda tables: tables.failures(), views.FAILURES),

@@ -274,6 +274,14 @@ DEFENSES = (
         "when clean, under the same defense (*clean*: its accuracy then, %).",
     ),
 )
+FILTERS = (
+    View(
+        "What the defenses do",
+        _texts("defense", "what", "source"),
+        select=lambda line: line["defense"] != "none",
+        per_dataset=False,
+    ),
+)
 VICTIMS = (View("Clean accuracy of the victims, %", _victims, per_dataset=False),)
 FAILURES = (
     View(

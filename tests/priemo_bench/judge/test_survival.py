@@ -10,6 +10,7 @@ import pytest
 
 from priemo_bench.contracts.filter_sets import SETS, expanded
 from priemo_bench.contracts.rows import Rows
+from priemo_bench.errors import PriemoError
 from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.registry import names
 
@@ -40,8 +41,8 @@ def frame(
 def tables(*frames: pd.DataFrame) -> Tables:
     whole = pd.concat(frames, ignore_index=True)
     cells = [
-        {**KEY, "surrogate": "a", "seed": seed, "target": target, "status": "done"}
-        for seed, target in whole[["seed", "target"]].drop_duplicates().itertuples(index=False)
+        {**KEY, "surrogate": "a", "seed": 0, "target": target, "attack": attack, "status": "done"}
+        for target, attack in whole[["target", "attack"]].drop_duplicates().itertuples(index=False)
     ]
     facts = {"cells": cells, "ssim_floor": 0.997, "psnr_floor": None, "eps": 8 / 255}
     return Tables(Rows(whole, facts))
@@ -114,6 +115,17 @@ def test_without_the_whole_set_there_is_no_survival() -> None:
     line = tables(frame(label, found)).methods().iloc[0]
     assert np.isnan(line["survival"])
     assert (line["worst_filter"], line["filter_set"]) == ("", "")
+
+
+def test_the_leaderboard_may_be_sorted_by_survival() -> None:
+    (label, low), (_, high) = drawn(150, 4, 0.0, 0.9), drawn(150, 4, 0.0, 0.99)
+    low["none"] = label, (label + 1) % 7  # protects more faces, but fewer under filters
+    both = [frame(label, low, attack="low"), frame(label, high, attack="high")]
+    found = tables(*both)
+    assert list(found.leaderboard()["attack"]) == ["low", "high"]
+    assert list(found.leaderboard(by="survival")["attack"]) == ["high", "low"]
+    with pytest.raises(PriemoError, match="did you mean survival"):
+        found.leaderboard(by="surviva")
 
 
 def test_every_filter_of_a_set_is_a_defense() -> None:
