@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from priemo_bench.attacks.base import (
     require_int,
     temporary_seed,
 )
+from priemo_bench.attacks.filters import as_names, check_filters
 from priemo_bench.attacks.losses import LOSSES, LossName
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
 from priemo_bench.registry import unknown
@@ -34,6 +36,8 @@ class AdaptedAttack(GradientAttack):
         eps: linf bound in (0, 1], passed on where the class has that parameter; so is a step size
             of RELATIVE_STEP times eps (or of its paper), unless given.
         targeted: as in ART, `y` then holds the targets.
+        filters: names of defenses, or of sets of them ("set-1"), that the protection is to survive:
+            the gradient is that of the mean logits over the image and what each filter makes of it.
         loss: that the gradient is taken of: "cross_entropy", or "margin" of the logits.
         random_state: seed of the global generators during the attack.
         params: further arguments of that class.
@@ -44,7 +48,7 @@ class AdaptedAttack(GradientAttack):
 
     attack_params = [
         *EvasionAttack.attack_params,
-        "attack", "eps", "targeted", "loss", "batch_size", "random_state", "params",
+        "attack", "eps", "targeted", "filters", "loss", "batch_size", "random_state", "params",
     ]  # fmt: skip
     default_attack: ClassVar[str]
 
@@ -57,6 +61,7 @@ class AdaptedAttack(GradientAttack):
         loss: LossName = "cross_entropy",
         batch_size: int = 64,
         random_state: int | None = None,
+        filters: Sequence[str] = (),
         **params: object,
     ) -> None:
         super().__init__(estimator=classifier)
@@ -66,6 +71,7 @@ class AdaptedAttack(GradientAttack):
         self.loss = loss
         self.batch_size = batch_size
         self.random_state = random_state
+        self.filters = as_names(filters)
         self.params = params
         self._check_params()
 
@@ -78,6 +84,8 @@ class AdaptedAttack(GradientAttack):
         """
         x = check_images(x)
         labels = self._check_y(y, len(x), self.estimator.nb_classes)
+        if labels is None and self.filters:
+            labels = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
         with temporary_seed(self.random_state):
             protected = self._run(x.copy(), labels)
         return check_images(np.clip(protected, 0, 1), f"the result of {self.attack}")
@@ -94,6 +102,7 @@ class AdaptedAttack(GradientAttack):
         require_eps(self.eps)
         require_bool(self, "targeted")
         require_int(self, "batch_size")
+        check_filters(self.filters)
         if self.loss not in LOSSES:
             raise unknown("loss functions", str(self.loss), LOSSES)
         with temporary_seed(self.random_state):  # some constructors run the model once

@@ -91,7 +91,7 @@ class ArtAttack(AdaptedAttack):
     def _build(self) -> EvasionAttack:
         attack_class, classifier = (
             art_attack_class(self.attack),
-            with_loss(self.estimator, self.loss),
+            with_loss(self.estimator, self.loss, filters=self.filters),
         )
         if attack_class in IN_TORCH and classifier.all_framework_preprocessing:
             attack_class = LinfPGD

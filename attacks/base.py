@@ -24,13 +24,15 @@ from priemo_bench.errors import PriemoError, require
 
 SESSION_PARAMS = {"summary_writer", "surrogates", "verbose"}
 """Names in `attack_params` that are not saved."""
+LATER_PARAMS: Mapping[str, object] = {"filters": ()}
+"""Parameters that files of earlier versions lack, and what they were."""
 
 
 def require_int(attack: object, *names: str, low: int = 1) -> None:
-    """PriemoError unless these attributes are whole numbers from `low`."""
+    """PriemoError unless these attributes are whole numbers from `low`, of 64 bits."""
     for name in names:
         value = getattr(attack, name)
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= low
+        whole = isinstance(value, int) and not isinstance(value, bool) and low <= value < 2**63
         require(whole, name, value, f"a whole number from {low}")
 
 
@@ -165,6 +167,8 @@ class FittedAttack(GradientAttack):
         tensors, image, settings = load_attack(cls._saved_class or cls.__name__, path)
         with damaged(path):
             fooling_rate = settings.pop("fooling_rate")
+            later = {k: v for k, v in LATER_PARAMS.items() if k in cls.attack_params}
+            settings = {**later, **settings}
             if fooling_rate is not None and not 0 <= fooling_rate <= 1:
                 raise ValueError(f"its fooling_rate is {fooling_rate}")
             cls(None, **settings)._check_settings(settings)

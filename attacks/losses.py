@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
+from priemo_bench.attacks.filters import Filtered
 from priemo_bench.contracts.predict import margin
 from priemo_bench.errors import PriemoError
 
@@ -61,12 +63,17 @@ def check_classifier(classifier: object) -> None:
 
 
 def with_loss(
-    classifier: PyTorchClassifier, loss: LossName = "cross_entropy", clip_input: bool = False
+    classifier: PyTorchClassifier,
+    loss: LossName = "cross_entropy",
+    clip_input: bool = False,
+    filters: Sequence[str] = (),
 ) -> PyTorchClassifier:
     """A classifier of the same model, preprocessing and device with another loss.
 
     Args:
         clip_input: whether the model gets its input clipped to [0, 1].
+        filters: names of defenses, or of sets of them, over which the logits are averaged (see
+            `Filtered`).
 
     Returns:
         `classifier` itself where nothing has to change.
@@ -76,10 +83,11 @@ def with_loss(
     """
     check_classifier(classifier)
     is_entropy = isinstance(classifier.loss, nn.CrossEntropyLoss)
-    if loss == "cross_entropy" and not clip_input and is_entropy:
+    if loss == "cross_entropy" and not clip_input and not filters and is_entropy:
         return classifier
+    model = Filtered(classifier.model, filters) if filters else classifier.model
     return PyTorchClassifier(
-        model=ClippedInput(classifier.model) if clip_input else classifier.model,
+        model=ClippedInput(model) if clip_input else model,
         loss=MarginLoss() if loss == "margin" else nn.CrossEntropyLoss(),
         input_shape=classifier.input_shape,
         nb_classes=classifier.nb_classes,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, unfold
 from torch.utils.hooks import RemovableHandle
 
+from priemo_bench.attacks.filters import all_views, mean_view, open_filters
 from priemo_bench.attacks.losses import check_classifier
 from priemo_bench.contracts.predict import device_of
 from priemo_bench.errors import PriemoError
@@ -35,13 +36,21 @@ class Surrogate:
             is averaged) has for features the input of its last layer with parameters, averaged
             over the map; for a convolution its unfolded input, so that the averaged logits are
             linear in these features too.
+        filters: names of defenses, or of sets of them: features and logits are then the means over
+            the image and what each filter makes of it.
 
     Raises:
         PriemoError: not a PyTorchClassifier, other clip values, or no such layer.
     """
 
-    def __init__(self, classifier: PyTorchClassifier, layer: Layers = None) -> None:
+    def __init__(
+        self,
+        classifier: PyTorchClassifier,
+        layer: Layers = None,
+        filters: Sequence[str] = (),
+    ) -> None:
         check_classifier(classifier)
+        self.filters = open_filters(filters)
         self.classifier = classifier
         self.model: nn.Module = classifier.model
         self.classes = int(classifier.nb_classes)
@@ -58,6 +67,12 @@ class Surrogate:
         The gradient passes straight through preprocessing of the classifier that is not
         differentiable (BPDA, Athalye et al. 2018).
         """
+        if self.filters:
+            features, logits = self._without_filters(all_views(x, self.filters))
+            return mean_view(features, len(x)), mean_view(logits, len(x))
+        return self._without_filters(x)
+
+    def _without_filters(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.classifier.preprocessing_operations:
             if self.classifier.all_framework_preprocessing:
                 x, _ = self.classifier._apply_preprocessing(x, y=None, no_grad=False)
@@ -72,11 +87,12 @@ def open_surrogates(
     classifier: PyTorchClassifier | None,
     others: Sequence[PyTorchClassifier] = (),
     layer: Layers = None,
+    filters: Sequence[str] = (),
 ) -> list[Surrogate]:
     """The surrogates of an attack; PriemoError for one that was loaded without a classifier."""
     if classifier is None:
         raise PriemoError("this needs a classifier: load(path, classifier)")
-    return [Surrogate(c, layer) for c in (classifier, *others)]
+    return [Surrogate(c, layer, filters) for c in (classifier, *others)]
 
 
 def predict_ensemble(surrogates: Sequence[Surrogate], x: Tensor, batch_size: int = 64) -> Tensor:

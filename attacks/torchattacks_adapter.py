@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Protocol
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from priemo_bench.attacks.adapter import RELATIVE_STEP, AdaptedAttack
 from priemo_bench.attacks.art_adapter import keyword_arguments
 from priemo_bench.attacks.base import temporary_seed
+from priemo_bench.attacks.filters import Filtered
 from priemo_bench.attacks.losses import check_classifier, clip
 from priemo_bench.attacks.preset import Preset
 from priemo_bench.contracts.attack import EPS_GRID, Traits
@@ -57,6 +59,7 @@ class _WrappedModel(nn.Module):
 
     Args:
         repeated: whether images are grey, given as three equal channels.
+        filters: names, as for `Filtered`.
 
     Attributes:
         margin_labels: (n,) labels, or None for the logits as they are. With labels the logits are
@@ -64,10 +67,17 @@ class _WrappedModel(nn.Module):
             that of minus the logit margin.
     """
 
-    def __init__(self, classifier: PyTorchClassifier, repeated: bool = False) -> None:
+    def __init__(
+        self,
+        classifier: PyTorchClassifier,
+        repeated: bool = False,
+        filters: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         self.repeated = repeated
         self.model: nn.Module = classifier.model
+        if filters:
+            self.model = Filtered(classifier.model, filters)
         self.preprocess = classifier._apply_preprocessing
         self.margin_labels: Tensor | None = None
 
@@ -98,7 +108,7 @@ class TorchAttack(AdaptedAttack):
             with temporary_seed(self.random_state):  # ART's predict() uses the generators too
                 labels = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
         repeated = x.shape[1] == 1 and self.attack in RGB_ONLY
-        model = _WrappedModel(self.estimator, repeated).eval()
+        model = _WrappedModel(self.estimator, repeated, self.filters).eval()
         attack = self._build(model)
         protected = []
         for start in range(0, len(x), self.batch_size):

@@ -17,7 +17,8 @@ from priemo_bench.contracts.attack import Traits
 
 __all__ = [
     "ClassPriEMO", "GeneratorPriEMO", "ImagePriEMO", "PriEMO", "UniversalPriEMO", "priemo_class",
-    "priemo_generator", "priemo_image", "priemo_logit", "priemo_transfer", "priemo_universal",
+    "priemo_generator", "priemo_image", "priemo_logit", "priemo_survive", "priemo_transfer",
+    "priemo_universal",
 ]  # fmt: skip
 
 _IMAGE = Traits("per-image", "image", "many", targeted=True, budgeted=True)
@@ -32,6 +33,15 @@ priemo_transfer = Preset(
 """Scope image for transfer to classifiers that are not surrogates.
 
 The loss was chosen on fit faces, each surrogate left out in turn (test_defaults.py).
+"""
+priemo_survive = Preset(
+    ImagePriEMO,
+    _IMAGE,
+    {"filters": ("set-1",), "steps": 50, "loss": "logit", "confidence": 0.2},
+)
+"""Scope image for a victim that may filter its input, with any filter of set 1.
+
+Loss, confidence and the norm over filters were chosen on fit faces of FER2013.
 """
 priemo_class = Preset(ClassPriEMO, replace(_UNIVERSAL, scope="class"))
 priemo_universal = Preset(UniversalPriEMO, _UNIVERSAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, ClassVar, Self, TypedDict, get_args
 
@@ -11,6 +12,7 @@ from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
 from priemo_bench.attacks.base import FittedAttack, require_bool, require_int
+from priemo_bench.attacks.filters import as_names, check_filters, open_filters
 from priemo_bench.attacks.priemo.objective import (
     Distance,
     FeatureLoss,
@@ -42,6 +44,7 @@ class SharedParams(TypedDict, total=False):
     loss: FeatureLoss
     distance: Distance
     weighting: Weighting
+    filters: Sequence[str]
     delta: float
     batch_size: int
     random_state: int | None
@@ -76,7 +79,10 @@ class PriEMO(FittedAttack):
             `Surrogate`).
         loss: margin of the feature vectors ("feature"), of the logits ("logit"), or "both".
         distance: of features, "cosine" or "whitened" (cosine after whitening; objective.py).
-        weighting: of surrogates: the "sum" of their losses, or for each image the "worst".
+        weighting: of surrogates, each with and without filters: the "sum" of their losses, or for
+            each image the "worst".
+        filters: names of defenses, or of sets of them ("set-1"), that the protection is to survive:
+            the surrogates are to be fooled without and with each, at as many more passes.
         delta: `converged` when the fooling rate on the fit images is at least 1 - delta.
         batch_size: images per forward pass.
         random_state: seed.
@@ -102,7 +108,7 @@ class PriEMO(FittedAttack):
     attack_params = [
         *EvasionAttack.attack_params,
         "scope", "targeted", "ssim_floor", "eps", "psnr_floor", "surrogates", "layer", "loss",
-        "distance", "weighting", "delta", "batch_size", "random_state", "verbose",
+        "distance", "weighting", "filters", "delta", "batch_size", "random_state", "verbose",
     ]  # fmt: skip
     scope: Scope
     _saved_class = "PriEMO"
@@ -133,6 +139,7 @@ class PriEMO(FittedAttack):
         loss: FeatureLoss = "both",
         distance: Distance = "cosine",
         weighting: Weighting = "sum",
+        filters: Sequence[str] = (),
         delta: float = 0.2,
         batch_size: int = 64,
         random_state: int | None = None,
@@ -153,6 +160,7 @@ class PriEMO(FittedAttack):
         self.loss = loss
         self.distance = distance
         self.weighting = weighting
+        self.filters = as_names(filters)
         self.delta = delta
         self.batch_size = batch_size
         self.random_state = random_state
@@ -278,7 +286,7 @@ class PriEMO(FittedAttack):
         surrogates = open_surrogates(self.estimator, self.surrogates, self.layer)
         return Objective(
             surrogates, self._penalty, loss=self.loss, targeted=self.targeted,
-            distance=self.distance, weighting=self.weighting,
+            distance=self.distance, weighting=self.weighting, filters=open_filters(self.filters),
         )  # fmt: skip
 
     def _penalty(self, margins: Tensor) -> Tensor:
@@ -321,6 +329,7 @@ class PriEMO(FittedAttack):
         ):  # fmt: skip
             known, value = get_args(choices), getattr(self, name)
             require(value in known, name, value, f"one of {', '.join(known)}")
+        check_filters(self.filters)
         budget = self.budget  # checks its bounds
         if budget.floor is None and budget.eps is None:
             raise PriemoError("ssim_floor, psnr_floor and eps are all None; give a floor or a cap")

@@ -39,7 +39,8 @@ class ImagePriEMO(PriEMO):
         steps: forward and backward passes per image and restart.
         restarts: untargeted, how many times an image that a surrogate still classifies correctly
             is restarted towards another emotion. Targeted, images that miss the target are
-            optimised once more with LONGER times the steps; 0 for none.
+            optimised once more with LONGER times the steps; 0 for none. With filters, only images
+            that are not protected without one are restarted, without filters.
         momentum: decay of the mean gradient, in [0, 1).
         diversity: probability in [0, 1] that the input of a step is transformed (input diversity):
             for transfer to other classifiers, at some cost on the surrogates.
@@ -97,9 +98,8 @@ class ImagePriEMO(PriEMO):
         images = torch.from_numpy(to_float(publish(x))).to(objective.surrogates[0].device)
         labels = self._labels(y, images)
         objective.check_labels(labels)
-        batches = zip(
-            torch.split(images, self.batch_size), torch.split(labels, self.batch_size), strict=True
-        )
+        size = max(1, self.batch_size // (1 + len(objective.filters)))
+        batches = zip(torch.split(images, size), torch.split(labels, size), strict=True)
         protected = [
             self._run(part, own, objective).cpu().numpy()
             for part, own in track(
@@ -111,14 +111,32 @@ class ImagePriEMO(PriEMO):
     def _run(self, x: Tensor, y: Tensor, objective: Objective) -> Tensor:
         """Published images for `x` (n, c, h, w) on the 8-bit grid, labels or targets `y` (n,).
 
-        Images still unprotected are restarted. Untargeted the descent may have ended in a local
-        minimum: it is repeated towards one other emotion after the other. Targeted the target may
-        be far: it is repeated once with more steps.
+        With filters, an image that is then not protected without one is searched for without them:
+        no protection from a victim that does not filter is given up for the others. Restarts are
+        kept for that; with filters they cost much and add little.
+        """
+        if not objective.filters:
+            return self._search(x, y, objective)
+        found = self._optimise(x, y, objective, self.steps)
+        exposure = objective.exposure(found, y)
+        rows = (exposure > len(objective.filters)).nonzero()[:, 0]
+        if len(rows):
+            plain = self._search(x[rows], y[rows], objective.without_filters())
+            better = objective.exposure(plain, y[rows]) < exposure[rows]
+            found[rows[better]] = plain[better]
+        return found
+
+    def _search(self, x: Tensor, y: Tensor, objective: Objective) -> Tensor:
+        """Published images of one descent, without filters, and of restarts where it failed.
+
+        Untargeted the descent may have ended in a local minimum: it is repeated towards one other
+        emotion after the other. Targeted the target may be far: it is repeated once with more
+        steps.
         """
         protected = self._optimise(x, y, objective, self.steps)
         if not self.restarts:
             return protected
-        rows = objective.unprotected(protected, y).nonzero()[:, 0]
+        rows = objective.exposure(protected, y).nonzero()[:, 0]
         if not len(rows):
             return protected
         if self.targeted:
@@ -127,7 +145,7 @@ class ImagePriEMO(PriEMO):
         others = objective.runners_up(x[rows], y[rows])
         for k in range(min(self.restarts, others.shape[1])):
             again = self._optimise(x[rows], y[rows], objective, self.steps, others[:, k])
-            failed = objective.unprotected(again, y[rows])
+            failed = objective.exposure(again, y[rows]) > 0
             protected[rows[~failed]] = again[~failed]
             rows, others = rows[failed], others[failed]
             if not len(rows):

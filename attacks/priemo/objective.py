@@ -17,6 +17,7 @@ surrogates can be summed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
+from priemo_bench.attacks.filters import Filter, all_views
 from priemo_bench.attacks.surrogate import Surrogate
 from priemo_bench.contracts.predict import margin
 from priemo_bench.errors import PriemoError
@@ -33,6 +35,10 @@ Distance = Literal["cosine", "whitened"]
 Weighting = Literal["sum", "worst"]
 
 TEMPERATURE, UNIVERSAL_TEMPERATURE = 0.25, 0.5
+ORDER = 4
+"""Of the norm over views: survival counts the worst of them, and 1 is their sum."""
+EXPOSED = 1e3
+"""Score of a view in which the label is still read: above any penalty."""
 SHRINKAGE = 0.1
 """Of the scatter within emotions towards a multiple of the identity, before inversion."""
 
@@ -136,6 +142,8 @@ class Objective:
         targeted: whether labels are targets.
         distance: of features, as for `FeatureVectors.of`.
         weighting: over surrogates, the "sum" or for each image the "worst".
+        filters: of the victim. A surrogate then has several views of an image, the image itself and
+            what each filter makes of it, whose penalties count by their norm of ORDER.
     """
 
     def __init__(
@@ -147,6 +155,7 @@ class Objective:
         targeted: bool = False,
         distance: Distance = "cosine",
         weighting: Weighting = "sum",
+        filters: Sequence[Filter] = (),
     ) -> None:
         self.surrogates = list(surrogates)
         self.penalty = penalty
@@ -154,7 +163,14 @@ class Objective:
         self.targeted = targeted
         self.distance = distance
         self.weighting = weighting
+        self.filters = list(filters)
         self.vectors: list[FeatureVectors] = []
+
+    def without_filters(self) -> Objective:
+        """The same of the images alone, with the same universal vectors."""
+        plain = copy(self)
+        plain.filters = []
+        return plain
 
     def fit(self, batches: Iterable[Tensor]) -> Tensor:
         """Compute the universal vectors from clean faces; (n,) classes predicted together."""
@@ -187,8 +203,14 @@ class Objective:
     def margins(
         self, x: Tensor, y: Tensor, other: Tensor | None = None
     ) -> Iterator[tuple[Tensor | None, Tensor]]:
-        """Per surrogate the scaled feature margins (None for loss "logit") and logit margins."""
+        """Per surrogate the scaled feature margins (None for loss "logit") and logit margins.
+
+        Both (views n,) for images `x` (n, c, h, w), one view after the other.
+        """
         sign = -1 if self.targeted else 1
+        views = 1 + len(self.filters)
+        x, y = all_views(x, self.filters), y.repeat(views)
+        other = None if other is None else other.repeat(views)
         for surrogate, vectors in zip(self.surrogates, self.vectors, strict=True):
             features, logits = surrogate(x)
             by_logit = sign * margin(logits, y, other) / vectors.logit_scale
@@ -208,11 +230,17 @@ class Objective:
         others = scores.scatter(1, y[:, None], -torch.inf)
         return others.argsort(1, descending=True)[:, :-1]
 
-    def unprotected(self, x: Tensor, y: Tensor) -> Tensor:
-        """(n,) whether some surrogate predicts the label, or does not predict the target."""
+    def exposure(self, x: Tensor, y: Tensor) -> Tensor:
+        """(n,) in how many views some surrogate predicts the label, or misses the target.
+
+        The image itself counts as much as all filters together and one more: no filter is worth the
+        protection from a victim without one.
+        """
+        views = all_views(x, self.filters)
         with torch.no_grad():
-            predicted = torch.stack([surrogate(x)[1].argmax(1) for surrogate in self.surrogates])
-        return ((predicted != y) if self.targeted else (predicted == y)).any(0)
+            predicted = torch.stack([s(views)[1].argmax(1) for s in self.surrogates])
+        reached = predicted == y.repeat(1 + len(self.filters))
+        return self._exposure(~reached if self.targeted else reached, len(x))
 
     def __call__(self, x: Tensor, y: Tensor, other: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The loss (n,), and a score (n,) of the logits alone that ranks results.
@@ -221,18 +249,32 @@ class Objective:
             x: (n, c, h, w) images. y: (n,) labels or targets.
             other: (n,) the one class that margins compare with, instead of the best of all others.
         """
-        losses, scores = [], []
+        losses, scores, exposed = [], [], []
         for feature, logit in self.margins(x, y, other):
             by_logit = self.penalty(logit)
             scores.append(by_logit.detach())
+            exposed.append(logit.detach() > 0)
             if feature is None:
                 losses.append(by_logit)
             elif self.loss == "feature":
                 losses.append(self.penalty(feature))
             else:
                 losses.append(self.penalty(feature) + by_logit)
-        return self._over_surrogates(losses), self._over_surrogates(scores)
+        score = self._over_pairs(scores, len(x))
+        if self.filters:
+            score = score + EXPOSED * self._exposure(torch.stack(exposed), len(x))
+        return self._over_pairs(losses, len(x)), score
 
-    def _over_surrogates(self, penalties: list[Tensor]) -> Tensor:
+    def _over_pairs(self, penalties: list[Tensor], n: int) -> Tensor:
+        """(n,) of the penalties (views n,) of each surrogate."""
         stacked = torch.stack(penalties)
+        if self.filters:
+            by_view = stacked.reshape(len(stacked), -1, n)
+            stacked = torch.linalg.vector_norm(by_view, ORDER, dim=1)
         return stacked.sum(0) if self.weighting == "sum" else stacked.amax(0)
+
+    def _exposure(self, exposed: Tensor, n: int) -> Tensor:
+        """`exposure` (n,) of what is exposed (surrogates, views n)."""
+        views = exposed.reshape(len(exposed), -1, n).any(0)
+        found: Tensor = views.sum(0) + len(self.filters) * views[0]
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -12,6 +12,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
 from priemo_bench.attacks.base import check_labels, require_bool, require_eps, require_int
+from priemo_bench.attacks.filters import as_names, check_filters
 from priemo_bench.attacks.surrogate import open_surrogates, predict_ensemble
 from priemo_bench.attacks.universal import cos_uap, df_uap, fi_uap, gd_uap, opom, sga, sgd_uap
 from priemo_bench.attacks.universal.base import BaseUniversalAttack, Goal
@@ -49,6 +50,8 @@ class UniversalAttack(BaseUniversalAttack):
             protects most where all predictions collapse to one (TARGETED_METHODS).
         surrogates: further PyTorchClassifiers; losses are averaged.
         layer: submodule whose output are the features; None for the default (see `Surrogate`).
+        filters: names of defenses, or of sets of them ("set-1"), that the protection is to survive:
+            features and logits are the means over a face and what each filter makes of it.
         passes: forward and backward passes over the fit faces.
         batch_size: None for the method's own.
         delta: `converged` when the fooling rate on the fit faces is at least 1 - delta.
@@ -69,7 +72,7 @@ class UniversalAttack(BaseUniversalAttack):
 
     attack_params = [
         *EvasionAttack.attack_params,
-        "method", "scope", "eps", "targeted", "goal", "surrogates", "layer", "passes",
+        "method", "scope", "eps", "targeted", "goal", "surrogates", "layer", "filters", "passes",
         "batch_size", "delta", "random_state",
     ]  # fmt: skip
 
@@ -87,6 +90,7 @@ class UniversalAttack(BaseUniversalAttack):
         batch_size: int | None = None,
         delta: float = 0.2,
         random_state: int | None = None,
+        filters: Sequence[str] = (),
     ) -> None:
         super().__init__(classifier)
         self.method = method
@@ -100,6 +104,7 @@ class UniversalAttack(BaseUniversalAttack):
         self.batch_size = batch_size
         self.delta = delta
         self.random_state = random_state
+        self.filters = as_names(filters)
         self._check_params()
 
     def fit(self, x: FloatImages, y: object | None = None) -> Self:
@@ -128,7 +133,7 @@ class UniversalAttack(BaseUniversalAttack):
         return self
 
     def _fit_one(self, x: FloatImages, goals: Labels, generator: torch.Generator) -> FloatImages:
-        surrogates = open_surrogates(self.estimator, self.surrogates, self.layer)
+        surrogates = open_surrogates(self.estimator, self.surrogates, self.layer, self.filters)
         device = surrogates[0].device
         problem = UniversalProblem(
             torch.from_numpy(x).to(device),
@@ -177,6 +182,7 @@ class UniversalAttack(BaseUniversalAttack):
         require(self.goal in goals, "goal", self.goal, "'leave' or 'rarest'")
         require_eps(self.eps)
         require_bool(self, "targeted")
+        check_filters(self.filters)
         require(0 <= self.delta <= 1, "delta", self.delta, "in [0, 1]")
         require_int(self, "passes", *(["batch_size"] if self.batch_size is not None else []))
         if self._has_target and self.method not in TARGETED_METHODS:

@@ -9,6 +9,7 @@ from art.estimators.classification import PyTorchClassifier
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
+from priemo_bench import registry
 from priemo_bench.contracts.image import publish, to_float
 from priemo_bench.contracts.victim import Victim, as_art
 
@@ -74,6 +75,49 @@ class LinearModel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.fc(x.flatten(1))
         return out
+
+
+class TwoBands(nn.Module):
+    """A checkerboard darkens class 0 most; the two halves of the image do so through a blur too.
+
+    The margin of 16x16 grey images is 4/255, less 1.5 times what is common with the checkerboard
+    and once what is common with the halves: at 8/255 either is enough, and a blur leaves the second
+    only.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        rows, columns = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
+        fine, halves = 1 - 2 * ((rows + columns) % 2), 1 - 2 * (columns < 8).long()
+        self.pattern = (1.5 * fine + halves).float()
+        self.fc = nn.Linear(2, 2, bias=False)
+        self.fc.weight.data = torch.eye(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        margins = 4 / 255 + ((x - 0.5) * self.pattern).mean((1, 2, 3))
+        out: Tensor = self.fc(50 * torch.stack([margins, -margins], 1))
+        return out
+
+
+class Bands:
+    """`TwoBands`, and grey images of its class 0, labelled."""
+
+    classifier = PyTorchClassifier(
+        TwoBands(), nn.CrossEntropyLoss(), (1, 16, 16), 2, clip_values=(0, 1), device_type="cpu"
+    )
+    x = np.full((4, 1, 16, 16), 128 / 255, np.float32)
+    y = np.zeros(4, np.int64)
+
+    def protected(self, images: np.ndarray, *filters: str) -> np.ndarray:
+        """(n,) whether images are protected without a filter and under each of `filters`."""
+        shown = [images, *(registry.get("defenses", name)(publish(images)) for name in filters)]
+        found: np.ndarray = np.all([self.classifier.predict(v).argmax(1) != 0 for v in shown], 0)
+        return found
+
+
+@pytest.fixture(scope="session")
+def bands() -> Bands:
+    return Bands()
 
 
 def photographs(n: int, channels: int, side: int, seed: int = 0) -> np.ndarray:

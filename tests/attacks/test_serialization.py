@@ -13,7 +13,7 @@ import pytest
 from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.art_universal import ArtUniversal
-from priemo_bench.attacks.base import FittedAttack
+from priemo_bench.attacks.base import LATER_PARAMS, FittedAttack
 from priemo_bench.attacks.priemo import PriEMO
 from priemo_bench.attacks.universal import UniversalAttack
 from priemo_bench.attacks.universal.gap import GAP
@@ -111,6 +111,9 @@ def test_whatever_setting_is_wrong(
 
             rewrite(source, path, change)
             use(cls, path, toy)
+
+        if name in LATER_PARAMS:
+            continue  # a file of an earlier version
 
         def drop(tensors: Tensors, metadata: dict[str, str]) -> None:
             settings = json.loads(metadata["settings"])
