@@ -53,6 +53,7 @@ FEWER = {
     "priemo-generator": {"steps": 3},
     "priemo-image": {"steps": 8},
     "priemo-logit": {"steps": 8},
+    "priemo-survive": {"steps": 3, "restarts": 1},
     "priemo-universal": {"steps": 25},
     "sinifgsm": {"steps": 5},
     "uap": {"max_iter": 2},
