@@ -395,3 +395,22 @@ def test_pictures_are_shown_of_made_up_persons_only(
 def test_bad_arguments(more: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(PriemoError, match=said):
         Benchmark(toy_spec("nothing"), out=tmp_path, **more).run()
+
+
+@pytest.mark.usefixtures("world")
+def test_only_judging_victims_predict_under_defenses_where_the_spec_says_so(
+    tmp_path: Path,
+) -> None:
+    attacks = [{"name": "gradient", "surrogates": ["toy-a"], "budgets": ["equal"]},
+               {"name": "noise", "budgets": ["equal"]}]  # fmt: skip
+    defenses = ["none", "median3"]
+    spec = toy_spec(*attacks, defenses=defenses, defended="judging")
+    frame = Benchmark(spec, out=tmp_path / "judging").run().rows()
+    under = frame[frame["defense"] == "median3"]
+    victims = {attack: set(own["victim"]) for attack, own in under.groupby("attack", observed=True)}
+    assert victims == {"gradient": {"toy-a"}, "noise": {"toy-a", "toy-b"}}
+    whole = Benchmark(toy_spec(*attacks, defenses=defenses), out=tmp_path / "all").run().rows()
+    keys = ["attack", "victim", "defense", "image"]
+    merged = frame.merge(whole, on=keys, suffixes=("", "_all"))
+    assert len(merged) == len(frame) < len(whole)
+    assert (merged["prediction"] == merged["prediction_all"]).all()
