@@ -44,9 +44,14 @@ USABILITY = [
 """Columns of `Tables.usability` before the further metrics."""
 DEFENDED = [
     "defense", "threat", "n", "clean_accuracy", "protection_rate", "protection_low",
-    "protection_high", "targeted_rate", "transfer_rate", "transfer_low", "transfer_high",
+    "protection_high", "targeted_rate", "transfer_rate", "transfer_low", "transfer_high", "draws",
+    "draw_spread",
 ]  # fmt: skip
-"""Columns of the tables of defenses, after those that say what a line is."""
+"""Columns of the tables of defenses, after those that say what a line is.
+
+Rates are means over the `draws` of a random defense; `draw_spread` is the standard deviation of its
+protection rate over them.
+"""
 METHODS = [
     *METHOD, "targeted", "threat", *POOLED, *CHOSEN, *COSTS, "protection_rate", "protection_low",
     "protection_high", *SURVIVAL, "macro_protection_rate", "macro_low", "macro_high",

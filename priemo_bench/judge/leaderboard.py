@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from priemo_bench.contracts.columns import METHOD, ROW
+from priemo_bench.contracts.defense import without_draw
 from priemo_bench.contracts.rows import Rows
 from priemo_bench.judge.budget_use import quality_summary
 from priemo_bench.judge.columns import (
@@ -241,13 +242,14 @@ class Tables:
         """The defenses of each row that has another than one."""
         found: dict[int, dict[str, None]] = {}
         for row, defense, _ in self.predictions.arrays:
-            found.setdefault(row, {})[defense] = None
+            found.setdefault(row, {})[without_draw(defense)] = None
         return {row: list(own) for row, own in sorted(found.items()) if len(own) > 1}
 
     def _under(self, rows: list[int], defense: str) -> dict[str, object]:
         rates, arrays = self.rates, self.predictions.arrays
         pairs = rates.judging(rows)
-        own = [arrays[r, defense, v] for r, v in pairs if (r, defense, v) in arrays]
+        draws = self.predictions.draws[defense]
+        own = [arrays[r, d, v] for r, v in pairs for d in draws if (r, d, v) in arrays]
         rate = rates.estimate(pairs, defense=defense)
         transfer = rates.estimate(rates.transferring(rows), defense=defense)
         return {
@@ -256,12 +258,14 @@ class Tables:
             "protection_rate": rate.value, "protection_low": rate.interval[0],
             "protection_high": rate.interval[1], "targeted_rate": mean(p.rate("hit") for p in own),
             "transfer_rate": transfer.value, "transfer_low": transfer.interval[0],
-            "transfer_high": transfer.interval[1],
+            "transfer_high": transfer.interval[1], "draws": len(draws),
+            "draw_spread": rates.spread(pairs, draws),
         }  # fmt: skip
 
     def victims(self) -> pd.DataFrame:
         """Clean accuracy of each victim under each defense, on the largest sample of a data set."""
         rates = self.rates.by_victim.join(self.predictions.keys["dataset"], on="row")
+        rates = rates[rates["defense"].map(without_draw) == rates["defense"]]
         largest = (
             rates.sort_values("images")
             .groupby(["dataset", "victim", "defense"], observed=True)
@@ -269,9 +273,10 @@ class Tables:
         )
         table = largest[["dataset", "victim", "defense", "images", "correct"]].copy()
         where = zip(largest["row"], largest["victim"], largest["defense"], strict=True)
-        bounds = [self.rates.estimate({(r, v): 1.0}, "correct", d).interval for r, v, d in where]
-        table["low"] = [low for low, _ in bounds]
-        table["high"] = [high for _, high in bounds]
+        found = [self.rates.estimate({(r, v): 1.0}, "correct", d) for r, v, d in where]
+        table["correct"] = [rate.value for rate in found]
+        table["low"] = [rate.interval[0] for rate in found]
+        table["high"] = [rate.interval[1] for rate in found]
         return table.sort_values(["dataset", "victim", "defense"]).reset_index(drop=True)
 
     def filters(self) -> pd.DataFrame:
@@ -280,7 +285,11 @@ class Tables:
         Columns: defense, what, source.
         """
         known = self.rows.facts.get("defenses") or {}
-        lines = [(name, own.get("summary"), own.get("source")) for name, own in known.items()]
+        lines = [
+            (name, own.get("summary"), own.get("source"))
+            for name, own in known.items()
+            if without_draw(name) == name
+        ]
         return pd.DataFrame(lines, columns=["defense", "what", "source"])
 
     def failures(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from priemo_bench.contracts.columns import ROW
+from priemo_bench.contracts.defense import without_draw
 from priemo_bench.contracts.filter_sets import SETS
 from priemo_bench.contracts.metric import MEASURES
 from priemo_bench.contracts.outcomes import FloatArray, IntArray, hit, protected
@@ -169,6 +170,14 @@ class Predictions:
     @cached_property
     def _image(self) -> IntArray:
         return _numbers(self.rows.frame, self.images, ["dataset", "image"])
+
+    @cached_property
+    def draws(self) -> dict[str, list[str]]:
+        """By defense, the names under which `arrays` has its draws: one unless it is random."""
+        found: dict[str, dict[str, None]] = {}
+        for _, defense, _ in self.arrays:
+            found.setdefault(without_draw(defense), {})[defense] = None
+        return {defense: list(names) for defense, names in found.items()}
 
     @cached_property
     def arrays(self) -> dict[tuple[int, str, str], VictimPredictions]:

@@ -7,7 +7,7 @@ victims ("transfer"), or all victims for an attack without a surrogate ("no-mode
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -69,7 +69,7 @@ class Rates:
         clusters: Clusters | None = None,
         emotions: Iterable[int] | None = None,
     ) -> RateEstimate:
-        """The weighted mean of the rates of rows and victims.
+        """The weighted mean of the rates of rows and victims, and of a random defense's draws.
 
         Args:
             clusters: the images that count and their clusters; None for all of the data set.
@@ -81,11 +81,15 @@ class Rates:
         found = []
         groups = [None] if emotions is None else list(emotions)
         arrays = self.predictions.arrays
-        there = {pair: arrays[pair[0], defense, pair[1]] for pair in pairs
-                 if (pair[0], defense, pair[1]) in arrays}  # fmt: skip
-        unlike = len({own.seeds.tobytes() for own in there.values()}) > 1
-        for pair, own in there.items():
-            weight = pairs[pair]
+        draws = self.predictions.draws.get(defense, [defense])
+        there = [
+            (weight, arrays[row, draw, victim])
+            for (row, victim), weight in pairs.items()
+            for draw in draws
+            if (row, draw, victim) in arrays
+        ]
+        unlike = len({own.seeds.tobytes() for _, own in there}) > 1
+        for weight, own in there:
             outcomes, cluster = own.outcome(outcome), clusters.of_image[own.images]
             if unlike:
                 outcomes = outcomes.mean(0, keepdims=True)
@@ -96,9 +100,21 @@ class Rates:
                 found.append((outcomes[:, kept], cluster[kept], weight))
         return RateEstimate.of(found, clusters.count, len(groups))
 
+    def spread(self, pairs: PairWeights, draws: Sequence[str]) -> float:
+        """Standard deviation of the protection rate over draws of a defense; NaN for one."""
+        if len(draws) < 2:
+            return float("nan")
+        arrays = self.predictions.arrays
+        found = []
+        for draw in draws:
+            own = {pair: w for pair, w in pairs.items() if (pair[0], draw, pair[1]) in arrays}
+            rates = [arrays[row, draw, victim].rate("protected") for row, victim in own]
+            found.append(np.average(rates, weights=list(own.values())) if own else np.nan)
+        return float(np.std(found, ddof=1))
+
     @cached_property
     def by_victim(self) -> pd.DataFrame:
-        """Per row, defense and victim: the mean of each Outcome, and the images that count, `n`.
+        """Per row, defense (each draw) and victim: the mean of each Outcome, and the images, `n`.
 
         Without a defense also the interval of protected, low and high.
         """

@@ -18,7 +18,7 @@ from torch import nn
 
 from priemo_bench import registry
 from priemo_bench.contracts.dataset import FaceSet, Split
-from priemo_bench.contracts.defense import Defense
+from priemo_bench.contracts.defense import Defense, all_draws
 from priemo_bench.contracts.image import EMOTIONS, ByteImages, FloatImages, Labels, to_float
 from priemo_bench.contracts.metric import MEASURES, Metric
 from priemo_bench.contracts.predict import Probabilities, probabilities
@@ -118,11 +118,11 @@ class RunContext:
 
     @cached_property
     def defenses(self) -> dict[str, Defense]:
-        """By name, without those in `broken`; "none" always comes first."""
-        found = {}
+        """By name, without those in `broken`; "none" always comes first; random ones by draw."""
+        found: dict[str, Defense] = {}
         for name in dict.fromkeys(["none", *self.spec.defenses]):
             try:
-                found[name] = registry.get("defenses", name)
+                found |= all_draws(name, registry.get("defenses", name))
             except PriemoError as error:
                 self._broken[f"defense {name}"] = str(error)
         return found

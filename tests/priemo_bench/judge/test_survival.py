@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from priemo_bench.contracts.defense import DRAWS, all_draws, without_draw
 from priemo_bench.contracts.filter_sets import SETS, expanded
 from priemo_bench.contracts.rows import Rows
 from priemo_bench.errors import PriemoError
 from priemo_bench.judge.leaderboard import Tables
-from priemo_bench.registry import names
+from priemo_bench.registry import get, names
 
 FILTERS = SETS["set-1"]
 KEY = {
@@ -137,3 +138,29 @@ def test_a_set_stands_for_its_filters() -> None:
     assert expanded(("none", "median3", "set-1")) == ("none", "median3", *(
         name for name in FILTERS if name != "median3"
     ))  # fmt: skip
+
+
+def test_a_random_defense_counts_as_the_mean_of_its_draws() -> None:
+    label = np.zeros(4, int)
+    shown = {
+        "none": (label, label + 1),
+        "turn5": (label, np.array([1, 1, 1, 0])),
+        "turn5#1": (np.array([0, 0, 5, 5]), np.array([1, 0, 1, 1])),
+    }
+    made = tables(frame(label, shown))
+    line = made.defenses().set_index("defense").loc["turn5"]
+    assert line["protection_rate"] == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert line["draw_spread"] == pytest.approx(np.std([3 / 4, 1 / 2], ddof=1))
+    assert (line["draws"], line["n"], line["clean_accuracy"]) == (2, 3, 0.75)
+    assert set(made.defenses()["defense"]) == {"none", "turn5"}
+    accuracy = made.victims().set_index("defense")["correct"]
+    assert accuracy.to_dict() == {"none": 1.0, "turn5": 0.75}
+
+
+def test_every_random_defense_of_a_run_is_drawn_as_often_and_no_other() -> None:
+    drawn = {name: all_draws(name, get("defenses", name)) for name in ("turn5", "blur")}
+    assert list(drawn["blur"]) == ["blur"]
+    assert list(drawn["turn5"]) == ["turn5", *(f"turn5#{k}" for k in range(1, DRAWS))]
+    x = np.random.default_rng(0).integers(0, 256, (1, 1, 24, 24), np.uint8)
+    assert len({turned(x).tobytes() for turned in drawn["turn5"].values()}) == 2  # to either side
+    assert {without_draw(name) for name in drawn["turn5"]} == {"turn5"}
