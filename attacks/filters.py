@@ -60,19 +60,9 @@ def open_filters(names: Sequence[str]) -> list[Filter]:
     return [Filter(registry.get("defenses", name)) for name in expanded(names)]
 
 
-def all_views(x: Tensor, filters: Sequence[Filter], watched: Tensor | None = None) -> Tensor:
-    """`x` (n, c, h, w), then as each filter shows it: ((1 + len(filters)) n, c, h, w).
-
-    Args:
-        watched: (1 + len(filters), n) which of these are wanted; None for all.
-    """
-    if not filters:
-        return x
-    if watched is None:
-        return torch.cat([x, *(shown(x) for shown in filters)])
-    rows = watched.nonzero()[:, 1].split(watched.sum(1).tolist())
-    seen = zip(filters, rows[1:], strict=True)
-    return torch.cat([x[rows[0]], *(shown(x[of]) for shown, of in seen if len(of))])
+def all_views(x: Tensor, filters: Sequence[Filter]) -> Tensor:
+    """`x` (n, c, h, w), then as each filter shows it: ((1 + len(filters)) n, c, h, w)."""
+    return torch.cat([x, *(shown(x) for shown in filters)]) if filters else x
 
 
 def mean_view(outputs: Tensor, n: int) -> Tensor:

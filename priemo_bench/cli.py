@@ -265,6 +265,34 @@ def curve(
 
 
 @app.command()
+def adversaries(
+    spec: Annotated[str, typer.Argument(help="study, or a TOML file")] = "study",
+    data: Annotated[Path | None, typer.Option(help="your copy of the data set")] = None,
+    limit: Annotated[int | None, typer.Option(help="test faces, sampled once")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder; runs/NAME by default")] = None,
+    jobs: Jobs = 1,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """What adversaries who know the method leave of protection; finished work is never done again.
+
+    They average, purify, detect, train on protected faces, or have what was fitted. Exit code 1
+    when one failed.
+    """
+    from priemo_bench.adversaries.front import Adversaries
+
+    study = Adversaries(spec, data, limit, out, jobs, device, _command())
+    with _interruptible():
+        study.run(_mode(quiet, json))
+    print(study.out / "README.md")
+    for title, reason in study.failures.items():
+        _note(f"{title}: {reason}")
+    if study.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
 @_with_options(_overrides, "overrides")
 def profile(
     overrides: dict[str, Any],
@@ -320,13 +348,14 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Tables, figures and page again, from the stored rows of a run or of curves."""
+    """Tables, figures and page again, from the stored rows of a run, of curves or of a study."""
+    from priemo_bench.adversaries.front import rewrite as rewrite_study
     from priemo_bench.curve import rewrite
     from priemo_bench.judge.kinship import COUNTED_RELATIONS
     from priemo_bench.report import write_report
 
     counted = COUNTED_RELATIONS if kin is None else kin
-    if not rewrite(folder, counted):
+    if not rewrite_study(folder) and not rewrite(folder, counted):
         write_report(folder, counted)
     print(folder / "README.md")
 
@@ -429,6 +458,22 @@ def train(
 
     with _interruptible():
         print(train_victim(victim, data, out, device, _mode(quiet, json)))
+
+
+@app.command(name="train-purifier")
+def train_purifier(
+    purifier: Annotated[str, typer.Argument(metavar="denoiser|diffusion")],
+    data: Annotated[Path, typer.Option(help="your copy of FER2013")],
+    out: Annotated[Path | None, typer.Option(help="folder; runs/purifiers by default")] = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Train a learned purifier of the defenses again; goes on where it stopped."""
+    from priemo_bench.train.purifier import train_purifier
+
+    with _interruptible():
+        print(train_purifier(purifier, data, out, device, _mode(quiet, json)))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -21,6 +22,7 @@ from priemo_bench.progress import duration
 from priemo_bench.registry import unknown
 
 if TYPE_CHECKING:
+    from priemo_bench.adversaries.front import Adversaries
     from priemo_bench.benchmark import Benchmark
     from priemo_bench.contracts.rows import Rows
     from priemo_bench.curve import Curve
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 DATA = Path("fer2013.csv")
 """Where published commands expect the user's copy of FER2013."""
 ROWS = "results.parquet"
+STUDY_FACTS = "facts.json"
 INDEX = """\
 # Published runs
 
@@ -36,7 +39,7 @@ Each page names the command that made it; `results.parquet` beside it has every 
 `priemo-bench report FOLDER` makes its tables and figures again without attacking anything.
 `priemo-bench republish` makes anew what today's code would make differently, and writes this file
 from [pages.toml](pages.toml) and the facts beside the rows. *Code* is a digest of the sources that
-made a page.
+made a page. A page of `priemo-bench adversaries` has its table, `adversaries.csv`, and no rows.
 """
 COLUMNS = ("folder", "what", "faces", "victims", "SSIM floor", "made by")
 
@@ -103,24 +106,30 @@ class Pages:
 
     def job(
         self, page: Page, data: Path = DATA, jobs: int = 1, device: str = "cpu"
-    ) -> Benchmark | Curve:
+    ) -> Benchmark | Curve | Adversaries:
         """What the command of a page runs."""
+        from priemo_bench.adversaries.front import Adversaries
         from priemo_bench.benchmark import Benchmark
         from priemo_bench.curve import Curve
 
-        kinds: dict[str, type[Benchmark | Curve]] = {"run": Benchmark, "curve": Curve}
+        kinds: dict[str, type[Benchmark | Curve | Adversaries]] = {
+            "run": Benchmark, "curve": Curve, "adversaries": Adversaries,
+        }  # fmt: skip
         kind, *arguments = page.command
         if kind not in kinds:
-            raise PriemoError(f"page {page.name!r} has the command {kind!r}; give run or curve")
+            raise PriemoError(
+                f"page {page.name!r} has the command {kind!r}; give run, curve or adversaries"
+            )
         given = _parsed(kind, [*arguments, *(["--data", str(data)] if page.fer2013 else [])])
         line = ["priemo-bench", *page.command, *(["--data", DATA.name] if page.fer2013 else [])]
         given |= {
             "out": self.folder / page.name,
             "jobs": jobs,
             "device": device,
-            "overwrite": True,
             "command": join([*line, "--out", f"reports/{page.name}"]),
         }
+        if kind != "adversaries":
+            given["overwrite"] = True
         return kinds[kind](**given)
 
     def stale(self, page: Page) -> list[str]:
@@ -129,12 +138,21 @@ class Pages:
         Besides the parts of `run.code.stale_parts`: "its spec (...)", "weights of ...", and
         "all of it" where rows are missing or cannot be read.
         """
-        found = [why for b in _benchmarks(self.job(page)) for why in _stale(b)]
-        return list(dict.fromkeys(found))
+        from priemo_bench.adversaries.front import Adversaries
+
+        job = self.job(page)
+        if isinstance(job, Adversaries):
+            return job.stale()
+        return list(dict.fromkeys(why for b in _benchmarks(job) for why in _stale(b)))
 
     def make(self, page: Page, data: Path, jobs: int, device: str, stale: list[str]) -> list[str]:
         """Make a page anew; reasons of the cells that failed."""
+        from priemo_bench.adversaries.front import Adversaries
+
         job = self.job(page, data, jobs, device)
+        if isinstance(job, Adversaries):
+            job.rewrite() if stale == ["page"] else job.run()
+            return list(job.failures.values())
         benchmarks = _benchmarks(job)
         if stale == ["page"]:
             _rewrite(job)
@@ -155,11 +173,18 @@ class Pages:
     def _table(self, pages: Iterable[Page]) -> str:
         lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
         for page in pages:
-            facts = [_rows(path.parent).facts for path in self.rows_of(page)]
             link = f"[{page.name}]({page.name}/README.md)"
-            cells = [link, page.shows, *(_summary(facts) if facts else ["not made yet"] * 4)]
+            cells = [link, page.shows, *(self._summary(page) or ["not made yet"] * 4)]
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines) + "\n"
+
+    def _summary(self, page: Page) -> list[str]:
+        """Faces, victims, floors and what made them; nothing for a page that is not made yet."""
+        study = self.folder / page.name / STUDY_FACTS
+        if study.is_file():
+            return _study_summary(json.loads(study.read_text("utf-8")))
+        facts = [_rows(path.parent).facts for path in self.rows_of(page)]
+        return _summary(facts) if facts else []
 
     def rows_of(self, page: Page) -> list[Path]:
         """Its results.parquet, or those of its SSIM floors, the highest first."""
@@ -327,6 +352,17 @@ def _summary(facts: list[dict[str, Any]]) -> list[str]:
         judged or _code(victims),
         ", ".join(floors),
         ", ".join([version, *(f"code {state}" for state in states)]),
+    ]
+
+
+def _study_summary(facts: Mapping[str, Any]) -> list[str]:
+    """The same of a study of adversaries."""
+    data, newer = facts["data"], facts["newer"]
+    return [
+        f"{data['test']} of {data['of']} {data['name']}",
+        _code(facts["victims"]) + (f"; evaluation-only: {_code(newer)}" if newer else ""),
+        ", ".join(f"{floor:g}" for floor in facts["floors"]) or "none",
+        f"{facts['versions']['priemo-bench']}, code {facts['code']['state']}",
     ]
 
 

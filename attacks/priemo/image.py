@@ -46,9 +46,6 @@ class ImagePriEMO(PriEMO):
             for transfer to other classifiers, at some cost on the surrogates.
         translation: standard deviation in pixels of a blur of the gradients (translation
             invariance); 0 for none.
-        views: with filters, how many of them a step looks at, besides the image itself, drawn for
-            each image and step; None for all. Of a descent the last result then counts, not the
-            one of the lowest score.
         confidence: margin beyond the decision boundary up to which an image is optimised, in mean
             margins of clean faces.
 
@@ -67,7 +64,7 @@ class ImagePriEMO(PriEMO):
     scope: Scope = "image"
     attack_params = [
         *PriEMO.attack_params,
-        "steps", "restarts", "momentum", "diversity", "translation", "views", "confidence",
+        "steps", "restarts", "momentum", "diversity", "translation", "confidence",
     ]  # fmt: skip
 
     def __init__(
@@ -80,7 +77,6 @@ class ImagePriEMO(PriEMO):
         momentum: float = 0.75,
         diversity: float = 0.0,
         translation: float = 0.0,
-        views: int | None = None,
         confidence: float = 0.5,
         **shared: Unpack[SharedParams],
     ) -> None:
@@ -90,7 +86,6 @@ class ImagePriEMO(PriEMO):
         self.momentum = momentum
         self.diversity = diversity
         self.translation = translation
-        self.views = views
         self.confidence = confidence
         self._check_params()
 
@@ -103,7 +98,7 @@ class ImagePriEMO(PriEMO):
         images = torch.from_numpy(to_float(publish(x))).to(objective.surrogates[0].device)
         labels = self._labels(y, images)
         objective.check_labels(labels)
-        size = max(1, self.batch_size // (1 + self._filters_of_a_step(objective)))
+        size = max(1, self.batch_size // (1 + len(objective.filters)))
         batches = zip(torch.split(images, size), torch.split(labels, size), strict=True)
         protected = [
             self._run(part, own, objective).cpu().numpy()
@@ -174,8 +169,7 @@ class ImagePriEMO(PriEMO):
         for step in range(steps):
             quantised = torch.cat([descent.quantised for descent in descents]).requires_grad_()
             inputs = input_diversity(quantised, self.diversity, generator)
-            watched = self._watched(objective, len(x), generator)
-            loss, score = objective(inputs, y, other, watched)
+            loss, score = objective(inputs, y, other)
             gradient = torch.autograd.grad(loss.sum(), quantised)[0]
             gradient = smooth_gradient(gradient, self.translation)
             size = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(steps - 1, 1)
@@ -190,26 +184,10 @@ class ImagePriEMO(PriEMO):
             found = [descent.best(score[rows]) for descent, rows in pairs]
         return match(x, (x + torch.cat(found)).clamp(0, 1), self.budget)
 
-    def _filters_of_a_step(self, objective: Objective) -> int:
-        """How many filters a step looks at, for each image."""
-        count = len(objective.filters)
-        return count if self.views is None else min(self.views, count)
-
-    def _watched(self, objective: Objective, n: int, generator: torch.Generator) -> Tensor | None:
-        """(1 + filters, n) which views of n images a step looks at; None for all of them."""
-        count, wanted = len(objective.filters), self._filters_of_a_step(objective)
-        if wanted == count:
-            return None
-        drawn = torch.rand(count, n, generator=generator).argsort(0) < wanted
-        watched = torch.cat([drawn.new_ones(1, n), drawn])
-        return watched.to(objective.surrogates[0].device)
-
     def _check_params(self) -> None:
         super()._check_params()
         require_int(self, "steps")
         require_int(self, "restarts", low=0)
-        if self.views is not None:
-            require_int(self, "views")
         require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
         require_range(self, "diversity", high=1)
         require_range(self, "translation", "confidence")

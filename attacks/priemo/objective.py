@@ -201,19 +201,16 @@ class Objective:
                 )
 
     def margins(
-        self, x: Tensor, y: Tensor, other: Tensor | None = None, watched: Tensor | None = None
+        self, x: Tensor, y: Tensor, other: Tensor | None = None
     ) -> Iterator[tuple[Tensor | None, Tensor]]:
         """Per surrogate the scaled feature margins (None for loss "logit") and logit margins.
 
-        Both (views n,) for images `x` (n, c, h, w), one view after the other; of those that are
-        `watched` (views, n) only.
+        Both (views n,) for images `x` (n, c, h, w), one view after the other.
         """
         sign = -1 if self.targeted else 1
-        image = torch.arange(len(x), device=x.device).repeat(1 + len(self.filters))
-        if watched is not None:
-            image = watched.nonzero()[:, 1]
-        x, y = all_views(x, self.filters, watched), y[image]
-        other = None if other is None else other[image]
+        views = 1 + len(self.filters)
+        x, y = all_views(x, self.filters), y.repeat(views)
+        other = None if other is None else other.repeat(views)
         for surrogate, vectors in zip(self.surrogates, self.vectors, strict=True):
             features, logits = surrogate(x)
             by_logit = sign * margin(logits, y, other) / vectors.logit_scale
@@ -245,19 +242,15 @@ class Objective:
         reached = predicted == y.repeat(1 + len(self.filters))
         return self._exposure(~reached if self.targeted else reached, len(x))
 
-    def __call__(
-        self, x: Tensor, y: Tensor, other: Tensor | None = None, watched: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor, y: Tensor, other: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The loss (n,), and a score (n,) of the logits alone that ranks results.
 
         Args:
             x: (n, c, h, w) images. y: (n,) labels or targets.
             other: (n,) the one class that margins compare with, instead of the best of all others.
-            watched: (views, n) which views count, the image itself first; None for all. Scores of
-                some views do not rank results, and are infinite.
         """
         losses, scores, exposed = [], [], []
-        for feature, logit in self.margins(x, y, other, watched):
+        for feature, logit in self.margins(x, y, other):
             by_logit = self.penalty(logit)
             scores.append(by_logit.detach())
             exposed.append(logit.detach() > 0)
@@ -267,27 +260,18 @@ class Objective:
                 losses.append(self.penalty(feature))
             else:
                 losses.append(self.penalty(feature) + by_logit)
-        loss = self._over_pairs(self._by_view(losses, len(x), watched))
-        if watched is not None:
-            return loss, loss.new_full((len(x),), torch.inf)
-        score = self._over_pairs(self._by_view(scores, len(x)))
+        score = self._over_pairs(scores, len(x))
         if self.filters:
             score = score + EXPOSED * self._exposure(torch.stack(exposed), len(x))
-        return loss, score
+        return self._over_pairs(losses, len(x)), score
 
-    def _by_view(self, values: list[Tensor], n: int, watched: Tensor | None = None) -> Tensor:
-        """(surrogates, views, n) of values (views n,) for each surrogate; 0 if not watched."""
-        stacked = torch.stack(values)
-        if watched is None:
-            return stacked.reshape(len(stacked), -1, n)
-        by_view = stacked.new_zeros(len(stacked), *watched.shape)
-        by_view[:, watched] = stacked
-        return by_view
-
-    def _over_pairs(self, by_view: Tensor) -> Tensor:
-        """(n,) of penalties (surrogates, views, n)."""
-        each = torch.linalg.vector_norm(by_view, ORDER, dim=1) if self.filters else by_view[:, 0]
-        return each.sum(0) if self.weighting == "sum" else each.amax(0)
+    def _over_pairs(self, penalties: list[Tensor], n: int) -> Tensor:
+        """(n,) of the penalties (views n,) of each surrogate."""
+        stacked = torch.stack(penalties)
+        if self.filters:
+            by_view = stacked.reshape(len(stacked), -1, n)
+            stacked = torch.linalg.vector_norm(by_view, ORDER, dim=1)
+        return stacked.sum(0) if self.weighting == "sum" else stacked.amax(0)
 
     def _exposure(self, exposed: Tensor, n: int) -> Tensor:
         """`exposure` (n,) of what is exposed (surrogates, views n)."""

@@ -7,18 +7,20 @@ of 0 to 255 they neither truncate nor lose precision.
 from priemo_bench.defenses.chain import Chain, jpeg90_75, screenshot, upload
 from priemo_bench.defenses.compression import Jpeg, WebP
 from priemo_bench.defenses.denoising import NonLocalMeans, TotalVariation, Wavelet
+from priemo_bench.defenses.diffusion import Diffusion
 from priemo_bench.defenses.geometry import Crop, Turn
 from priemo_bench.defenses.identity import Nothing
 from priemo_bench.defenses.noise import NoisySmoothing
 from priemo_bench.defenses.photometric import CLAHE, Equalise, Gamma
+from priemo_bench.defenses.residual import Denoiser
 from priemo_bench.defenses.resizing import Resize, Scale
 from priemo_bench.defenses.smoothing import Bilateral, Blur, Median, Wiener
 from priemo_bench.defenses.squeezing import Bits
 
 __all__ = [
-    "CLAHE", "Bilateral", "Bits", "Blur", "Chain", "Crop", "Equalise", "Gamma", "Jpeg", "Median",
-    "NoisySmoothing", "NonLocalMeans", "Nothing", "Resize", "Scale", "TotalVariation", "Turn",
-    "Wavelet", "WebP", "Wiener", "jpeg90_75", "screenshot", "upload",
+    "CLAHE", "Bilateral", "Bits", "Blur", "Chain", "Crop", "Denoiser", "Diffusion", "Equalise",
+    "Gamma", "Jpeg", "Median", "NoisySmoothing", "NonLocalMeans", "Nothing", "Resize", "Scale",
+    "TotalVariation", "Turn", "Wavelet", "WebP", "Wiener", "jpeg90_75", "screenshot", "upload",
 ]  # fmt: skip
 
 none = Nothing()
@@ -68,3 +70,9 @@ gamma07 = Gamma(0.7)
 gamma14 = Gamma(1.4)
 clahe = CLAHE(0.01)
 equalise = Equalise()
+
+denoiser = Denoiser()
+diffusion25 = Diffusion(25)
+diffusion50 = Diffusion(50)
+diffusion100 = Diffusion(100)
+diffusion150 = Diffusion(150)

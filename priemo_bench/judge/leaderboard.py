@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from priemo_bench.contracts.columns import METHOD, ROW
-from priemo_bench.contracts.defense import without_draw
+from priemo_bench.contracts.draws import without_draw
 from priemo_bench.contracts.rows import Rows
 from priemo_bench.judge.budget_use import quality_summary
 from priemo_bench.judge.columns import (

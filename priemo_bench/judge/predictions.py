@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from priemo_bench.contracts.columns import ROW
-from priemo_bench.contracts.defense import without_draw
+from priemo_bench.contracts.draws import without_draw
 from priemo_bench.contracts.filter_sets import SETS
 from priemo_bench.contracts.metric import MEASURES
 from priemo_bench.contracts.outcomes import FloatArray, IntArray, hit, protected

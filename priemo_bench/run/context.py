@@ -18,7 +18,8 @@ from torch import nn
 
 from priemo_bench import registry
 from priemo_bench.contracts.dataset import FaceSet, Split
-from priemo_bench.contracts.defense import Defense, all_draws
+from priemo_bench.contracts.defense import Defense
+from priemo_bench.contracts.draws import all_draws
 from priemo_bench.contracts.image import EMOTIONS, ByteImages, FloatImages, Labels, to_float
 from priemo_bench.contracts.metric import MEASURES, Metric
 from priemo_bench.contracts.predict import Probabilities, probabilities

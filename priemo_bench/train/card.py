@@ -13,12 +13,20 @@ AUTHORS = ("priemo-bench",)
 """Of every victim that is trained by a spec of this project."""
 
 
-def provenance(spec: TrainingSpec, sources: Mapping[str, Dataset]) -> dict[str, object]:
-    """The provenance fields of a card: data and their terms, authors, licence, kin."""
+def provenance(
+    spec: TrainingSpec, sources: Mapping[str, Dataset], origin: Card | None = None
+) -> dict[str, object]:
+    """The provenance fields of a card: data and their terms, authors, licence, kin.
+
+    Args:
+        origin: of the embedded victim whose weights the training started from.
+    """
     terms = {name: getattr(source, "terms", "not stated") for name, source in sources.items()}
     found: dict[str, object] = {"authors": AUTHORS, "licence": "MIT"}
     if teaching := spec.teaching:
         found["kin"] = dict.fromkeys(teaching.teachers, ("teachers",))
+    if origin:
+        found |= {"start": origin.sha256, "kin": {origin.name: ("weights",)}}
     if start := spec.start:
         terms[start.data] = start.terms
         found |= {
@@ -35,6 +43,7 @@ def make_card(
     curve: list[dict[str, float]],
     measured: Mapping[str, object],
     counts: Mapping[str, int],
+    origin: Card | None = None,
 ) -> Card:
     """The card of a finished training.
 
@@ -44,10 +53,13 @@ def make_card(
         curve: one row per epoch.
         measured: further fields, from `priemo_bench.train.embedded.measured`.
         counts: training faces by data set.
+        origin: of the embedded victim whose weights the training started from.
     """
     colours = "grey" if victim.channels == 1 else "RGB"
     best = max(curve, key=lambda row: row[spec.choice])
     data = ", ".join(f"{name} train ({n} faces)" for name, n in counts.items())
+    if origin:
+        data += f", from the weights of {origin.name}"
     if spec.start:
         data += f", from the {spec.start.data} weights of {spec.start.project} {spec.start.version}"
     if spec.teaching:

@@ -23,7 +23,9 @@ HEAD = """# Embedded victims
 
 Written by `python -m priemo_bench.train.card_pages victims` from `cards/`; `pages/` has a page for
 each victim. Each was trained by `priemo-bench train NAME --data PATH --out victims` from
-`specs/NAME.toml`; `curves/` has its training curve, `weights/` its float16 weights. `priemo-bench
+`specs/NAME.toml`; `curves/` has its training curve, `weights/` its float16 weights. Those with a
+model defense (`resnet-smoothed-25`, say; docs/defenses.md) are made of others, without training;
+only their accuracy is measured, that of smoothed ones on a sample of each set. `priemo-bench
 cards NAME --data PATH` measures a card again. Shares are in %, with 95 % intervals clustered by
 person where persons are known, else by image (those of robust accuracy on rendered faces still
 count each person as one image, which makes them too wide). The epoch was chosen on the choice

@@ -17,19 +17,23 @@ from priemo_bench.contracts.dataset import Dataset, FaceSet
 from priemo_bench.contracts.storage import write_file, write_text
 from priemo_bench.contracts.training import TrainingSpec
 from priemo_bench.contracts.victim import Victim, freeze
+from priemo_bench.data.sampling import sample
 from priemo_bench.errors import PriemoError
 from priemo_bench.progress import Mode, Progress, duration
 from priemo_bench.progress import progress as show
 from priemo_bench.train.card import make_card, provenance
-from priemo_bench.train.measure import measure, stages
+from priemo_bench.train.measure import evaluate_victim, measure, stages
 from priemo_bench.train.trainer import BEST, CURVE, Training
 
 
-class TrainableEntry(Protocol):
-    """Entry point of a victim that is trained here: called, it is the trained victim.
+class MeasurableEntry(Protocol):
+    """Entry point of a victim whose card is measured here: called, it is the victim.
+
+    One with an attribute `card_faces` has a model defense that makes it slow. Its card has accuracy
+    only, on at most so many faces of each set (None: on all).
 
     Attributes:
-        spec: how it is trained. card: what is known of it.
+        spec: how it, or what it is made of, is trained. card: what is known of it.
         root: folder of weights/, cards/ and curves/.
     """
 
@@ -40,11 +44,18 @@ class TrainableEntry(Protocol):
     @property
     def root(self) -> Path: ...
 
+    def __call__(self) -> Victim: ...
+
+
+class TrainableEntry(MeasurableEntry, Protocol):
+    """Entry point of a victim that is trained here: called, it is the trained victim.
+
+    One with an attribute `origin` starts from the weights of that embedded victim.
+    """
+
     def initial(self) -> Victim:
         """The victim as its training starts."""
         ...
-
-    def __call__(self) -> Victim: ...
 
 
 def train_victim(
@@ -88,7 +99,7 @@ def train_victim(
             shown,
         )
         training.run()
-        path = write_victim(training, sources, out)
+        path = write_victim(training, sources, out, _origin(entry))
         shown.say(f"{name}: trained and measured in {duration(time.monotonic() - begun)}: {path}")
     return path
 
@@ -99,6 +110,20 @@ def trainable(name: str) -> TrainableEntry:
     if not (hasattr(entry, "spec") and hasattr(entry, "initial")):
         raise PriemoError(f"victim {name!r} is not trained here; it has no training spec")
     return cast(TrainableEntry, entry)
+
+
+def measurable(name: str) -> MeasurableEntry:
+    """The entry point of a victim whose card is measured here; PriemoError when it is not."""
+    entry = registry.get("victims", name)
+    if not (hasattr(entry, "spec") and hasattr(entry, "root")):
+        raise PriemoError(f"the card of victim {name!r} is not measured here")
+    return cast(MeasurableEntry, entry)
+
+
+def _origin(entry: MeasurableEntry) -> Card | None:
+    """The card of the embedded victim that a training starts from."""
+    origin: MeasurableEntry | None = getattr(entry, "origin", None)
+    return origin.card if origin else None
 
 
 def data_sets(
@@ -118,15 +143,43 @@ def data_sets(
 
 
 def measured(
-    victim: Victim, spec: TrainingSpec, sources: dict[str, Dataset], shown: Progress
+    victim: Victim,
+    spec: TrainingSpec,
+    sources: dict[str, Dataset],
+    shown: Progress,
+    origin: Card | None = None,
 ) -> dict[str, object]:
     """The fields of a card that do not depend on how the training went; see `measure`.
 
     Robust accuracy is measured on the choice split of the set that chose the epoch and on the test
     split of the others.
+
+    Args:
+        origin: of the embedded victim whose weights the training started from.
     """
     found = measure(victim, held_out(sources), attacked(spec, sources), shown, spec.name)
-    return found | provenance(spec, sources)
+    return found | provenance(spec, sources, origin)
+
+
+def measured_again(
+    entry: MeasurableEntry, sources: dict[str, Dataset], shown: Progress
+) -> dict[str, object]:
+    """`measured` of an entry's own weights; accuracy alone where it has `card_faces`."""
+    victim, name = entry(), entry.spec.name
+    if not hasattr(entry, "card_faces"):
+        return measured(victim, entry.spec, sources, shown, _origin(entry))
+    accuracy: dict[str, object] = {}
+    for key, faces in limited(sources, entry.card_faces).items():
+        stage = (name, f"accuracy on {key}")
+        shown.begin(stage, f"{name}: {stage[1]}")
+        accuracy |= evaluate_victim(victim, {key: faces})
+        shown.end(stage, f"{name}: {stage[1]}")
+    return {"accuracy": accuracy}
+
+
+def limited(sources: dict[str, Dataset], limit: int | None) -> dict[str, FaceSet]:
+    """`held_out`, with at most so many faces of each set, always the same."""
+    return {key: sample(faces, limit) for key, faces in held_out(sources).items()}
 
 
 def attacked(spec: TrainingSpec, sources: Iterable[str]) -> list[str]:
@@ -134,12 +187,25 @@ def attacked(spec: TrainingSpec, sources: Iterable[str]) -> list[str]:
     return [f"{name} {'choice' if name == spec.choice else 'test'}" for name in sources]
 
 
-def announce(shown: Progress, specs: Iterable[TrainingSpec], loaded: dict[str, Dataset]) -> None:
-    """Tell `shown` of all stages in which victims will be measured."""
-    weights = {}
+def announce(
+    shown: Progress,
+    specs: Iterable[TrainingSpec],
+    loaded: dict[str, Dataset],
+    slow: Mapping[str, int | None] | None = None,
+) -> None:
+    """Tell `shown` of all stages in which victims will be measured.
+
+    Args:
+        slow: the `card_faces` of victims that have them, by name.
+    """
+    weights: dict[object, float] = {}
     for spec in specs:
         sources = {name: loaded[name] for name in spec.repeats}
-        passes = stages(held_out(sources), attacked(spec, sources))
+        if slow and spec.name in slow:
+            sets = limited(sources, slow[spec.name])
+            passes = {f"accuracy on {key}": float(len(faces)) for key, faces in sets.items()}
+        else:
+            passes = stages(held_out(sources), attacked(spec, sources))
         weights.update({(spec.name, stage): n for stage, n in passes.items()})
     shown.run(len(weights), weights=weights)
 
@@ -158,16 +224,17 @@ def measure_again(
     Raises:
         PriemoError: as `train_victim`, or the weights are not those of the card.
     """
-    entries = [trainable(name) for name in names]
+    entries = [measurable(name) for name in names]
     begun = time.monotonic()
     with show(progress) as shown:
         loaded: dict[str, Dataset] = {}  # each is read from disk once
         for entry in entries:
             loaded = data_sets(entry.spec, data, loaded)
-        announce(shown, [entry.spec for entry in entries], loaded)
+        slow = {e.spec.name: e.card_faces for e in entries if hasattr(e, "card_faces")}
+        announce(shown, [entry.spec for entry in entries], loaded, slow)
         for entry in entries:
             sources = {key: loaded[key] for key in entry.spec.repeats}
-            found = measured(entry(), entry.spec, sources, shown)
+            found = measured_again(entry, sources, shown)
             card = Card.model_validate(entry.card.model_dump() | found)
             yield write_card(card, entry.root if out is None else out)
         took = duration(time.monotonic() - begun)
@@ -192,7 +259,9 @@ def held_out(sources: dict[str, Dataset]) -> dict[str, FaceSet]:
     return sets
 
 
-def write_victim(training: Training, sources: dict[str, Dataset], out: Path) -> Path:
+def write_victim(
+    training: Training, sources: dict[str, Dataset], out: Path, origin: Card | None = None
+) -> Path:
     """Write weights, card and curve of a finished training under `out`; returns the weight file."""
     spec = training.spec
     weights = (training.out / BEST).read_bytes()
@@ -200,10 +269,10 @@ def write_victim(training: Training, sources: dict[str, Dataset], out: Path) -> 
     victim.load_state_dict(load(weights))  # float16, so that the stored weights are measured
     freeze(victim)
     announce(training.shown, [spec], sources)
-    found = measured(victim, spec, sources, training.shown)
+    found = measured(victim, spec, sources, training.shown, origin)
     counts = {name: len(faces) for name, faces in training.sets.items()}
     digest = sha256(weights).hexdigest()
-    card = make_card(victim, spec, digest, training.curve, found, counts)
+    card = make_card(victim, spec, digest, training.curve, found, counts, origin)
     path = out / "weights" / f"{spec.name}.safetensors"
     write_file(path, lambda file: file.write(weights))
     curve = (training.out / CURVE).read_bytes()

@@ -2,7 +2,8 @@
 
     python -m priemo_bench.train.similarity victims [--data fer2013.csv]
 
-writes victims/likeness.json, for the page of the zoo, over all victims that are installed.
+writes victims/likeness.json, for the page of the zoo, over all victims that are installed, but for
+those with a model defense.
 """
 
 from __future__ import annotations
@@ -81,11 +82,16 @@ def _predictions_and_gradients(
 
 
 def installed() -> dict[str, nn.Module]:
-    """All registered victims whose weights are installed, by name."""
+    """All registered victims whose weights are installed, by name.
+
+    Those with a model defense, which are made of others, are left out.
+    """
     found = {}
     for name in registry.names("victims"):
         try:
-            found[name] = registry.get("victims", name)()
+            entry = registry.get("victims", name)
+            if not hasattr(entry, "card_faces"):
+                found[name] = entry()
         except PriemoError as error:
             print(f"left out: {error}")
     return found

@@ -15,6 +15,7 @@ from art.estimators.classification import PyTorchClassifier
 from priemo_bench.attacks.art_universal import ArtUniversal
 from priemo_bench.attacks.base import LATER_PARAMS, FittedAttack
 from priemo_bench.attacks.priemo import PriEMO
+from priemo_bench.attacks.priemo.pool import PoolPriEMO
 from priemo_bench.attacks.universal import UniversalAttack
 from priemo_bench.attacks.universal.gap import GAP
 from priemo_bench.contracts.storage import Tensors, load_tensors, save_tensors
@@ -33,6 +34,10 @@ ATTACKS: dict[str, Callable[[PyTorchClassifier], FittedAttack]] = {
     "image": lambda c: PriEMO(c, "image", steps=2, restarts=0, **QUIET),
     "whitened": lambda c: PriEMO(c, "image", steps=2, restarts=0, distance="whitened", **QUIET),
     "class": lambda c: PriEMO(c, "class", steps=1, **QUIET),
+    "pool": lambda c: PoolPriEMO(c, members=2, steps=1, **QUIET),
+    "keyed": lambda c: PoolPriEMO(
+        c, members=2, steps=1, key="0123456789abcdef", save_key=True, **QUIET
+    ),
     "universal": lambda c: PriEMO(c, "universal", steps=1, ssim_floor=None, **QUIET),
     "generator": lambda c: PriEMO(c, "generator", steps=1, **QUIET),
 }
@@ -54,7 +59,7 @@ def saved(
     attack = ATTACKS[request.param](toy).fit(X, Y)  # type: ignore[attr-defined]
     path = tmp_path_factory.mktemp("saved") / "attack.safetensors"
     attack.save(path)
-    return PriEMO if isinstance(attack, PriEMO) else type(attack), path
+    return PriEMO if attack._saved_class == "PriEMO" else type(attack), path
 
 
 def use(cls: type[FittedAttack], path: Path, toy: PyTorchClassifier) -> None:

@@ -95,7 +95,10 @@ class Run:
         """SIGKILL, and wait; whether it still ran."""
         alive = self.poll() is None
         if alive:
-            (os.killpg if group else os.kill)(self.pid, signal.SIGKILL)
+            try:
+                (os.killpg if group else os.kill)(self.pid, signal.SIGKILL)
+            except ProcessLookupError:  # it has no group of its own yet; nor children
+                os.kill(self.pid, signal.SIGKILL)
             while self.poll() is None:
                 time.sleep(0.005)
         return alive

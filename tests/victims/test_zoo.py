@@ -10,19 +10,21 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from priemo_bench.contracts.card import relations
 from priemo_bench.contracts.weights import load_weights
 from priemo_bench.data.rendered import Rendered
 from priemo_bench.errors import PriemoError
 from priemo_bench.train.measure import evaluate_victim
+from priemo_bench.victims.robust import ROBUST, FineTuned
 from priemo_bench.victims.timm_victim import TimmVictim
-from priemo_bench.victims.zoo import HERE, ZOO, EmbeddedVictim, repvgg, repvgg_twin
+from priemo_bench.victims.zoo import HERE, ZOO, EmbeddedVictim, repvgg, repvgg_robust, repvgg_twin
 
 MEGABYTE = 10**6
-each = pytest.mark.parametrize("entry", ZOO, ids=lambda entry: entry.name)
+each = pytest.mark.parametrize("entry", [*ZOO, *ROBUST], ids=lambda entry: entry.name)
 
 
 def test_the_zoo_is_small_and_of_many_families() -> None:
-    assert sum(entry.weights.stat().st_size for entry in ZOO) <= 40 * MEGABYTE
+    assert sum(entry.weights.stat().st_size for entry in (*ZOO, *ROBUST)) <= 40 * MEGABYTE
     assert len(ZOO) >= 8
     models = [entry.spec.model for entry in ZOO]
     assert len({(m["architecture"], str(m.get("options", {}).get("block"))) for m in models}) >= 7
@@ -72,11 +74,28 @@ def test_accuracy_on_the_rendered_test_split_is_that_of_the_card(entry: Embedded
 
 @each
 def test_reaches_its_floors(entry: EmbeddedVictim) -> None:
-    """62 % of FER2013 (50 % if adversarially trained) and 92 % of rendered faces of strangers."""
-    accuracy = entry.card.accuracy
-    floor = 0.50 if entry.spec.adversarial else 0.62
-    assert accuracy["fer2013 choice"]["overall"]["value"] >= floor
-    assert accuracy["rendered test"]["overall"]["value"] >= 0.92
+    """62 % of FER2013 and 92 % of rendered faces of strangers; less if adversarially trained."""
+    accuracy, trained = entry.card.accuracy, entry.spec.adversarial
+    wide = trained is not None and trained.eps > 0.01
+    assert accuracy["fer2013 choice"]["overall"]["value"] >= (0.50 if trained else 0.62)
+    assert accuracy["rendered test"]["overall"]["value"] >= (0.85 if wide else 0.92)
+
+
+@pytest.mark.parametrize("entry", ROBUST, ids=lambda entry: entry.name)
+def test_training_starts_from_the_weights_that_its_card_names(entry: FineTuned) -> None:
+    assert entry.build().architecture == entry.origin.build().architecture
+    started, origin = entry.initial().state_dict(), entry.origin().state_dict()
+    assert all(torch.equal(value, origin[name]) for name, value in started.items())
+    assert entry.card.start == entry.origin.card.sha256 != entry.card.sha256
+    assert "weights" in relations(entry.card, entry.origin.card)
+
+
+def test_training_against_larger_changes_withstands_more_of_them() -> None:
+    """PGD at 4/255 on the faces that chose the epoch, from clean training to 4/255."""
+    entries = (repvgg, ROBUST[0], repvgg_robust, ROBUST[1])
+    kept = [e.card.robust_accuracy["fer2013 choice"]["4"]["value"] for e in entries]
+    assert kept == sorted(kept)
+    assert len(set(kept)) == 4
 
 
 @pytest.fixture

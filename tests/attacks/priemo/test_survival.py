@@ -145,40 +145,6 @@ def test_images_of_a_batch_count_in_all_views(bands: Any, monkeypatch: pytest.Mo
     assert max(sizes) == 6
 
 
-def test_a_step_looks_at_the_image_and_so_many_filters_in_turn(
-    bands: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[str, int]] = []
-
-    class Counted:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def __call__(self, x: ByteImages, /) -> FloatImages:
-            seen.append((self.name, len(x)))
-            return to_float(x)
-
-    names = ["a", "b", "c"]
-    monkeypatch.setattr(attack, "check_filters", lambda names: None)
-    monkeypatch.setattr(attack, "open_filters", lambda names: [Filter(Counted(n)) for n in names])
-    found = PriEMO(
-        bands.classifier, "image", filters=names, views=2, steps=12, batch_size=64, **CAP
-    )
-    n = len(found.generate(bands.x, bands.y))
-    checks = [(name, n) for name in names]
-    assert seen[-3:] == checks  # exposure, of all of them
-    counts = [sum(c for name, c in seen[:-6] if name == own) for own in names]
-    assert sum(counts) == 12 * 2 * n
-    assert all(0.4 < count / (12 * n) < 0.95 for count in counts)
-
-
-def test_a_few_filters_a_step_survive_all(bands: Any) -> None:
-    found = PriEMO(
-        bands.classifier, "image", filters=["blur1", "blur", "bits6"], views=1, steps=60, **CAP
-    )
-    assert bands.protected(found.generate(bands.x, bands.y), "blur1").all()
-
-
 def test_the_preset_expects_the_first_set() -> None:
     victim = as_art(load_victim("repvgg"), 1, 48)
     made: Any = priemo_survive(victim)

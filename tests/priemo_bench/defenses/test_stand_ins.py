@@ -14,7 +14,9 @@ NAMES = [n for n in registry.names("defenses") if hasattr(registry.get("defenses
 WITHOUT = {
     "bits3", "bits4", "bits5", "bits6", "tv0.03", "tv0.1", "nlm", "wavelet", "clahe", "equalise",
 }  # fmt: skip
-EXACT = ("none", "median", "blur", "bilateral", "wiener", "gamma", "turn")
+EXACT = (
+    "none", "median", "blur", "bilateral", "wiener", "gamma", "turn", "denoiser", "diffusion",
+)  # fmt: skip
 """Floats from end to end: what the filter gives, to float32."""
 PIXEL = ("x", "crop")
 """The filter rounds to 8 bits up to four times."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from priemo_bench.contracts.defense import DRAWS, all_draws, without_draw
+from priemo_bench.contracts.draws import DRAWS, all_draws, without_draw
 from priemo_bench.contracts.filter_sets import SETS, expanded
 from priemo_bench.contracts.rows import Rows
 from priemo_bench.errors import PriemoError

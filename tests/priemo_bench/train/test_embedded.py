@@ -17,6 +17,7 @@ from priemo_bench.contracts.card import Card
 from priemo_bench.contracts.dataset import FaceSet, Split
 from priemo_bench.contracts.training import TrainingSpec
 from priemo_bench.contracts.victim import Victim, freeze
+from priemo_bench.errors import PriemoError
 from priemo_bench.train import embedded, measure_again, train_victim
 from priemo_bench.train.trainer import Training
 
@@ -149,3 +150,61 @@ def test_stages_are_those_that_are_told(toys: Toys, spec: TrainingSpec) -> None:
     embedded.measured(victim, spec, sources, shown)
     assert told == list(shown._weights)
     assert shown.remaining == 0
+
+
+@dataclass
+class Slow(Entry):
+    """A victim with a model defense."""
+
+    card_faces: int | None = None
+
+
+@pytest.mark.parametrize("limit", [None, 7])
+def test_of_a_slow_victim_accuracy_alone_is_measured(
+    limit: int | None,
+    toys: Toys,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train_victim("tiny", None, progress="quiet")
+    whole = registry.get("victims", "tiny")
+    slow = Slow(whole.spec, whole.initial, whole.root, limit)
+    monkeypatch.setattr(registry, "get", lambda k, name: toys if k == "datasets" else slow)
+    before = whole.card
+    (path,) = measure_again(["tiny"], None, tmp_path / "new", progress="lines")
+    after = Card.model_validate_json(path.read_text())
+    for name, report in before.accuracy.items():
+        found = after.accuracy[name]
+        assert found["overall"]["n"] == min(report["overall"]["n"], limit or 10**9)
+        assert limit or found == report
+    assert after.speed == before.speed
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": done")[0] for line in lines[:-1]] == [
+        "1/2 tiny: accuracy on toy choice", "2/2 tiny: accuracy on toy test",
+    ]  # fmt: skip
+
+
+def test_the_card_names_the_victim_whose_weights_it_started_from(
+    toys: Toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_victim("tiny", None, progress="quiet")
+    whole = registry.get("victims", "tiny")
+    card = whole.card.model_copy(update={"name": "first"})
+
+    @dataclass
+    class First:
+        card: Card
+
+    whole.origin = First(card)
+    train_victim("tiny", None, tmp_path / "second", progress="quiet")
+    found = Card.model_validate_json((tmp_path / "second/cards/tiny.json").read_text())
+    assert found.start == card.sha256
+    assert found.kin == {"first": ("weights",)}
+    assert found.training_data.endswith(", from the weights of first")
+
+
+def test_a_victim_without_a_card_of_its_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "get", lambda kind, name: object())
+    with pytest.raises(PriemoError, match="not measured here"):
+        list(measure_again(["public"], None))
