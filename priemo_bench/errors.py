@@ -11,10 +11,10 @@ class PriemoError(ValueError):
     Example:
         >>> from priemo_bench import PriemoError, load_victim
         >>> try:
-        ...     load_victim("resnt")
+        ...     load_victim("botnt")
         ... except PriemoError as error:
         ...     print(error)
-        no victim is called 'resnt'; did you mean resnet?
+        no victim is called 'botnt'; did you mean botnet?
     """
 
 

@@ -101,7 +101,7 @@ MISTAKES = [
     (["report", "."], "results.parquet does not exist"),
     (["compare", ".", "."], "results.parquet does not exist"),
     (["install", "toy-a"], "nothing to install"),
-    (["cards", "toy-a", "--data", "fer2013.csv"], "is not trained here"),
+    (["cards", "toy-a", "--data", "fer2013.csv"], "is not measured here"),
     (["fit", "pgd", "--surrogates", "toy-a", "--out", "f.safetensors"], "nothing to save"),
     (["fit", "priemo-universal", "--surrogates", "toy-a", "--out", "f.pt"], "must end in"),
     (["protect", "a.png", "--with", "f.safetensors", "--out", "o"], "cannot be read"),

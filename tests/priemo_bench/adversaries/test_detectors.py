@@ -105,7 +105,7 @@ def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("briefly")
-@pytest.mark.parametrize("kind", ["noise", "one pattern"])
+@pytest.mark.parametrize("kind", [pytest.param("noise", marks=pytest.mark.slow), "one pattern"])
 def test_a_learned_detector_finds_what_it_has_learnt(kind: str) -> None:
     clean, rng = faces(160, 0), np.random.default_rng(0)
     shape = clean.shape if kind == "noise" else clean.shape[1:]

@@ -83,6 +83,7 @@ def test_what_cannot_be_learnt_does_no_harm() -> None:
     assert error(fitted(clean, clean)(clean), clean / 255) < 0.1
 
 
+@pytest.mark.slow
 def test_cut_outs_of_larger_images_are_learnt_from() -> None:
     clean = faces(20, 0, size=60, channels=3)
     purify = fitted(clean, shifted(clean, 3))
