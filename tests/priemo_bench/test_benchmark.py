@@ -343,6 +343,7 @@ def test_two_processes_give_the_rows_of_one_and_fit_once_too(tmp_path: Path) -> 
     assert cost["per image"] == cost["one"] > 0
 
 
+@pytest.mark.slow
 def test_processes_that_are_still_there_see_pictures_that_changed(tmp_path: Path) -> None:
     spec = parse({
         "datasets": [{"name": "folder", "data": str(tmp_path / "faces"), "size": 48}],

@@ -100,6 +100,7 @@ def test_what_is_stale_is_named(listed: Path) -> None:
     assert lines == ["first: stale: attack gradient, run, its spec (limit of toys)"]
 
 
+@pytest.mark.slow
 def test_where_only_the_page_is_stale_nothing_is_run(
     listed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
