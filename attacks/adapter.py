@@ -75,23 +75,30 @@ class AdaptedAttack(GradientAttack):
         self.params = params
         self._check_params()
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
+    def generate(
+        self, x: FloatImages, y: object | None = None, mask: FloatImages | None = None
+    ) -> FloatImages:
         """Protected images (n, c, h, w), floats in [0, 1]; `x` is not modified.
 
         Args:
             x: (n, 1 or 3, h, w) floats in [0, 1].
             y: labels (n,) or one-hot, the targets if targeted; None takes the clean predictions.
+            mask: that can be broadcast to `x`; where it is 0, nothing is changed.
         """
         x = check_images(x)
         labels = self._check_y(y, len(x), self.estimator.nb_classes)
         if labels is None and self.filters:
             labels = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
         with temporary_seed(self.random_state):
-            protected = self._run(x.copy(), labels)
-        return check_images(np.clip(protected, 0, 1), f"the result of {self.attack}")
+            protected = self._run(x.copy(), labels, mask)
+        found = check_images(np.clip(protected, 0, 1), f"the result of {self.attack}")
+        return found if mask is None else np.where(mask, found, x)
 
-    def _run(self, x: FloatImages, labels: Labels | None) -> FloatImages:
-        """The attack on a copy of the checked images, which it may modify."""
+    def _run(self, x: FloatImages, labels: Labels | None, mask: FloatImages | None) -> FloatImages:
+        """The attack on a copy of the checked images, which it may modify.
+
+        One that cannot attack within a mask leaves it out: what it changes outside is undone.
+        """
         raise NotImplementedError
 
     def _check_attack(self) -> None:

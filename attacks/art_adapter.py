@@ -83,9 +83,11 @@ class ArtAttack(AdaptedAttack):
 
     default_attack = "ProjectedGradientDescent"
 
-    def _run(self, x: FloatImages, labels: Labels | None) -> FloatImages:
+    def _run(self, x: FloatImages, labels: Labels | None, mask: FloatImages | None) -> FloatImages:
         one_hot = np.eye(self.estimator.nb_classes, dtype=np.float32)
-        found: FloatImages = self._build().generate(x, None if labels is None else one_hot[labels])
+        given = {} if mask is None else {"mask": mask}
+        y = None if labels is None else one_hot[labels]
+        found: FloatImages = self._build().generate(x, y, **given)
         return found
 
     def _build(self) -> EvasionAttack:
@@ -96,8 +98,8 @@ class ArtAttack(AdaptedAttack):
         if attack_class in IN_TORCH and classifier.all_framework_preprocessing:
             attack_class = LinfPGD
         defaults = {
-            "eps": self.eps,
-            "eps_step": self.eps * RELATIVE_STEPS.get(self.attack, RELATIVE_STEP),
+            "eps": float(self.eps),
+            "eps_step": float(self.eps) * RELATIVE_STEPS.get(self.attack, RELATIVE_STEP),
             "targeted": self.targeted,
             "batch_size": self.batch_size,
             "verbose": False,
@@ -114,17 +116,49 @@ class ArtAttack(AdaptedAttack):
             self._build()
 
 
+def by_name(name: str) -> Preset:
+    """The entry of "art:NAME", with the traits that the class's signature shows.
+
+    Raises:
+        PriemoError: ART has no such evasion attack.
+    """
+    named = signature(art_attack_class(name)).parameters
+    eps = "eps" in named
+    return Preset(
+        ArtAttack,
+        Traits(
+            "per-image", "image", "one", "targeted" in named,
+            "eps" if eps else None, EPS_GRID if eps else (), random=True,
+        ),
+        {"attack": name},
+    )  # fmt: skip
+
+
 _TRAITS = Traits("per-image", "image", "one", targeted=True, knob="eps", strengths=EPS_GRID)
 
-fgsm = Preset(ArtAttack, _TRAITS, {"attack": "FastGradientMethod"})
+fgsm = Preset(
+    ArtAttack,
+    _TRAITS,
+    {"attack": "FastGradientMethod"},
+    summary="ART's FastGradientMethod: one signed step",
+    source="Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572",
+)
 """Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572."""
 
-pgd = Preset(ArtAttack, _TRAITS, {"attack": "ProjectedGradientDescent", "max_iter": 25})
+pgd = Preset(
+    ArtAttack,
+    _TRAITS,
+    {"attack": "ProjectedGradientDescent", "max_iter": 25},
+    summary="ART's ProjectedGradientDescent, 25 steps, no random start",
+    source="Madry et al. 2018, arXiv:1706.06083",
+)
 """Madry et al. 2018, arXiv:1706.06083, without random start."""
 
 apgd = Preset(
     ArtAttack,
     replace(_TRAITS, random=True),
     {"attack": "AutoProjectedGradientDescent", "max_iter": 25, "nb_random_init": 1},
+    summary="ART's AutoProjectedGradientDescent, 25 steps, one start",
+    source="Croce & Hein 2020, arXiv:2003.01690",
 )
 """Croce & Hein 2020, arXiv:2003.01690: PGD with an adaptive step size, one random start."""

@@ -135,7 +135,7 @@ class ArtUniversal(BaseUniversalAttack):
         inner_class = art_attack_class(outer_class.attacks_dict[self.attacker].rsplit(".", 1)[1])
         common = {"batch_size": self.batch_size, "verbose": self.verbose}
         defaults = {
-            "eps": self.eps, "eps_step": self.eps * RELATIVE_STEP, "max_iter": 10,
+            "eps": float(self.eps), "eps_step": float(self.eps) * RELATIVE_STEP, "max_iter": 10,
             "targeted": targeted, **(DEEPFOOL if self.attacker == "deepfool" else {}), **common,
         }  # fmt: skip
         reserved = {"classifier", "estimator"}
@@ -146,7 +146,7 @@ class ArtUniversal(BaseUniversalAttack):
             attacker_params=inner,
             delta=self.delta,
             max_iter=self.max_iter,
-            eps=self.eps,
+            eps=float(self.eps),
             **({} if targeted else common),
         )
 
@@ -166,12 +166,32 @@ class ArtUniversal(BaseUniversalAttack):
 
 _TRAITS = Traits("universal", "universal", "one", knob="eps", strengths=EPS_GRID, random=True)
 
-uap = Preset(ArtUniversal, _TRAITS, {"attacker": "deepfool"})
-uap_pgd = Preset(ArtUniversal, _TRAITS, {"attacker": "pgd"})
-uap_fgsm = Preset(ArtUniversal, _TRAITS, {"attacker": "fgsm"})
+uap = Preset(
+    ArtUniversal,
+    _TRAITS,
+    {"attacker": "deepfool"},
+    summary="ART's UniversalPerturbation, DeepFool inside",
+    source="Moosavi-Dezfooli et al. 2017, arXiv:1610.08401",
+)
+uap_pgd = Preset(
+    ArtUniversal,
+    _TRAITS,
+    {"attacker": "pgd"},
+    summary="ART's UniversalPerturbation, PGD inside",
+    source="Moosavi-Dezfooli et al. 2017, arXiv:1610.08401",
+)
+uap_fgsm = Preset(
+    ArtUniversal,
+    _TRAITS,
+    {"attacker": "fgsm"},
+    summary="ART's UniversalPerturbation, FGSM inside",
+    source="Moosavi-Dezfooli et al. 2017, arXiv:1610.08401",
+)
 uap_targeted = Preset(
     ArtUniversal,
     Traits("universal", "universal", "one", True, "eps", EPS_GRID, random=True),
     {"attacker": "fgsm", "goal": "rarest"},
+    summary="ART's TargetedUniversalPerturbation, FGSM inside",
+    source="Hirano & Takemoto 2020, arXiv:1911.06502",
 )
 """Untargeted, the rarest emotion is the target."""

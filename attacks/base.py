@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,11 +17,13 @@ from art.estimators.classification import PyTorchClassifier
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
+from priemo_bench.attacks.doors import Doors
 from priemo_bench.attacks.serialization import damaged, load_attack, save_attack
 from priemo_bench.contracts.attack import Traits
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
 from priemo_bench.contracts.storage import Tensors
 from priemo_bench.errors import PriemoError, require
+from priemo_bench.registry import unknown
 
 SESSION_PARAMS = {"summary_writer", "surrogates", "verbose"}
 """Names in `attack_params` that are not saved."""
@@ -32,7 +35,8 @@ def require_int(attack: object, *names: str, low: int = 1) -> None:
     """PriemoError unless these attributes are whole numbers from `low`, of 64 bits."""
     for name in names:
         value = getattr(attack, name)
-        whole = isinstance(value, int) and not isinstance(value, bool) and low <= value < 2**63
+        whole = isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+        whole = whole and low <= int(value) < 2**63
         require(whole, name, value, f"a whole number from {low}")
 
 
@@ -40,12 +44,13 @@ def require_bool(attack: object, *names: str) -> None:
     """PriemoError unless these attributes are True or False."""
     for name in names:
         value = getattr(attack, name)
-        require(isinstance(value, bool), name, value, "True or False")
+        require(isinstance(value, bool | np.bool_), name, value, "True or False")
 
 
 def require_eps(eps: float) -> None:
     """PriemoError unless `eps` is a perturbation size on the scale of [0, 1] images."""
-    require(0 < eps <= 1, "eps", eps, "in (0, 1] (8 grey levels are 8/255)")
+    holds = isinstance(eps, Real) and 0 < float(eps) <= 1
+    require(holds, "eps", eps, "a number in (0, 1] (8 grey levels are 8/255)")
 
 
 def check_labels(y: object, n: int, classes: int) -> Labels:
@@ -57,7 +62,12 @@ def check_labels(y: object, n: int, classes: int) -> Labels:
     Raises:
         PriemoError: another shape, or labels out of range.
     """
-    array: npt.NDArray[np.generic] = np.asarray(y)
+    try:
+        array: npt.NDArray[np.generic] = np.asarray(y)
+    except (TypeError, ValueError) as error:  # of ragged lists
+        raise PriemoError(f"y is a {type(y).__name__} that is no array of labels") from error
+    if array.dtype.kind not in "biuf":
+        raise PriemoError(f"y is {array.dtype}; it must be {n} labels from 0 to {classes - 1}")
     if array.shape == (n, classes) and classes > 1:
         return np.asarray(array.argmax(1), np.int64)
     whole = array.size == n and np.array_equal(array, np.rint(array))
@@ -79,9 +89,9 @@ def temporary_seed(random_state: int | None) -> Iterator[None]:
         return
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng():
-        random.seed(random_state)
-        np.random.seed(random_state)  # noqa: NPY002
-        torch.manual_seed(random_state)
+        random.seed(int(random_state))
+        np.random.seed(int(random_state))  # noqa: NPY002
+        torch.manual_seed(int(random_state))
         try:
             yield
         finally:
@@ -89,7 +99,50 @@ def temporary_seed(random_state: int | None) -> Iterator[None]:
             np.random.set_state(numpy)  # noqa: NPY002
 
 
-class GradientAttack(EvasionAttack):  # type: ignore[misc]  # ART has no types
+class OpenAttack(EvasionAttack, metaclass=Doors):  # type: ignore[misc]  # ART has no types
+    """Base of all attacks: its `Doors`, and parameters that can be set later."""
+
+    _fitted_on_purpose = False
+    """Whether a caller has called `fit`, or loaded what was fitted."""
+
+    def set_params(self, **kwargs: Any) -> None:
+        """Set parameters, as in ART; what was computed with others is forgotten.
+
+        Raises:
+            PriemoError: no such parameter, or a value that is wrong; then nothing is set.
+        """
+        for name in kwargs:
+            if name not in self.attack_params:
+                raise PriemoError(
+                    f"{name} cannot be set: {unknown('parameters', name, self.attack_params)}"
+                )
+        before = {name: getattr(self, name) for name in kwargs}
+        try:
+            super().set_params(**kwargs)
+        except Exception:
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise
+        changed = {name for name, old in before.items() if not _same(getattr(self, name), old)}
+        if changed:
+            self._forget(changed)
+
+    def _forget(self, changed: set[str]) -> None:
+        """Forget what was computed with other values of the parameters `changed`."""
+
+    def _fit_unless_fitted(self, x: FloatImages, y: object | None) -> None:
+        """`fit` on `x` unless a caller has done so; so no `generate` depends on an earlier one."""
+        if not self._fitted_on_purpose:
+            self.fit(x, y)
+            self._fitted_on_purpose = False
+
+
+def _same(a: object, b: object) -> bool:
+    """Whether two values of a parameter are the same; equal arrays count as different."""
+    return a is b or (type(a) is type(b) and not hasattr(a, "shape") and bool(a == b))
+
+
+class GradientAttack(OpenAttack):
     """Base of attacks that use gradients of a surrogate and may be targeted.
 
     Subclasses set `_targeted` in their constructor; ART reads and sets `targeted` as one of
@@ -176,6 +229,7 @@ class FittedAttack(GradientAttack):
         attack.fooling_rate = fooling_rate
         with damaged(path):
             attack._restore(tensors, image)
+        attack._fitted_on_purpose = bool(tensors)
         return attack
 
     def _check_settings(self, settings: Mapping[str, object]) -> None:
@@ -195,7 +249,7 @@ class FittedAttack(GradientAttack):
         raise NotImplementedError
 
 
-class ModelFreeAttack(EvasionAttack):  # type: ignore[misc]  # ART has no types
+class ModelFreeAttack(OpenAttack):
     """Base of attacks without a surrogate: `classifier` is ignored and may be None.
 
     Subclasses set `traits` and `attack_params`, and implement `_run`.
@@ -207,7 +261,7 @@ class ModelFreeAttack(EvasionAttack):  # type: ignore[misc]  # ART has no types
     def __init__(self, classifier: PyTorchClassifier | None = None) -> None:
         super().__init__(estimator=classifier)
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None) -> FloatImages:
         """Protected images (n, c, h, w), floats in [0, 1]; `x` is not modified, `y` not used.
 
         Args:

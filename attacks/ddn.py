@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from priemo_bench.attacks.base import GradientAttack, require_bool, require_eps, require_int
-from priemo_bench.attacks.surrogate import Surrogate, predict_ensemble
+from priemo_bench.attacks.surrogate import Surrogate, input_gradient, predict_ensemble
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, check_images
 
@@ -68,7 +68,7 @@ class DDN(GradientAttack):
         self.batch_size = batch_size
         self._check_params()
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None) -> FloatImages:
         """Protected images (n, c, h, w), on the 8-bit grid where eps is at least 1/255.
 
         Args:
@@ -98,7 +98,7 @@ class DDN(GradientAttack):
             adversarial = self._quantize(x + delta).requires_grad_()
             logits = surrogate(adversarial)[1]
             loss = cross_entropy(logits, y, reduction="sum")
-            gradient = torch.autograd.grad(loss, adversarial)[0]
+            gradient = input_gradient(loss, adversarial)
             success = (logits.argmax(1) == y) == self.targeted
             iterate = adversarial.detach()
             norm = (iterate - x).flatten(1).norm(dim=1)

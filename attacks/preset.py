@@ -19,11 +19,14 @@ class Preset:
     Attributes:
         attack: the class, called as `attack(classifier, **params)`.
         params: arguments that a call may override.
+        summary, source: what it is, and its paper, for `priemo-bench list --long`.
     """
 
     attack: Callable[..., Attack]
     traits: Traits
     params: Mapping[str, object] = field(default_factory=dict)
+    summary: str = field(default="", repr=False, compare=False)
+    source: str = field(default="", repr=False, compare=False)
 
     def __call__(self, classifier: PyTorchClassifier | None, **params: object) -> Attack:
         return self.attack(classifier, **{**self.params, **params})

@@ -80,7 +80,27 @@ class Surrogate:
                 done, _ = self.classifier._apply_preprocessing(x.detach().cpu().numpy(), y=None)
                 x = x + (torch.as_tensor(done, dtype=x.dtype, device=x.device) - x).detach()
         self.model.eval()
-        return self._forward(x)
+        try:
+            features, logits = self._forward(x)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError, IndexError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise PriemoError(
+                f"the classifier cannot predict images of shape {tuple(x.shape)}, {x.dtype}: "
+                f"{reason}"
+            ) from error
+        if not isinstance(logits, Tensor):
+            raise PriemoError(
+                f"the classifier gives a {type(logits).__name__}; it must give logits, a tensor: "
+                "wrap the model in one that picks them"
+            )
+        if logits.shape != (len(x), self.classes):
+            raise PriemoError(
+                f"the classifier gives outputs of shape {tuple(logits.shape)} for {len(x)} images; "
+                f"its nb_classes says {self.classes} each"
+            )
+        return features, logits
 
 
 def open_surrogates(
@@ -92,7 +112,30 @@ def open_surrogates(
     """The surrogates of an attack; PriemoError for one that was loaded without a classifier."""
     if classifier is None:
         raise PriemoError("this needs a classifier: load(path, classifier)")
-    return [Surrogate(c, layer, filters) for c in (classifier, *others)]
+    found = [Surrogate(c, layer, filters) for c in (classifier, *others)]
+    if len({surrogate.classes for surrogate in found}) > 1:
+        raise PriemoError(
+            f"the surrogates have {', '.join(str(s.classes) for s in found)} classes; all must "
+            "have the same"
+        )
+    return found
+
+
+def input_gradient(loss: Tensor, x: Tensor) -> Tensor:
+    """Of the summed loss (n,) with respect to `x`.
+
+    Raises:
+        PriemoError: the classifier cuts it off.
+    """
+    gradient = None
+    if loss.requires_grad:
+        gradient = torch.autograd.grad(loss.sum(), x, allow_unused=True)[0]
+    if gradient is None:
+        raise PriemoError(
+            "the classifier has no gradient with respect to its input: it detaches it, or computes "
+            "outside of torch; no attack that needs a gradient can look into it"
+        )
+    return gradient
 
 
 def predict_ensemble(surrogates: Sequence[Surrogate], x: Tensor, batch_size: int = 64) -> Tensor:

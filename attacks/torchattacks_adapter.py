@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import signature
 from types import ModuleType
 from typing import Protocol
 
@@ -54,7 +55,7 @@ class _Torchattack(Protocol):
     def set_mode_targeted_by_label(self, quiet: bool) -> None: ...
 
 
-class _WrappedModel(nn.Module):
+class WrappedModel(nn.Module):
     """The classifier, preprocessing included, as a model for torchattacks.
 
     Args:
@@ -103,12 +104,12 @@ class TorchAttack(AdaptedAttack):
 
     default_attack = "PGD"
 
-    def _run(self, x: FloatImages, labels: Labels | None) -> FloatImages:
+    def _run(self, x: FloatImages, labels: Labels | None, mask: FloatImages | None) -> FloatImages:
         if labels is None:
             with temporary_seed(self.random_state):  # ART's predict() uses the generators too
                 labels = self.estimator.predict(x, batch_size=self.batch_size).argmax(1)
         repeated = x.shape[1] == 1 and self.attack in RGB_ONLY
-        model = _WrappedModel(self.estimator, repeated, self.filters).eval()
+        model = WrappedModel(self.estimator, repeated, self.filters).eval()
         attack = self._build(model)
         protected = []
         for start in range(0, len(x), self.batch_size):
@@ -143,27 +144,78 @@ class TorchAttack(AdaptedAttack):
         check_classifier(self.estimator)
         if not self.estimator.all_framework_preprocessing:
             raise PriemoError("the classifier's preprocessing has no gradient in torch; remove it")
-        self._build(_WrappedModel(self.estimator))
+        self._build(WrappedModel(self.estimator))
 
 
 def _traits(random: bool) -> Traits:
     return Traits("per-image", "image", "one", True, "eps", EPS_GRID, random)
 
 
-pgd_torchattacks = Preset(TorchAttack, _traits(False), {"attack": "PGD", "steps": 25})
+def by_name(name: str) -> Preset:
+    """The entry of "torchattacks:NAME"; its seed is that of the global generators.
+
+    Raises:
+        PriemoError: torchattacks is not installed, or has no such attack.
+    """
+    package = _torchattacks()
+    if name not in package.__all__:
+        raise unknown("torchattacks attacks", name, package.__all__)
+    eps = "eps" in signature(getattr(package, name)).parameters
+    strengths = EPS_GRID if eps else ()
+    traits = Traits("per-image", "image", "one", True, "eps" if eps else None, strengths, True)
+    return Preset(TorchAttack, traits, {"attack": name})
+
+
+pgd_torchattacks = Preset(
+    TorchAttack,
+    _traits(False),
+    {"attack": "PGD", "steps": 25},
+    summary="torchattacks' PGD, 25 steps, no random start",
+    source="Madry et al. 2018, arXiv:1706.06083",
+)
 """Madry et al. 2018, arXiv:1706.06083, without random start: the same as `pgd`."""
 
-mifgsm = Preset(TorchAttack, _traits(False), {"attack": "MIFGSM", "steps": 25})
+mifgsm = Preset(
+    TorchAttack,
+    _traits(False),
+    {"attack": "MIFGSM", "steps": 25},
+    summary="torchattacks' MIFGSM: momentum, 25 steps",
+    source="Dong et al. 2018, arXiv:1710.06081",
+)
 """Dong et al. 2018, arXiv:1710.06081."""
 
-difgsm = Preset(TorchAttack, _traits(True), {"attack": "DIFGSM", "steps": 25, "decay": 1.0})
+difgsm = Preset(
+    TorchAttack,
+    _traits(True),
+    {"attack": "DIFGSM", "steps": 25, "decay": 1.0},
+    summary="torchattacks' DIFGSM: momentum and input diversity, 25 steps",
+    source="Xie et al. 2019, arXiv:1803.06978",
+)
 """Xie et al. 2019, arXiv:1803.06978, with momentum (M-DI2-FGSM)."""
 
-vmifgsm = Preset(TorchAttack, _traits(True), {"attack": "VMIFGSM", "steps": 25})
+vmifgsm = Preset(
+    TorchAttack,
+    _traits(True),
+    {"attack": "VMIFGSM", "steps": 25},
+    summary="torchattacks' VMIFGSM: variance tuning, 25 steps",
+    source="Wang & He 2021, arXiv:2103.15571",
+)
 """Wang & He 2021, arXiv:2103.15571; six gradients per step."""
 
-tifgsm = Preset(TorchAttack, _traits(True), {"attack": "TIFGSM", "steps": 25, "decay": 1.0})
+tifgsm = Preset(
+    TorchAttack,
+    _traits(True),
+    {"attack": "TIFGSM", "steps": 25, "decay": 1.0},
+    summary="torchattacks' TIFGSM: momentum and translation invariance, 25 steps",
+    source="Dong et al. 2019, arXiv:1904.02884",
+)
 """Dong et al. 2019, arXiv:1904.02884, with momentum and input diversity (TI-DIM)."""
 
-sinifgsm = Preset(TorchAttack, _traits(False), {"attack": "SINIFGSM", "steps": 25})
+sinifgsm = Preset(
+    TorchAttack,
+    _traits(False),
+    {"attack": "SINIFGSM", "steps": 25},
+    summary="torchattacks' SINIFGSM: Nesterov and scale invariance, 25 steps",
+    source="Lin et al. 2020, arXiv:1908.06281",
+)
 """Lin et al. 2020, arXiv:1908.06281; five gradients per step."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from priemo_bench.contracts.dataset import load_dataset as load_dataset
     from priemo_bench.contracts.victim import load_victim as load_victim
     from priemo_bench.errors import PriemoError as PriemoError
+    from priemo_bench.photos.front import protect as protect
     from priemo_bench.quality.budget import Budget as Budget
 
 __version__ = "0.3.0"
@@ -25,6 +26,7 @@ __all__ = [
     "__version__",
     "load_dataset",
     "load_victim",
+    "protect",
 ]
 
 _HOME = {
@@ -34,6 +36,7 @@ _HOME = {
     "Results": "priemo_bench.benchmark",
     "load_dataset": "priemo_bench.contracts.dataset",
     "load_victim": "priemo_bench.contracts.victim",
+    "protect": "priemo_bench.photos.front",
 }
 
 

@@ -91,7 +91,10 @@ class Benchmark:
             have in common are kept.
         store: folder of the cells, for runs that have some in common; `out` when None.
         command: that the page names; None is this call.
-        overrides: values of the spec to replace (`attacks=("pgd",)`, `limit=100` ...).
+        overrides: values of the spec to replace (`attacks=("pgd",)`, `limit=100` ...). Attacks,
+            victims, defenses and metrics are names, references ("mine.py:Shift") or things
+            themselves, or a mapping of names to these: classes and objects of ART's attacks,
+            functions, torch modules (docs/plugins.md). `params` are of all chosen attacks.
 
     Raises:
         PriemoError: anything in the spec that is wrong.
@@ -115,7 +118,7 @@ class Benchmark:
         time_limit: float | None = None,
         memory_limit: float | None = None,
         overwrite: bool = False,
-        store: Path | None = None,
+        store: Path | str | None = None,
         command: str | None = None,
         **overrides: Any,
     ) -> None:
@@ -132,7 +135,7 @@ class Benchmark:
             raise PriemoError("backend dask goes with the address of its scheduler, and it alone")
         self.jobs, self.device, self.backend, self.scheduler = jobs, device, backend, scheduler
         self.limits = time_limit, memory_limit
-        self.overwrite, self.store = overwrite, store
+        self.overwrite, self.store = overwrite, None if store is None else Path(store)
         self.command = command or f"Benchmark({self.spec.name!r}).run()"
 
     def __repr__(self) -> str:

@@ -23,7 +23,7 @@ MOVED = {
     "datasets.near_copies": ("data.near_copies",),
     "datasets.pictures": ("data.pictures",),
     "datasets.rendered": ("data.rendered",),
-    "files": ("run.deploy",),
+    "files": ("run.deploy", "photos.folder"),
     "images": ("contracts.image",),
     "kinship": ("contracts.card", "judge.kinship"),
     "leaderboard": ("judge.leaderboard",),

@@ -17,6 +17,10 @@ class PriemoError(ValueError):
         no victim is called 'botnt'; did you mean botnet?
     """
 
+    def __str__(self) -> str:
+        """In one line, without control characters, whatever names and reasons are in it."""
+        return "".join(c if c.isprintable() else " " for c in super().__str__())
+
 
 def require(holds: bool, name: str, value: object, wanted: str) -> None:
     """PriemoError "`name` is `value`; it must be `wanted`" unless `holds`."""

@@ -1,22 +1,39 @@
-"""Names to things: attacks, victims, datasets, defenses and metrics are found by entry points.
+"""Names to things: attacks, victims, datasets, defenses and metrics.
 
-The plugins that come with the project enter through the same door as anyone's: an entry point in
-one of the groups `priemo_bench.attacks`, `.victims`, `.datasets`, `.defenses`, `.metrics`.
+A name is that of an entry point in one of the groups `priemo_bench.attacks`, `.victims`,
+`.datasets`, `.defenses`, `.metrics` (the plug-ins of the project enter through the same door as
+anyone's), one that was registered in this process, or a reference:
+
+    module:Thing, file.py:Thing     an object of a module
+    art:DeepFool                    what a loader makes of the part behind its prefix
+    mine.toml                       what a loader makes of a file
+
+`NAME=REFERENCE` gives a reference a name of its own.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
+from hashlib import sha256
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
 from priemo_bench.errors import PriemoError
 
 GROUPS = ("attacks", "victims", "datasets", "defenses", "metrics")
+_OWN: dict[tuple[str, str], Any] = {}
+"""What was registered in this process, by kind and name: things, and references as text."""
+T = TypeVar("T")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> PriemoError:
@@ -39,61 +56,277 @@ def _points(kind: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in _found(kind)}
 
 
-def names(kind: str) -> list[str]:
-    """Names in one of GROUPS, sorted; nothing is imported."""
-    return sorted(_points(kind))
-
-
 @cache
 def _loaders() -> dict[str, EntryPoint]:
+    """By KIND.toml, KIND.PREFIX of references, and KIND.object for things as they are."""
     return {point.name: point for point in entry_points(group="priemo_bench.loaders")}
 
 
+def names(kind: str) -> list[str]:
+    """Names of one of GROUPS, sorted: entry points and what was registered; nothing is imported."""
+    return sorted({*_points(kind), *(name for own, name in _OWN if own == kind)})
+
+
+def register(kind: str, name: str) -> Callable[[T], T]:
+    """Decorator that gives an attack, victim, defense or metric a name in this process.
+
+    Raises:
+        PriemoError: a name that an entry point has, or that no name can be.
+
+    Example:
+        >>> from priemo_bench import registry
+        >>> @registry.register("defenses", "upside-down")
+        ... def upside_down(images):
+        ...     return images[:, :, ::-1]
+        >>> "upside-down" in registry.names("defenses")
+        True
+    """
+
+    def decorate(thing: T) -> T:
+        _register(kind, name, thing)
+        return thing
+
+    return decorate
+
+
+def check_name(kind: str, name: str) -> None:
+    """PriemoError for a name that an entry point has, or that no name can be."""
+    if name in _points(kind):
+        raise PriemoError(
+            f"{_one(kind)} {name!r} is there already, in {_package(_points(kind)[name])}; "
+            "give yours another name"
+        )
+    if not re.fullmatch(r"[^\s+,=:/\\]{1,100}", name) or not name.isprintable():
+        raise PriemoError(
+            f"{_one(kind)} {name!r} cannot be called so: a name has 1 to 100 characters, no "
+            "blank and none of + , = : / and backslash; give it another as NAME=REFERENCE"
+        )
+
+
+def _register(kind: str, name: str, thing: Any) -> None:
+    check_name(kind, name)
+    before = _OWN.get((kind, name), thing)
+    if isinstance(thing, str) and isinstance(before, str) and before != thing:
+        raise PriemoError(
+            f"{before} and {thing} would both be {_one(kind)} {name!r}; name one of them "
+            "otherwise, as NAME=REFERENCE"
+        )
+    _OWN[kind, name] = thing
+
+
+def adopt(kind: str, item: Any) -> str:
+    """The name of `item`: a name as it is; a reference or a thing is registered first.
+
+    Args:
+        item: a name, a reference, NAME=REFERENCE, a pair (name, thing), or a thing, which is called
+            as its class or function is.
+
+    Raises:
+        PriemoError: as for `register`; or a thing that has no name, such as a lambda.
+    """
+    if isinstance(item, str):
+        name, reference = _named_reference(item)
+        if item in _points(kind) or not is_reference(reference):
+            return item
+        check(kind, reference)
+        _register(kind, name, reference)
+        return name
+    if isinstance(item, tuple) and len(item) == 2:
+        name, thing = item
+        if isinstance(thing, str):
+            return adopt(kind, f"{name}={thing}")
+    else:
+        thing, name = item, getattr(item, "__name__", type(item).__name__)
+        if name == "<lambda>":
+            raise PriemoError(f"{_one(kind)} is a lambda; give it a name, as {{'name': lambda}}")
+    _register(kind, str(name), thing)
+    return str(name)
+
+
+def adopt_all(kind: str, items: Any) -> tuple[str, ...]:
+    """Names of several: a mapping of names to things, or an iterable as for `adopt`.
+
+    Raises:
+        PriemoError: as for `adopt`; one text in place of several; or two of one name.
+    """
+    if isinstance(items, str):
+        raise PriemoError(f"{kind} is {items!r}; it must be several, such as ({items!r},)")
+    if not isinstance(items, Iterable):
+        raise PriemoError(f"{kind} is one {type(items).__name__}; it must be several, as a list")
+    pairs = list(items.items()) if isinstance(items, Mapping) else list(items)
+    found = tuple(adopt(kind, pair) for pair in pairs)
+    own = [name for name, pair in zip(found, pairs, strict=True) if not isinstance(pair, str)]
+    for name, count in Counter(own).items():
+        if count > 1:
+            raise PriemoError(
+                f"two {kind} are called {name!r}; give them names, as {{'name': thing}}"
+            )
+    return found
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` names a thing by where it is, and not by a name."""
+    return text.endswith(".toml") or ":" in text
+
+
+def _named_reference(text: str) -> tuple[str, str]:
+    """Name and reference of [NAME=]REFERENCE; without a name, that of what it refers to."""
+    alias = re.fullmatch(r"([^=:/\\]+)=(.+)", text)
+    if alias and is_reference(alias[2]):
+        return alias[1], alias[2]
+    place, _, thing = text.rpartition(":")
+    is_path = "/" in thing or "\\" in thing or os.path.exists(thing)
+    if not place or is_path or text.endswith(".toml"):
+        return Path(thing).stem, text
+    return thing.rpartition(".")[2], text
+
+
+def reference(kind: str, name: str) -> str | None:
+    """The reference behind a registered name, if there is one."""
+    own = _OWN.get((kind, name))
+    return own if isinstance(own, str) else None
+
+
+def is_black_box(victim: str) -> bool:
+    """Whether a victim can only be judged, as a function that predicts: no surrogate of anyone.
+
+    Raises:
+        PriemoError: as for `get`, where the victim is a reference.
+    """
+    own = _OWN.get(("victims", victim), victim)
+    if isinstance(own, str):
+        return is_reference(own) and bool(getattr(get("victims", own), "judged_only", False))
+    if not getattr(own, "differentiable", True):
+        return True
+    return callable(own) and not isinstance(own, type) and not hasattr(own, "forward")
+
+
+def registered() -> dict[tuple[str, str], Any]:
+    """What was registered by kind and name, for `receive` in another process."""
+    return dict(_OWN)
+
+
+def receive(things: Mapping[tuple[str, str], Any]) -> None:
+    """Register what another process has."""
+    _OWN.update(things)
+
+
 def check(kind: str, name: str) -> None:
-    """PriemoError unless `get` knows `name`; it names the nearest for a typo."""
+    """PriemoError unless `get` may know `name`; it names the nearest for a typo."""
     points = _points(kind)
-    if name in points:
+    if name in points or (kind, name) in _OWN:
         return
-    if not (name.endswith(".toml") and kind in _loaders()):
-        raise unknown(kind, name, points)
-    if not os.path.isfile(name):  # unlike Path.is_file, it takes names of any length
-        raise PriemoError(f"{kind.removesuffix('s')} file {name} does not exist")
+    if not is_reference(name) or (name.endswith(".toml") and f"{kind}.toml" not in _loaders()):
+        raise unknown(kind, name, names(kind))
+    file = name if name.endswith(".toml") else name.rpartition(":")[0]
+    if file.endswith((".toml", ".py")) and not os.path.isfile(file):  # takes names of any length
+        raise PriemoError(f"{_one(kind)} file {file} does not exist")
 
 
 def get(kind: str, name: str) -> Any:
-    """What the entry point `name` of `kind` points at, or what a loader makes of a TOML file.
+    """What an entry point of `kind`, a registered name or a reference stands for.
 
     Raises:
         PriemoError: no such name or file; two packages have one of that name; or what it points at
             cannot be imported, or is not what its kind needs.
     """
     check(kind, name)
-    points = _points(kind)
-    if name not in points:
-        return _loaders()[kind].load()(Path(name))
+    if (kind, name) in _OWN:
+        own = _OWN[kind, name]
+        which = f"{_one(kind)} {name!r}"
+        return _of_reference(kind, own) if isinstance(own, str) else _adapted(kind, own, which)
+    if name not in _points(kind):
+        return _of_reference(kind, name)
     rivals = {p.value: _package(p) for p in _found(kind) if p.name == name}
     if len(rivals) > 1:
         raise PriemoError(
-            f"{kind.removesuffix('s')} {name!r} is in {' and in '.join(rivals.values())}; "
-            "uninstall one of them"
+            f"{_one(kind)} {name!r} is in {' and in '.join(rivals.values())}; uninstall one of them"
         )
-    return _load(points[name], kind)
+    point = _points(kind)[name]
+    which = f"{_one(kind)} {name!r} of {_package(point)}"
+    thing = _imported(which, point.load)
+    if not callable(thing):
+        raise PriemoError(f"{which} is a {type(thing).__name__}; it must be callable")
+    if kind == "attacks" and not hasattr(getattr(thing, "traits", None), "family"):
+        return _adapted(kind, thing, which)
+    return thing
 
 
-def _load(point: EntryPoint, kind: str) -> Any:
-    which = f"{kind.removesuffix('s')} {point.name!r} of {_package(point)}"
+def _of_reference(kind: str, text: str) -> Any:
+    if text.endswith(".toml"):
+        return _loaders()[f"{kind}.toml"].load()(Path(text))
+    which = f"{_one(kind)} {text!r}"
+    if f"{kind}.{text.partition(':')[0]}" in _loaders():
+        prefix, _, rest = text.partition(":")
+        return _loaders()[f"{kind}.{prefix}"].load()(rest)
+    return _adapted(kind, imported(kind, text), which)
+
+
+def imported(kind: str, text: str) -> Any:
+    """The thing that "module:Thing" or "file.py:Thing" names, as it is.
+
+    Raises:
+        PriemoError: there is none, or its module cannot be imported.
+    """
+    which = f"{_one(kind)} {text!r}"
+    place, _, path = text.rpartition(":")
+    if not place or not path:
+        raise PriemoError(f"{which} must be module:Thing or file.py:Thing")
+    module = _imported(which, lambda: _module(place))
+    thing: Any = module
+    for part in path.split("."):
+        if not hasattr(thing, part):
+            known = [name for name in vars(module) if not name.startswith("_")]
+            raise PriemoError(f"{which}: {unknown('things', path, known)}")
+        thing = getattr(thing, part)
+    return thing
+
+
+def _module(place: str) -> ModuleType:
+    if not place.endswith(".py"):
+        return import_module(place)
+    path = Path(place).resolve()
+    return _of_file(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _of_file(path: Path, changed: int) -> ModuleType:
+    """The module of a file, under its stem where that is free; its folder can be imported from."""
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    spec = None if path.stem in sys.modules else find_spec(path.stem)
+    own = path.stem if spec is not None and spec.origin == str(path) else ""
+    name = own or f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = module_from_spec(spec)
     try:
-        thing = point.load()
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _imported(which: str, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
     except PriemoError:
         raise
     except (Exception, SystemExit) as error:  # any that a module may raise when it is imported
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise PriemoError(f"{which} cannot be imported: {reason}") from error
-    if not callable(thing):
-        raise PriemoError(f"{which} is a {type(thing).__name__}; it must be callable")
-    if kind == "attacks" and not hasattr(getattr(thing, "traits", None), "family"):
-        raise PriemoError(f"{which} has no `traits` of priemo_bench.contracts.attack.Traits")
-    return thing
+
+
+def _adapted(kind: str, thing: Any, which: str) -> Any:
+    """A thing as its kind is used, such as a plain function as an attack."""
+    loader = _loaders().get(f"{kind}.object")
+    return loader.load()(thing, which) if loader else thing
+
+
+def _one(kind: str) -> str:
+    return kind.removesuffix("s")
 
 
 def _package(point: EntryPoint) -> str:

@@ -1,4 +1,4 @@
-"""Every attack and victim that the registry lists keeps the rules of the conformance kit."""
+"""All that the registry lists keeps the rules of the conformance kit."""
 
 from collections.abc import Callable
 from functools import cache
@@ -9,8 +9,7 @@ import pytest
 from priemo_bench import registry, testing
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.errors import PriemoError
-from priemo_bench.testing.attacks import toy_case
-from priemo_bench.testing.toys import Broken
+from priemo_bench.testing import Broken, attack_calls, toy_case
 
 
 def _name(rule: Callable[..., None]) -> str:
@@ -92,12 +91,64 @@ ZERO_ON_TOYS = {
 }
 
 
-@pytest.mark.parametrize("channels", [1, 3], ids=["grey", "rgb"])
-@pytest.mark.parametrize("rule", testing.ATTACK_RULES, ids=_name)
-@pytest.mark.parametrize("name", registry.names("attacks"))
+FITTED_AGAIN = {
+    "keeps_no_state", "leaves_global_state_alone", "set_params_takes_effect",
+    "takes_numpy_numbers", "works_without_grad_mode",
+}  # fmt: skip
+"""Rules that make an attack again, and again."""
+COSTLY = {
+    "fawkes", "gap", "opom", "priemo-class", "priemo-generator", "priemo-image", "priemo-logit",
+    "priemo-pool", "priemo-survive", "priemo-transfer", "priemo-universal", "ddn", "uap",
+    "uap-fgsm", "uap-pgd", "uap-targeted", "apgd", "vmifgsm", "sinifgsm", "cos-uap",
+}  # fmt: skip
+"""Attacks that take seconds each time."""
+
+
+def _attack_rules() -> list[Any]:
+    """Every rule for every attack: what concerns its calls for RGB images only."""
+    return [
+        pytest.param(
+            name, rule, channels, id=f"{name}-{rule.__name__}-{word}",
+            marks=[pytest.mark.slow] if name in COSTLY and rule.__name__ in FITTED_AGAIN else [],
+        )
+        for name in registry.names("attacks")
+        for rule in testing.ATTACK_RULES
+        for word, channels in (("grey", 1), ("rgb", 3))
+        if channels == 3 or rule not in attack_calls.RULES
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "rule", "channels"), _attack_rules())
 def test_attack(name: str, rule: Callable[[testing.AttackCase], None], channels: int) -> None:
     if rule.__name__ in ZERO_ON_TOYS.get(name, ()):
         with pytest.raises(Broken):
             rule(_attack(name, channels))
     else:
         rule(_attack(name, channels))
+
+
+SLOW = ("diffusion", "denoiser")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name.startswith(SLOW) else [])
+     for name in registry.names("defenses")],
+)  # fmt: skip
+def test_defense(name: str) -> None:
+    testing.check_defense(name)
+
+
+@pytest.mark.parametrize("name", registry.names("metrics"))
+def test_metric(name: str) -> None:
+    try:
+        testing.check_metric(name)
+    except PriemoError as error:
+        if "not installed" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+def test_dataset() -> None:
+    """The others need a copy of the user's."""
+    testing.check_dataset("rendered")

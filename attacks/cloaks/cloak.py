@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from priemo_bench.attacks.base import GradientAttack, require_bool, require_eps, require_int
+from priemo_bench.attacks.default_faces import default_faces
 from priemo_bench.attacks.surrogate import Surrogate, open_surrogates, predict_ensemble
 from priemo_bench.contracts.image import FloatImages, check_images
 from priemo_bench.errors import PriemoError
@@ -95,7 +96,8 @@ class Cloak(GradientAttack):
         super().__init__(estimator=classifier)
         self.eps = eps
         self._targeted = targeted
-        self.surrogates = tuple(surrogates)
+        several = isinstance(surrogates, list | tuple)
+        self.surrogates = tuple(surrogates) if several else (surrogates,)
         self.layer = layer
         self.steps = steps
         self.batch_size = batch_size
@@ -117,8 +119,12 @@ class Cloak(GradientAttack):
         self._means = [ClassMeans.of(s, images.to(s.device), self.batch_size) for s in surrogates]
         return self
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
-        """Protected images (n, c, h, w), floats in [0, 1]; without an earlier `fit`, fits on `x`.
+    def _forget(self, changed: set[str]) -> None:
+        if changed & {"surrogates", "layer"}:
+            self._means = []
+
+    def generate(self, x: FloatImages, y: object | None = None) -> FloatImages:
+        """Protected images (n, c, h, w), floats in [0, 1]; without `fit`, by the embedded faces.
 
         Args:
             x: (n, 1 or 3, h, w) floats in [0, 1], not modified.
@@ -128,7 +134,7 @@ class Cloak(GradientAttack):
         x = check_images(x)
         given = self._check_y(y, len(x), int(self.estimator.nb_classes))
         if not self._means:
-            self.fit(x)
+            self.fit(default_faces(*x.shape[1:]))
         starts = range(0, len(x), self.batch_size)
         protected = []
         for start in track(starts, type(self).__name__, disable=not self.verbose, transient=True):

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from art.estimators.classification import PyTorchClassifier
 
 
+LATER = frozenset({"ssim_floor", "eps", "psnr_floor", "delta", "batch_size", "verbose"})
+"""Parameters that act when what was fitted is applied."""
+
+
 class SharedParams(TypedDict, total=False):
     """Parameters of every scope, as documented at `PriEMO`."""
 
@@ -100,7 +104,7 @@ class PriEMO(FittedAttack):
         ... )
         >>> type(attack).__name__, isinstance(attack, PriEMO)
         ('ImagePriEMO', True)
-        >>> protected = attack.generate(x, y)
+        >>> protected = attack.fit(x, y).generate(x, y)
         >>> bool((classifier.predict(protected).argmax(1) != y).mean() > 0.9)
         True
     """
@@ -155,7 +159,8 @@ class PriEMO(FittedAttack):
         self.ssim_floor = ssim_floor
         self.eps = eps
         self.psnr_floor = psnr_floor
-        self.surrogates = tuple(surrogates)
+        several = isinstance(surrogates, list | tuple)
+        self.surrogates = tuple(surrogates) if several else (surrogates,)
         self.layer = layer
         self.loss = loss
         self.distance = distance
@@ -213,23 +218,32 @@ class PriEMO(FittedAttack):
         """
         raise PriemoError(f"apply() needs a fitted perturbation; scope {self.scope} has none")
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
+    def generate(
+        self, x: FloatImages, y: object | None = None, mask: FloatImages | None = None
+    ) -> FloatImages:
         """Protected images, floats in [0, 1]; `x` is not modified.
 
         Scope image optimises each image, published on the 8-bit grid, with the feature vectors of
-        `fit`; the other scopes `apply`. Without an earlier `fit`, fits on `x`.
+        `fit`; without it, with those of the embedded faces, or where these have none, by the logit
+        margin. The other scopes fit on `x`, unless `fit` was called, and `apply`.
 
         Args:
             x: (n, 1 or 3, h, w) floats in [0, 1]. y: as for `fit`.
+            mask: that can be broadcast to `x`; where it is 0, nothing is changed.
         """
         x = check_images(x)
-        if not self._is_fitted:
-            self.fit(x, y)
-        return self._protect(x, y)
+        self._fit_unless_fitted(x, y)
+        return self._protect(x, y, mask)
 
-    @property
-    def _is_fitted(self) -> bool:
-        return self._objective is not None
+    def _forget(self, changed: set[str]) -> None:
+        """The fit; but what only decides how it is applied, or the objective's settings, does not.
+
+        A `fit` that a caller asked for is to be repeated.
+        """
+        if changed - LATER:
+            self._objective = None
+            self._fitted_on_purpose = False
+            self.fooling_rate = None
 
     @property
     def _device(self) -> torch.device:
@@ -245,7 +259,9 @@ class PriEMO(FittedAttack):
     ) -> None:
         """What `fit` learns beyond the feature vectors."""
 
-    def _protect(self, x: FloatImages, y: object | None) -> FloatImages:
+    def _protect(
+        self, x: FloatImages, y: object | None, mask: FloatImages | None = None
+    ) -> FloatImages:
         """`generate` on checked images, once fitted."""
         raise NotImplementedError
 
@@ -331,6 +347,11 @@ class PriEMO(FittedAttack):
             require(value in known, name, value, f"one of {', '.join(known)}")
         check_filters(self.filters)
         budget = self.budget  # checks its bounds
+        if budget.eps is not None and budget.eps * 255 < 1 - 1e-6:
+            raise PriemoError(
+                f"eps is {budget.eps:g}, less than a grey level (1/255), so that no published "
+                "image can change; give at least 1/255"
+            )
         if budget.floor is None and budget.eps is None:
             raise PriemoError("ssim_floor, psnr_floor and eps are all None; give a floor or a cap")
         require_int(self, "batch_size")

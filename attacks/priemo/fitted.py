@@ -46,7 +46,12 @@ class FittedPriEMO(PriEMO):
     balance: float
 
     def apply(self, x: FloatImages, y: object | None = None) -> FloatImages:
-        x = check_images(x)
+        return self._applied(check_images(x), y)
+
+    def _applied(
+        self, x: FloatImages, y: object | None, mask: FloatImages | None = None
+    ) -> FloatImages:
+        """`apply` within a mask."""
         shape = self._image_shape
         if shape is None:
             raise PriemoError("apply() needs a fitted perturbation: call fit() first")
@@ -58,16 +63,27 @@ class FittedPriEMO(PriEMO):
             torch.split(self._groups(images, y), self.batch_size),
             strict=True,
         )
-        parts = [self._add(part.to(self._device), rows.to(self._device)) for part, rows in batches]
+        masks = torch.split(
+            torch.ones(len(x)) if mask is None else torch.from_numpy(mask), self.batch_size
+        )
+        device = self._device
+        parts = [
+            self._add(part.to(device), rows.to(device), None if mask is None else own.to(device))
+            for (part, rows), own in zip(batches, masks, strict=True)
+        ]
         return np.concatenate([part.cpu().numpy() for part in parts])
 
-    def _add(self, x: Tensor, groups: Tensor) -> Tensor:
+    def _add(self, x: Tensor, groups: Tensor, mask: Tensor | None = None) -> Tensor:
         """Images with their perturbations; with a floor, published at the scale that meets it."""
         protected = perturb(x, self._normalised(x, groups), self.budget).clamp(0, 1)
+        if mask is not None:
+            protected = torch.where(mask > 0, protected, x)
         return protected if self.budget.floor is None else match(x, protected, self.budget)
 
-    def _protect(self, x: FloatImages, y: object | None) -> FloatImages:
-        return self.apply(x, y)
+    def _protect(
+        self, x: FloatImages, y: object | None, mask: FloatImages | None = None
+    ) -> FloatImages:
+        return self._applied(x, y, mask)
 
     def _fit_perturbation(
         self, x: Tensor, labels: Tensor, predicted: Tensor, objective: Objective
@@ -111,10 +127,6 @@ class FittedPriEMO(PriEMO):
     def _image_shape(self) -> tuple[int, ...] | None:
         """(c, h, w) of the images that it is fitted for, (c,) for any size, None before `fit`."""
         raise NotImplementedError
-
-    @property
-    def _is_fitted(self) -> bool:
-        return self._image_shape is not None
 
     def _check_params(self) -> None:
         super()._check_params()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from priemo_bench.attacks import unet
-from priemo_bench.attacks.priemo.attack import PriEMO, SharedParams, require_range
+from priemo_bench.attacks.priemo.attack import LATER, PriEMO, SharedParams, require_range
 from priemo_bench.attacks.priemo.fitted import FitSet, FittedPriEMO
 from priemo_bench.attacks.priemo.geometry import rms
 from priemo_bench.attacks.priemo.objective import Objective, softplus_penalty
@@ -124,6 +124,11 @@ class GeneratorPriEMO(FittedPriEMO):
     @property
     def _image_shape(self) -> tuple[int, ...] | None:
         return None if self._net is None else self._net.shape
+
+    def _forget(self, changed: set[str]) -> None:
+        super()._forget(changed)
+        if changed - LATER:
+            self._net = None
 
     def _state(self) -> tuple[Tensors, str]:
         tensors, image = super()._state()

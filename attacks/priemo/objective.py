@@ -172,6 +172,20 @@ class Objective:
         plain.filters = []
         return plain
 
+    def of_logits(self) -> Objective:
+        """The same by the logit margin alone."""
+        plain = copy(self)
+        plain.loss = "logit"
+        return plain
+
+    def serves(self, y: Tensor) -> bool:
+        """Whether there are universal vectors for labels or targets `y` (n,)."""
+        try:
+            self.check_labels(y)
+        except PriemoError:
+            return False
+        return True
+
     def fit(self, batches: Iterable[Tensor]) -> Tensor:
         """Compute the universal vectors from clean faces; (n,) classes predicted together."""
         outputs: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.surrogates]

@@ -211,4 +211,6 @@ def _hashed(key: bytes, image: np.ndarray[Any, Any]) -> int:
 priemo_pool = Preset(
     PoolPriEMO,
     Traits("universal", "class", "many", targeted=True, random=True, budgeted=True),
+    summary="Pri-EMO, scope class, several perturbations picked by a secret key",
+    source="Zeng et al. 2023, doi:10.1016/j.jiixd.2023.08.001; the design is ours",
 )

@@ -13,13 +13,14 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from priemo_bench.attacks.priemo.attack import PriEMO, SharedParams, require_range
+from priemo_bench.attacks.priemo.attack import LATER, PriEMO, SharedParams, require_range
 from priemo_bench.attacks.priemo.fitted import FitSet, FittedPriEMO
 from priemo_bench.attacks.priemo.geometry import rms
 from priemo_bench.attacks.priemo.input_transforms import input_diversity
 from priemo_bench.attacks.priemo.objective import Objective, sigmoid_penalty
 from priemo_bench.attacks.priemo.quantisation import perturb_quantised
 from priemo_bench.attacks.serialization import noise_array
+from priemo_bench.attacks.surrogate import input_gradient
 from priemo_bench.contracts.attack import Scope
 from priemo_bench.contracts.image import FloatImages
 from priemo_bench.contracts.storage import Tensors
@@ -143,7 +144,7 @@ class UniversalPriEMO(FittedPriEMO):
         u = u.detach().requires_grad_()
         protected = perturb_quantised(batch.x, u[batch.groups], self.budget)
         loss = (objective(protected, batch.labels)[0] * batch.weights).mean()
-        return torch.autograd.grad(loss, u)[0]
+        return input_gradient(loss, u)
 
     def _normalised(self, x: Tensor, groups: Tensor) -> Tensor:
         assert self._u is not None
@@ -152,6 +153,11 @@ class UniversalPriEMO(FittedPriEMO):
     @property
     def _image_shape(self) -> tuple[int, ...] | None:
         return None if self._u is None else tuple(self._u.shape[1:])
+
+    def _forget(self, changed: set[str]) -> None:
+        super()._forget(changed)
+        if changed - LATER:
+            self._u = None
 
     def _state(self) -> tuple[Tensors, str]:
         tensors, image = super()._state()

@@ -98,7 +98,8 @@ class UniversalAttack(BaseUniversalAttack):
         self.eps = eps
         self._targeted = targeted
         self.goal = goal
-        self.surrogates = tuple(surrogates)
+        several = isinstance(surrogates, list | tuple)
+        self.surrogates = tuple(surrogates) if several else (surrogates,)
         self.layer = layer
         self.passes = passes
         self.batch_size = batch_size

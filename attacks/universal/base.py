@@ -63,9 +63,15 @@ class BaseUniversalAttack(FittedAttack):
         protected: FloatImages = np.clip(x + self.noise[self._noise_rows(x, y)], 0, 1)
         return protected
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None) -> FloatImages:
         """`apply` to `x`, after `fit` on it unless fitted before."""
-        return (self if self.noise is not None else self.fit(x, y)).apply(x, y)
+        self._fit_unless_fitted(x, y)
+        return self.apply(x, y)
+
+    def _forget(self, changed: set[str]) -> None:
+        if changed - {"verbose", "batch_size", "delta"}:
+            self.noise = self.fooling_rate = None
+            self._fitted_on_purpose = False
 
     @property
     def _has_target(self) -> bool:

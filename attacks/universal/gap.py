@@ -147,9 +147,15 @@ class GAP(FittedAttack):
         done: FloatImages = clip(images + scale_to_linf(self._net.run(images), self.eps)).numpy()
         return done
 
-    def generate(self, x: FloatImages, y: object | None = None, **kwargs: object) -> FloatImages:
+    def generate(self, x: FloatImages, y: object | None = None) -> FloatImages:
         """`apply` to `x`, after `fit` on it unless fitted before."""
-        return (self if self._net is not None else self.fit(x, y)).apply(x, y)
+        self._fit_unless_fitted(x, y)
+        return self.apply(x, y)
+
+    def _forget(self, changed: set[str]) -> None:
+        if changed - {"verbose", "batch_size", "delta"}:
+            self._net = self.fooling_rate = None
+            self._fitted_on_purpose = False
 
     def _target(self, y: object | None, n: int) -> int | None:
         given = self._check_y(y, n, int(self.estimator.nb_classes))

@@ -17,6 +17,7 @@ from priemo_bench.adversaries.study import Study, load
 from priemo_bench.adversaries.units import units
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.storage import write_text
+from priemo_bench.data.reading import told
 from priemo_bench.errors import PriemoError
 from priemo_bench.progress import Mode
 
@@ -156,9 +157,10 @@ def rewrite(out: Path, code: Mapping[str, Any] | None = None) -> bool:
         return False
     import pandas as pd
 
-    facts = json.loads((out / FACTS).read_text("utf-8"))
-    facts["code"] = code or facts["code"]
-    write_page(out, pd.read_csv(out / TABLE), facts)
+    with told(out, "holds no study that can be read; make it again"):
+        facts = json.loads((out / FACTS).read_text("utf-8"))
+        facts["code"] = code or facts["code"]
+        write_page(out, pd.read_csv(out / TABLE), facts)
     write_text(out / FACTS, json.dumps(facts, indent=1) + "\n")
     return True
 

@@ -120,7 +120,9 @@ def make_attack(
         given["surrogates"] = tuple(classifiers[1:])
     try:
         attack = entry(classifiers[0] if classifiers else None, **{**given, **params})
-    except TypeError as error:
+    except PriemoError:
+        raise
+    except Exception as error:  # any that a constructor of others may raise
         raise PriemoError(f"the attack refuses its parameters: {error}") from error
     if "verbose" in getattr(attack, "attack_params", ()):
         attack.set_params(verbose=False)  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ Beyond that it may offer, each found by its name:
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from priemo_bench.contracts.image import ByteImages, FloatImages
 
@@ -55,12 +55,13 @@ class HasDraws(Protocol):
 
 
 def described(defense: object) -> tuple[str, str]:
-    """What a defense does, with its strength, and its source, each in one line.
+    """What a defense (or any other plug-in) does, and its source, each in one line.
 
     Its `summary` and `source`; without them the first line of its docstring, or its name, and the
     module that it is from.
     """
-    thing = defense if inspect.isroutine(defense) else type(defense)
+    is_own = inspect.isroutine(defense) or isinstance(defense, type)
+    thing: Any = defense if is_own else type(defense)
     words = inspect.getdoc(thing) or thing.__name__
     first = words.partition("\n")[0]
     summary = getattr(defense, "summary", None) or first

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,13 +24,17 @@ Labels = npt.NDArray[np.int64]
 
 
 def _check_layout(x: object, name: str) -> npt.NDArray[np.generic]:
-    """`x` as a writable array (torch wants one): a copy of a read-only one."""
-    x = np.asarray(x)
+    """`x` as an array that torch takes: a copy of a read-only or a mirrored one."""
+    plain: Any = x.detach().cpu() if hasattr(x, "detach") else x  # a tensor with a gradient
+    try:
+        x = np.asarray(plain)
+    except (TypeError, ValueError) as error:  # of ragged lists, and of what is no array at all
+        raise PriemoError(f"{name} is a {type(plain).__name__} that is no array") from error
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         raise PriemoError(f"{name} has shape {x.shape}; it must be (n, 1 or 3, height, width)")
     if len(x) == 0:
         raise PriemoError(f"{name} is empty; it must hold at least one image")
-    return x if x.flags.writeable else x.copy()
+    return x if x.flags.writeable and min(x.strides) >= 0 else x.copy()
 
 
 def check_images(x: object, name: str = "x") -> FloatImages:

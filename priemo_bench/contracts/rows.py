@@ -26,7 +26,7 @@ from priemo_bench.contracts.columns import ROW as ROW
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.metric import MEASURES
 from priemo_bench.contracts.shapes import NUMBER, Shape, fault
-from priemo_bench.contracts.storage import write_file
+from priemo_bench.contracts.storage import check_format, write_file
 from priemo_bench.errors import PriemoError
 
 STATUS = ("done", "incomplete", "failed")
@@ -53,7 +53,12 @@ FACTS: Shape = {
     "code?": {"state": str, str: (str, {str: str})},
 }  # fmt: skip
 """What tables are made from; a page needs more of it."""
+FORMAT = 1
+"""Of `results.parquet`; files of version 0.2 and before do not name theirs, which is the same."""
+DAMAGE = (pa.ArrowException, LookupError, RuntimeError, TypeError, ValueError, OSError)
+"""What a file that is damaged makes its readers raise."""
 _META, _DIGEST = b"priemo_bench", b"priemo_bench.sha256"
+_FORMAT = b"priemo_bench.format"
 
 
 class Bounds(NamedTuple):
@@ -116,7 +121,8 @@ class Rows:
         """Write `results.parquet`; StorageError where it cannot be written."""
         table = pa.Table.from_pandas(self.frame, preserve_index=False)
         facts = json.dumps(self.facts, default=str).encode()
-        extra = {_META: facts, _DIGEST: sha256(facts).hexdigest().encode()}
+        digest = sha256(facts).hexdigest().encode()
+        extra = {_META: facts, _DIGEST: digest, _FORMAT: str(FORMAT).encode()}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **extra})
         write_file(
             path,
@@ -143,9 +149,13 @@ class Rows:
             raise PriemoError(f"{path} does not exist; it is written by priemo-bench run")
         try:
             table = pq.read_table(path, page_checksum_verification=True)
+            written = (table.schema.metadata or {}).get(_FORMAT, b"1")
+            check_format(path, int(written) if written.isdigit() else written, FORMAT)
             rows = cls(table.to_pandas(ignore_metadata=True), _facts(table.schema.metadata),
                        str(path))  # fmt: skip
-        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+        except PriemoError:
+            raise
+        except DAMAGE as error:
             raise PriemoError(
                 f"{path} is damaged, or was not written by priemo-bench run "
                 f"({' '.join(str(error).split())[:120]}); make the run again"

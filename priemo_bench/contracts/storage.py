@@ -67,6 +67,17 @@ def write_text(path: Path, text: str) -> None:
     write_file(path, lambda file: file.write(text.encode()))
 
 
+def check_format(path: Path, found: object, known: int) -> None:
+    """PriemoError unless a file's format is a whole number from 1 to `known`."""
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise PriemoError(f"{path} is damaged: its format is {str(found)[:40]!r}")
+    if found > known:
+        raise PriemoError(
+            f"{path} was written by a newer version of priemo-bench (format {str(found)[:9]}, this "
+            f"version reads up to {known}); update it, or use another folder"
+        )
+
+
 Tensors = dict[str, npt.NDArray[Any]]
 
 

@@ -29,8 +29,8 @@ class Victim(nn.Module):
     Subclasses implement `embed` and `head`; or override `features`.
 
     Args:
-        size: side of the network's input, in pixels.
-        channels: of the network's input, 1 or 3.
+        size: side of the network's input, in pixels; 0 for one that takes images as they are.
+        channels: of the network's input, 1 or 3; 0 for both.
         mean, std: per channel, of pixels in [0, 1], by which the input is normalised.
 
     Example:
@@ -78,7 +78,7 @@ class Victim(nn.Module):
             x = (x * self._grey).sum(1, keepdim=True)
         elif self.channels == 3 and x.shape[1] == 1:
             x = x.expand(-1, 3, -1, -1)
-        if x.shape[-2:] != (self.size, self.size):
+        if self.size and x.shape[-2:] != (self.size, self.size):
             x = nn.functional.interpolate(
                 x, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False
             )

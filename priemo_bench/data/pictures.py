@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from re import findall
 from threading import Lock
 
 import numpy as np
@@ -23,13 +25,19 @@ SUFFIXES = frozenset(
     (".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif",
      ".tiff", ".webp")
 )  # fmt: skip
+HEIF = frozenset((".heic", ".heif", ".hif"))
+"""Read where pillow-heif is installed."""
+FORMATS = (
+    "AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP",
+)  # fmt: skip
+"""Of Pillow; others are old, or run a program (EPS runs Ghostscript)."""
 SMALLEST, LARGEST = 11, 4096
 """Sides of an image in pixels; SSIM has a window of 11."""
-MOST_PIXELS = 50_000_000
+MOST_PIXELS = 64_000_000
 """Of a picture file: a small file may hold so many that they fill the memory."""
 ALONE = 4_000_000
 """Pictures of more pixels are decoded one at a time, whatever the number of threads."""
-_alone = Lock()
+_alone, _opening = Lock(), Lock()
 
 
 def read_picture(path: Path, size: int | None = None) -> tuple[Image.Image, str]:
@@ -42,13 +50,8 @@ def read_picture(path: Path, size: int | None = None) -> tuple[Image.Image, str]
         PriemoError: the file is truncated, not a picture, has more than 8 bits a channel or more
             than MOST_PIXELS.
     """
-    with told(path, "cannot be read as a picture"), _opened(path) as file:
+    with told(path, "cannot be read as a picture"), open_picture(path) as file:
         pixels = file.width * file.height
-        if pixels > MOST_PIXELS:
-            raise PriemoError(
-                f"{path} has {pixels / 1e6:.0f} megapixels; make it smaller, "
-                f"{MOST_PIXELS // 10**6} are the most"
-            )
         with _alone if pixels > ALONE else nullcontext():
             if size is not None:
                 file.draft(None, (2 * size, 2 * size))
@@ -61,13 +64,68 @@ def read_picture(path: Path, size: int | None = None) -> tuple[Image.Image, str]
             return _eight_bit(file), file.mode
 
 
-def _opened(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
+    """The picture at `path`, known by its content, not decoded yet.
+
+    Raises:
+        PriemoError: no file, of none of FORMATS, or with more than MOST_PIXELS.
+    """
+    if path.exists() and not path.is_file():
+        raise PriemoError(f"{path} is no file")  # a pipe would be waited for
+    can_read_heif()
+    Image.init()
+    kinds = [kind for kind in FORMATS if kind in Image.OPEN]
     try:
-        return Image.open(path)
+        with _opening, warnings.catch_warnings():  # of many pixels, which are refused below
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            file = Image.open(path, formats=kinds)
+    except Image.DecompressionBombError as error:
+        pixels = int(next(iter(findall(r"\d+", str(error))), 0))
+        raise _too_large(path, pixels) from None
     except UnidentifiedImageError:
-        raise PriemoError(
-            f"{path} cannot be read as a picture: it is of no known type; save it as JPEG or PNG"
-        ) from None
+        raise _unidentified(path) from None
+    if file.width * file.height > MOST_PIXELS:
+        file.close()
+        raise _too_large(path, file.width * file.height)
+    return file
+
+
+def _too_large(path: Path, pixels: int) -> PriemoError:
+    return PriemoError(
+        f"{path} has {pixels / 1e6:.0f} megapixels; make it smaller, "
+        f"{MOST_PIXELS // 10**6} are the most"
+    )
+
+
+def _unidentified(path: Path) -> PriemoError:
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        if not can_read_heif():
+            return PriemoError(
+                f"{path} is a HEIF picture, which needs the package pillow-heif (pip install "
+                "pillow-heif); or save it as JPEG or PNG"
+            )
+        return PriemoError(f"{path} cannot be read as a picture: it is a damaged HEIF file")
+    return PriemoError(
+        f"{path} cannot be read as a picture: it is of no known type; save it as JPEG or PNG"
+    )
+
+
+@cache
+def can_read_heif() -> bool:
+    """Whether pillow-heif is installed; Pillow then reads HEIF."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
+
+
+def suffixes() -> frozenset[str]:
+    """Of the files that are pictures, in lower case."""
+    return SUFFIXES | HEIF if can_read_heif() else SUFFIXES
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
@@ -120,21 +178,35 @@ def read_pictures(paths: Sequence[Path], size: int | None) -> tuple[ByteImages, 
     check_size(size)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         read = list(pool.map(partial(_read_and_resize, size=size), paths))
-    modes = Counter(mode for _, mode, _ in read if mode not in ("L", "RGB"))
+    modes = Counter(mode for _, mode, *_ in read if mode not in ("L", "RGB"))
     notes = [
         f"{n} pictures of mode {mode} were converted to 8-bit RGB or grey"
         for mode, n in sorted(modes.items())
     ]
-    if size is not None and (oblong := sum(w != h for _, _, (w, h) in read)):
+    if size is not None and (oblong := sum(w != h for _, _, (w, h), _ in read)):
         notes.append(f"{oblong} pictures are not square: their middle was used")
-    return stack([picture for picture, _, _ in read], paths), notes
+    if wide := sum(is_other for *_, is_other in read):
+        notes.append(f"{wide} pictures are not in sRGB: their values were taken as they are")
+    return stack([picture for picture, *_ in read], paths), notes
 
 
-def _read_and_resize(path: Path, size: int | None) -> tuple[Image.Image, str, tuple[int, int]]:
-    """The picture, resized if `size` is given, with its original mode and (width, height)."""
+def _read_and_resize(
+    path: Path, size: int | None
+) -> tuple[Image.Image, str, tuple[int, int], bool]:
+    """The picture, resized if `size` is given, its mode and (width, height) before.
+
+    And whether it has a colour profile of another space than sRGB.
+    """
     picture, mode = read_picture(path, size)
     fitted = picture if size is None else fit(picture, size)
-    return fitted, mode, picture.size
+    return fitted, mode, picture.size, _is_other(picture.info.get("icc_profile"))
+
+
+def _is_other(profile: bytes | None) -> bool:
+    """Whether an ICC profile says nothing of sRGB (its text is ASCII or UTF-16)."""
+    return profile is not None and not any(
+        word in profile for word in (b"sRGB", "sRGB".encode("utf-16-be"))
+    )
 
 
 def fit(picture: Image.Image, size: int) -> Image.Image:
@@ -168,6 +240,7 @@ def emotion_folders(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     """
     files: dict[str, list[Path]] = {name: [] for name in EMOTIONS}
     others: Counter[str] = Counter()
+    known = suffixes()
     for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] not in "._"):
         emotion = emotion_of(folder.name)
         if emotion is None:
@@ -175,8 +248,8 @@ def emotion_folders(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
                 f"{folder} is not named after one of the seven emotions "
                 f"({', '.join(EMOTIONS)}, or a usual synonym); rename it or move it away"
             )
-        for path in sorted(_visible_files(folder)):
-            if path.suffix.lower() in SUFFIXES:
+        for path in sorted(visible_files(folder)):
+            if path.suffix.lower() in known:
                 files[emotion].append(path)
             else:
                 others[path.suffix.lower() or "none"] += 1
@@ -188,7 +261,7 @@ def emotion_folders(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     return files, [f"{n} files of type {t} were left out" for t, n in sorted(others.items())]
 
 
-def _visible_files(folder: Path) -> Iterator[Path]:
+def visible_files(folder: Path) -> Iterator[Path]:
     """Files below `folder` and below what it links to, each folder once, but none that holds it."""
     seen = {str(p) for p in (*folder.resolve().parents, *folder.absolute().parents)}
     for at, folders, names in os.walk(folder, followlinks=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from priemo_bench.contracts.image import ByteImages, FloatImages, to_float
+from priemo_bench.contracts.image import ByteImages, FloatImages, check_bytes, to_float
 from priemo_bench.defenses.applied import each_picture
 from priemo_bench.defenses.described import Described
 from priemo_bench.defenses.linear import Matrix, along_both
@@ -80,6 +80,7 @@ class Scale(Described):
         return h, w
 
     def __call__(self, x: ByteImages, /) -> FloatImages:
+        x = check_bytes(x)
         h, w = self.size((x.shape[2], x.shape[3]))
         return to_float(resized(x, (h, w), self.method))
 
@@ -113,6 +114,7 @@ class Resize(Described):
         check_method("up", self.up)
 
     def __call__(self, x: ByteImages, /) -> FloatImages:
+        x = check_bytes(x)
         h, w = Scale(self.factor, self.down).size((x.shape[2], x.shape[3]))
         return to_float(resized(resized(x, (h, w), self.down), (x.shape[2], x.shape[3]), self.up))
 

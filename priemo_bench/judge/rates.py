@@ -55,11 +55,11 @@ class Rates:
 
     def judging(self, rows: Iterable[int]) -> PairWeights:
         """Rows and the victims that judge them: the mean over rows of the mean over victims."""
-        return _equal_weights({row: self.predictions.judges[row].victims for row in rows})
+        return equal_weights({row: self.predictions.judges[row].victims for row in rows})
 
     def transferring(self, rows: Iterable[int]) -> PairWeights:
         """The same over the victims that are no surrogates."""
-        return _equal_weights({row: self.predictions.transfer_victims(row) for row in rows})
+        return equal_weights({row: self.predictions.transfer_victims(row) for row in rows})
 
     def estimate(
         self,
@@ -226,7 +226,7 @@ class Rates:
             return {"transfer_without_kin": np.nan, "n_without_kin": np.nan}
         kin = relatives(kinship, surrogates, self.kin)
         strangers = [v for v in self.predictions.transfer_victims(row) if v not in kin]
-        rate = self.estimate(_equal_weights({row: strangers}))
+        rate = self.estimate(equal_weights({row: strangers}))
         return {"transfer_without_kin": rate.value, "n_without_kin": len(strangers)}
 
     def _collapse(self, row: int) -> dict[str, object]:
@@ -252,7 +252,7 @@ def _bounds(name: str, rate: RateEstimate) -> dict[str, float]:
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _equal_weights(victims: Mapping[int, list[str]]) -> PairWeights:
+def equal_weights(victims: Mapping[int, list[str]]) -> PairWeights:
     rows = {row: names for row, names in victims.items() if names}
     return {
         (row, name): 1 / len(rows) / len(names) for row, names in rows.items() for name in names

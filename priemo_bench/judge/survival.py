@@ -6,14 +6,15 @@ import numpy as np
 
 from priemo_bench.contracts.filter_sets import SETS
 from priemo_bench.judge.columns import SURVIVAL
-from priemo_bench.judge.rates import PairWeights, Rates
+from priemo_bench.judge.rates import PairWeights, Rates, equal_weights
 from priemo_bench.judge.statistics import mean
 
 
 def survival(rates: Rates, rows: list[int]) -> dict[str, object]:
     """Survival of rows, pooled, under the newest of SETS that their judging victims have whole.
 
-    A row without all filters of a set is left out.
+    A row without all filters of a set is left out, and so is a victim that was shown no filtered
+    image, as a black box that was asked elsewhere.
 
     Returns:
         survival: the share of images protected under every filter of the set, of the n_survival
@@ -34,10 +35,13 @@ def survival(rates: Rates, rows: list[int]) -> dict[str, object]:
 
 def _under(rates: Rates, rows: list[int], name: str) -> PairWeights:
     arrays, judges = rates.predictions.arrays, rates.predictions.judges
-    whole = [
-        row for row in rows if all((row, name, victim) in arrays for victim in judges[row].victims)
-    ]
-    return rates.judging(whole)
+    filtered = {
+        row: [v for v in judges[row].victims if any((row, d, v) in arrays for d in SETS[name])]
+        for row in rows
+    }
+    return equal_weights(
+        {row: own for row, own in filtered.items() if all((row, name, v) in arrays for v in own)}
+    )
 
 
 def _survival(rates: Rates, pairs: PairWeights, name: str) -> dict[str, object]:

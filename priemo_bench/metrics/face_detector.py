@@ -1,24 +1,27 @@
-"""Whether a face detector still finds the face at the same place.
+"""The embedded face detector, and the metric whether it still finds a face at the same place.
 
 The network is the tiny face detector of npm `@vladmandic/face-api` (V. Mühler), a small YOLO v2
-(Redmon & Farhadi 2017) of depthwise separable convolutions with 8-bit weights.
+(Redmon & Farhadi 2017) of depthwise separable convolutions. Its 8-bit weights come with this
+package (MIT, see weights/face_detector.LICENSE).
 """
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from priemo_bench.contracts.weights import tfjs
-from priemo_bench.contracts.weights.face_api import face_api_package
-from priemo_bench.errors import PriemoError
-from priemo_bench.metrics.network_metric import NetworkMetric
+from priemo_bench.contracts.storage import load_tensors
+from priemo_bench.contracts.weights import check_sha256, tfjs
+from priemo_bench.metrics.network_metric import Embedded, NetworkMetric
 
-MODEL = "tiny_face_detector_model"
+WEIGHTS = Path(__file__).parent / "weights" / "face_detector.safetensors"
+SHA256 = "6f1a838a6ca091c515b927a5249240cded61cfcf1b7711babf8c359259ec9520"
 SIZE = 160
 """Side of the network's input, in pixels."""
 MARGIN = 0.25
@@ -68,15 +71,21 @@ class FaceDetector(nn.Module):
         raw: Tensor = self.last(x)
         return raw.reshape(len(raw), len(ANCHORS), 5, *raw.shape[2:]).transpose(1, 2)
 
+    def boxes(self, x: Tensor) -> Tensor:
+        """Score, and left, top, right, bottom as shares of the sides, of all boxes (n, 5, m)."""
+        raw: Tensor = self(x)
+        rows, columns = raw.shape[-2:]
+        across = torch.arange(columns, device=x.device)
+        down = torch.arange(rows, device=x.device)[:, None]
+        centre = torch.stack([raw[:, 0].sigmoid() + across, raw[:, 1].sigmoid() + down], 1)
+        half = raw[:, 2:4].exp() * self.anchors / 2
+        cells = torch.tensor([columns, rows] * 2, device=x.device).view(4, 1, 1, 1)
+        corners = torch.cat([centre - half, centre + half], 1) / cells
+        return torch.cat([raw[:, 4:].sigmoid(), corners], 1).flatten(2)
+
     def best_box(self, x: Tensor) -> Tensor:
         """Score, and left, top, right, bottom in [0, 1], of each image's best box (n, 5)."""
-        raw: Tensor = self(x)
-        cells = raw.shape[-1]
-        index = torch.arange(cells, device=x.device)
-        centre = torch.stack([raw[:, 0].sigmoid() + index, raw[:, 1].sigmoid() + index[:, None]], 1)
-        half = raw[:, 2:4].exp() * self.anchors / 2
-        corners = torch.cat([centre - half, centre + half], 1) / cells
-        boxes = torch.cat([raw[:, 4:].sigmoid(), corners], 1).flatten(2)
+        boxes = self.boxes(x)
         return boxes.gather(2, boxes[:, :1].argmax(2, keepdim=True).expand(-1, 5, 1)).squeeze(2)
 
 
@@ -87,23 +96,24 @@ def prepare(x: Tensor) -> Tensor:
     return F.interpolate(x, (SIZE, SIZE), mode="bilinear", antialias=True)
 
 
-def load(folder: Path) -> FaceDetector:
-    """The network with the weights in `folder`; PriemoError when they are not its weights."""
-    net = FaceDetector()
-    try:
-        arrays = tfjs.tensors(folder, MODEL)
-        state = {}
-        for here, there in {"first": "conv0", "last": "conv8"}.items():
-            state[f"{here}.weight"] = tfjs.kernel(arrays[f"{there}/filters"])
-            state[f"{here}.bias"] = arrays[f"{there}/bias"]
-        for k in range(len(net.pointwise)):
-            there = f"conv{k + 1}"
-            state[f"depthwise.{k}.weight"] = tfjs.depthwise(arrays[f"{there}/depthwise_filter"])
-            state[f"pointwise.{k}.weight"] = tfjs.kernel(arrays[f"{there}/pointwise_filter"])
-            state[f"pointwise.{k}.bias"] = arrays[f"{there}/bias"]
-        tfjs.fill(net, state)
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise PriemoError(f"{folder} does not hold the detector of face-api: {error}") from None
+def load(path: Path = WEIGHTS) -> FaceDetector:
+    """The network with its weights; PriemoError when the file is damaged."""
+    check_sha256(path, SHA256)
+    packed, metadata = load_tensors(path)
+    arrays = {
+        name: (packed[name].astype(np.float64) * scale + low).astype(np.float32)
+        for name, (scale, low) in json.loads(metadata["quantization"]).items()
+    }
+    net, state = FaceDetector(), {}
+    for here, there in {"first": "conv0", "last": "conv8"}.items():
+        state[f"{here}.weight"] = tfjs.kernel(arrays[f"{there}/filters"])
+        state[f"{here}.bias"] = arrays[f"{there}/bias"]
+    for k in range(len(net.pointwise)):
+        there = f"conv{k + 1}"
+        state[f"depthwise.{k}.weight"] = tfjs.depthwise(arrays[f"{there}/depthwise_filter"])
+        state[f"pointwise.{k}.weight"] = tfjs.kernel(arrays[f"{there}/pointwise_filter"])
+        state[f"pointwise.{k}.bias"] = arrays[f"{there}/bias"]
+    tfjs.fill(net, state)
     return net
 
 
@@ -121,16 +131,4 @@ def is_found(net: FaceDetector, x: Tensor, y: Tensor) -> Tensor:
     return torch.where(before[:, 0] > MIN_SCORE, same.float(), torch.nan)
 
 
-face_found = NetworkMetric(
-    face_api_package(
-        "face_found",
-        {
-            f"{MODEL}.bin": "b7503ce7df31039b1c43316a9b865cab6a70dd748cc602d3fa28b551503c3871",
-            f"{MODEL}-weights_manifest.json": (
-                "5d1af4849ac48d5b985f4a9b16010c512353ddd6fcc63d50fd0bc9e9e64296e5"
-            ),
-        },
-    ),
-    load,
-    is_found,
-)
+face_found = NetworkMetric(Embedded("face_found", WEIGHTS, SHA256), load, is_found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from priemo_bench.contracts.image import ByteImages, check_bytes
 from priemo_bench.contracts.metric import MetricValues
 from priemo_bench.contracts.victim import freeze
+from priemo_bench.contracts.weights import check_sha256
 from priemo_bench.contracts.weights.archive import Archive
 
 BATCH = 50
@@ -20,19 +22,42 @@ BATCH = 50
 Network = TypeVar("Network", bound=nn.Module)
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """Weights that come with this package, where others have an `Archive`: nothing to install.
+
+    Attributes:
+        name: of the metric. file, sha256: of the weights.
+    """
+
+    name: str
+    file: Path
+    sha256: str
+
+    def checked(self) -> Path:
+        """`file`; PriemoError when it has another SHA-256."""
+        check_sha256(self.file, self.sha256)
+        return self.file
+
+    def install(self, archive: Path | None = None) -> Path:
+        """Nothing but a word."""
+        print(f"{self.name}: its weights come with this package, {self.file}")
+        return self.checked()
+
+
 class NetworkMetric(Generic[Network]):
     """A metric of published images (n, c, h, w) against their originals, computed by a network.
 
     Args:
-        archive: the package that the weights come from.
-        build: folder of the installed files to the network.
+        archive: the package that the weights come from, or a file of this one.
+        build: folder of the installed files, or the file, to the network.
         compare: network, originals and published images, both RGB (n, 3, h, w) in [0, 1], to (n,)
             values.
     """
 
     def __init__(
         self,
-        archive: Archive,
+        archive: Archive | Embedded,
         build: Callable[[Path], Network],
         compare: Callable[[Network, Tensor, Tensor], Tensor],
     ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal, get_args
 
 import numpy as np
@@ -79,6 +80,9 @@ class Budget:
     def __post_init__(self) -> None:
         if self.measure not in get_args(Measure):
             raise unknown("measures", str(self.measure), get_args(Measure))
+        for name, value in ((f"{self.measure}_floor", self.floor), ("eps", self.eps)):
+            if value is not None and not isinstance(value, Real):
+                raise PriemoError(f"{name} is {value!r}; it must be a number or None")
         if self.floor is not None and self.measure == "ssim" and not 0 < self.floor < 1:
             raise PriemoError(
                 f"ssim_floor is {self.floor}; it must lie between 0 and 1, both excluded "

@@ -124,6 +124,24 @@ def inline(text: object) -> str:
     return escaped.replace("](", "]&#40;").replace("][", "]&#91;")
 
 
+def code_block(command: object) -> str:
+    """A command in Markdown, as a block; one with a "<" as HTML, where it can be escaped.
+
+    Example:
+        >>> code_block("priemo-bench run '<b>'")
+        "<pre>priemo-bench run '&lt;b>'</pre>"
+    """
+    line = one_line(command)
+    if "<" in line or "```" in line:
+        return f"<pre>{line.replace('&', '&amp;').replace('<', '&lt;')}</pre>"
+    return f"```sh\n{line}\n```"
+
+
+def code_span(text: object) -> str:
+    """A word in Markdown, as code; plain where it holds more than letters and digits."""
+    return f"`{text}`" if str(text).isalnum() else inline(text)
+
+
 def markdown(table: TextTable) -> str:
     r"""A table of texts in Markdown.
 

@@ -19,7 +19,14 @@ from priemo_bench.judge.rates import ENOUGH
 from priemo_bench.report import grid
 from priemo_bench.report.figures import save_figures
 from priemo_bench.report.files import FIGURES, PAGE, README, ROWS, SPEC
-from priemo_bench.report.formatting import csv, inline, lines_of, markdown, one_line
+from priemo_bench.report.formatting import (
+    code_block,
+    code_span,
+    csv,
+    inline,
+    lines_of,
+    markdown,
+)
 from priemo_bench.report.tables import TABLES
 from priemo_bench.report.views import sections
 
@@ -112,7 +119,8 @@ def _render(name: str, context: Mapping[str, object], escape: bool) -> str:
         autoescape=escape, trim_blocks=True, lstrip_blocks=True, finalize=None if escape else _safe
     )
     environment.filters["markdown"] = lambda table: Markup(markdown(table))
-    environment.filters["fenced"] = lambda text: Markup(one_line(text).replace("```", "'''"))
+    environment.filters["code_block"] = lambda text: Markup(code_block(text))
+    environment.filters["code_span"] = lambda text: Markup(code_span(text))
     return environment.from_string(text).render(context) + "\n"
 
 

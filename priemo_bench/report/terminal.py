@@ -111,7 +111,10 @@ def comparison(table: pd.DataFrame) -> None:
             "p (Holm)": lambda r: decimal(r["p"], 3),
         },
     )
-    _print(Console(), shown, "new minus old")
+    console = Console()
+    _print(console, shown, "new minus old")
+    for note in table.attrs.get("notes", ()):
+        console.print(one_line(note), markup=False, highlight=False)
 
 
 def plan(table: pd.DataFrame, out: Path) -> None:

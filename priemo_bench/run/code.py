@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from priemo_bench import registry
+from priemo_bench.contracts.sources import source_text
 from priemo_bench.run.source import Import, Source, names_in, source
 
 if TYPE_CHECKING:
@@ -120,14 +121,19 @@ _KNOWN: dict[tuple[str | int, ...], tuple[tuple[weakref.ref[Any], ...], Code]] =
 
 
 def entry_code(kind: str, name: str) -> Code:
-    """The code of an entry of the registry, or of the loader of a TOML file; nothing is imported.
+    """The code of an entry of the registry, or of the loader of a TOML file.
+
+    Only what has no entry point is imported.
 
     Raises:
         PriemoError: no such entry or file.
     """
     registry.check(kind, name)
-    points, loaders = registry._points(kind), registry._loaders()
-    point: Any = points[name] if name in points else loaders[kind]
+    point: Any = registry._points(kind).get(name)
+    if name.endswith(".toml") or (registry.reference(kind, name) or "").endswith(".toml"):
+        point = registry._loaders()[f"{kind}.toml"]
+    if point is None:
+        return code_of(registry.get(kind, name))
     return code_of(getattr(point, "value", None) or point.load())
 
 
@@ -240,7 +246,7 @@ class _Closure:
         for part in getattr(thing, "__mro__", [thing]):
             module = _module(part)
             if _top(module) in self.tops and (module == "__main__" or source(module) is None):
-                self.texts[f"{module}:{part.__qualname__}"] = _text(part)
+                self.texts[f"{module}:{part.__qualname__}"] = source_text(part)
             else:
                 self.need(module)
 
@@ -334,14 +340,6 @@ def _top(module: str) -> str:
 def _module(thing: object) -> str:
     """Name of the module that a class or function is defined in."""
     return getattr(thing, "__module__", None) or "builtins"
-
-
-def _text(thing: Any) -> str:
-    """Source of what is defined in a notebook or shell, else its name."""
-    try:
-        return inspect.getsource(thing)
-    except (OSError, TypeError):
-        return f"{thing.__module__}:{thing.__qualname__} without source"
 
 
 @cache

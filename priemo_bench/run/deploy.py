@@ -1,29 +1,24 @@
-"""A universal perturbation as a file: fitted once, then added to anyone's photos."""
+"""A universal perturbation as a file: fitted once, for photos (`priemo_bench.photos`)."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from re import fullmatch
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import cast
 
 import numpy as np
-from PIL import Image
 from torch import nn
 
 from priemo_bench import registry
 from priemo_bench.contracts.attack import AttackEntry, FittableAttack, make_attack
-from priemo_bench.contracts.image import EMOTIONS, ByteImages, publish, to_float
-from priemo_bench.contracts.storage import load_tensors, save_tensors, storage_errors, write_file
-from priemo_bench.contracts.victim import as_art
-from priemo_bench.data.pictures import fit, grey, read_picture, stack
-from priemo_bench.data.reading import told
+from priemo_bench.contracts.image import EMOTIONS, to_float
+from priemo_bench.contracts.storage import load_tensors, save_tensors, storage_errors
 from priemo_bench.errors import PriemoError
 from priemo_bench.progress import Mode, Progress, duration
 from priemo_bench.progress import progress as show
@@ -32,7 +27,7 @@ from priemo_bench.run.profiling import PassCounter
 from priemo_bench.run.spec import AttackSpec, DatasetSpec, Spec
 
 ENTRY, SURROGATES = "bench_attack", "bench_surrogates"
-"""Metadata that the harness adds to what an attack saves."""
+"""Metadata that the harness adds to what an attack saves: names, or references such as files."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class FitRequest:
 
 
 def fit_to_file(request: FitRequest, out: Path, progress: Mode = "auto") -> None:
-    """Fit and write a safetensors file that `protect_photos` reads.
+    """Fit and write a safetensors file that `priemo-bench protect --with` reads.
 
     Args:
         progress: on standard error: "auto", "bars", "lines", "json" or "quiet".
@@ -65,6 +60,11 @@ def fit_to_file(request: FitRequest, out: Path, progress: Mode = "auto") -> None
     Raises:
         PriemoError: an attack that has no fit to save, or anything unknown or unwritable.
     """
+    request = replace(
+        request,
+        attack=registry.adopt("attacks", request.attack),
+        surrogates=registry.adopt_all("victims", request.surrogates),
+    )
     entry: AttackEntry = registry.get("attacks", request.attack)
     if not entry.traits.is_fitted:
         raise PriemoError(
@@ -84,8 +84,9 @@ def _save(attack: FittableAttack, request: FitRequest, out: Path) -> None:
         own = Path(folder) / out.name
         attack.save(own)
         tensors, metadata = load_tensors(own)
-    surrogates = "+".join(request.surrogates)
-    save_tensors(out, tensors, {**metadata, ENTRY: request.attack, SURROGATES: surrogates})
+    used = [registry.reference("victims", name) or name for name in request.surrogates]
+    entry = registry.reference("attacks", request.attack) or request.attack
+    save_tensors(out, tensors, {**metadata, ENTRY: entry, SURROGATES: json.dumps(used)})
 
 
 def _try_place(out: Path) -> None:
@@ -158,96 +159,3 @@ def _fitted_attacks() -> Iterator[str]:
         with suppress(PriemoError):
             if registry.get("attacks", name).traits.is_fitted:
                 yield name
-
-
-def protect_photos(
-    photos: Sequence[Path], perturbation: Path, out: Path, resize: bool = False
-) -> Iterator[Path]:
-    """Write each face photo with the perturbation as OUT/NAME.png; yields the files.
-
-    Args:
-        resize: bring photos to the size that was fitted (the middle square of each).
-
-    Raises:
-        PriemoError: an unreadable photo or perturbation, a photo of another size than what was
-            fitted (a generator is for any), or a file that would be written over a photo.
-    """
-    metadata = _metadata(perturbation)
-    channels, height, width = (int(side) for side in metadata["image"].split("x"))
-    paths = _places(photos, out)
-    with told(perturbation, "cannot be read as a perturbation"):
-        attack = _loaded(metadata, perturbation, channels, height)
-    any_size = registry.get("attacks", metadata[ENTRY]).traits.scope == "generator"
-    for photo, path in zip(photos, paths, strict=True):
-        x, profile = _photo(photo, (channels, height, width), resize, any_size)
-        with told(perturbation, f"does not protect {photo}"):
-            image = _protected(attack, x, channels)[0]
-        picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
-        save = partial(picture.save, format="PNG", icc_profile=profile)
-        write_file(path, save)
-        yield path
-
-
-def _protected(attack: FittableAttack, x: ByteImages, channels: int) -> ByteImages:
-    """Photos (n, c, h, w) as they are published.
-
-    What was fitted on grey faces changes the three channels of a colour photo alike, by what it
-    changes in the grey one.
-    """
-    if channels == x.shape[1]:
-        return publish(attack.apply(to_float(x)))
-    before = grey(x)
-    change = publish(attack.apply(to_float(before))).astype(np.int16) - before
-    return (x + change).clip(0, 255).astype(np.uint8)
-
-
-def _places(photos: Sequence[Path], out: Path) -> list[Path]:
-    """The file of each protected photo; PriemoError for two of one name, or one that is a photo."""
-    paths = [out / f"{photo.stem}.png" for photo in photos]
-    if len(set(paths)) < len(paths):
-        raise PriemoError("two photos have the same name; protect them into folders of their own")
-    taken = [path for path in paths if path.exists()]
-    if taken and any(photo.exists() and out.samefile(photo.parent) for photo in photos):
-        raise PriemoError(
-            f"{taken[0]} is there already, in the folder of your photos; give another with --out"
-        )
-    for photo in photos:
-        if photo.exists() and any(path.samefile(photo) for path in taken):
-            raise PriemoError(f"{photo} would be written over; give another folder with --out")
-    return paths
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    _, metadata = load_tensors(path)
-    sides = fullmatch(r"[13]x[1-9]\d{0,3}x[1-9]\d{0,3}", metadata.get("image", ""))
-    if not sides or not {ENTRY, SURROGATES} <= set(metadata):
-        raise PriemoError(f"{path} was not written by priemo-bench fit")
-    return metadata
-
-
-def _loaded(metadata: dict[str, str], path: Path, channels: int, side: int) -> FittableAttack:
-    """The attack; with its surrogates only where it predicts the emotion of a photo first."""
-    entry = registry.get("attacks", metadata[ENTRY])
-    if entry.traits.scope != "class":
-        return cast(FittableAttack, entry.load(path))
-    names = metadata[SURROGATES].split("+")
-    models = [as_art(registry.get("victims", name)(), channels, side) for name in names]
-    more = {"surrogates": tuple(models[1:])} if len(models) > 1 else {}
-    return cast(FittableAttack, entry.load(path, models[0], **more))
-
-
-def _photo(
-    path: Path, shape: tuple[int, int, int], resize: bool, any_size: bool
-) -> tuple[ByteImages, bytes | None]:
-    """One photo as (1, c, h, w), and its colour profile; in colour where `shape` is."""
-    channels, height, width = shape
-    picture, mode = read_picture(path)
-    profile = None if mode in ("CMYK", "YCbCr", "LAB") else picture.info.get("icc_profile")
-    if resize:
-        picture = fit(picture, width)
-    elif picture.size != (width, height) and not any_size:
-        raise PriemoError(
-            f"{path} is {picture.width}x{picture.height}, the perturbation is for faces of "
-            f"{width}x{height}; crop it, or give --resize"
-        )
-    return stack([picture if channels == 1 else picture.convert("RGB")], [path]), profile

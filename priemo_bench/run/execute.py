@@ -183,9 +183,10 @@ def defended_images(name: str, x: ByteImages, place: Workplace) -> FloatImages:
 
 def columns(place: Workplace, defended: Collection[str]) -> Columns:
     """Array of the predictions for each (victim, defense) that loads; `defended` victims' too."""
-    victims = [name for name in place.context.spec.victims if name in place.context.victims]
-    defenses = place.context.defenses
-    pairs = [(v, d) for v in victims for d in (defenses if v in defended else ("none",))]
+    loaded, defenses = place.context.victims, place.context.defenses
+    victims = [name for name in place.context.spec.victims if name in loaded]
+    filtered = {v for v in victims if not getattr(loaded[v], "published_only", False)} & {*defended}
+    pairs = [(v, d) for v in victims for d in (defenses if v in filtered else ("none",))]
     return {(v, d): place.keys.prediction(v, d) for v, d in pairs}
 
 

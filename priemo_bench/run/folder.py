@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from priemo_bench import __version__
 from priemo_bench.contracts.storage import storage_errors, write_text
 from priemo_bench.errors import PriemoError
 from priemo_bench.run.spec import Spec, differences, parse, same_run
@@ -50,8 +52,30 @@ def claimed(out: Path, spec: Spec, overwrite: bool = False) -> Iterator[None]:
 
 
 def stored_spec(out: Path) -> Spec | None:
-    """The spec of the run in a folder; None where there is none that can be read."""
+    """The spec of the run in a folder; None where there is none that can be read.
+
+    Raises:
+        PriemoError: the run is of a newer version of priemo-bench, whose spec this one cannot read.
+    """
     try:
-        return parse(tomllib.loads((out / SPEC).read_text("utf-8")))
-    except (OSError, ValueError, PriemoError):
+        values = tomllib.loads((out / SPEC).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    try:
+        return parse(values)
+    except PriemoError as error:
+        made = values.get("versions")
+        version = str(made.get("priemo-bench", "")) if isinstance(made, dict) else ""
+        if _numbers(version) > _numbers(__version__):
+            raise PriemoError(
+                f"{out} holds a run of priemo-bench {version[:20]}, which this version "
+                f"({__version__}) cannot read ({error}); update it, or give another folder with "
+                "--out"
+            ) from None
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with."""
+    found = re.match(r"\d{1,6}(\.\d{1,6})*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()

@@ -176,7 +176,12 @@ def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) 
 def _surrogates(spec: Spec, attack: AttackSpec, traits: Traits) -> list[tuple[str, ...]]:
     if traits.surrogates == "none":
         return [()]
-    return [as_tuple(item) for item in attack.surrogates or spec.surrogates or spec.victims]
+    if not (groups := spec.groups(attack)):
+        raise PriemoError(
+            f"attack {attack.title!r} looks into a model, and every victim is a black box; give "
+            "surrogates"
+        )
+    return [as_tuple(item) for item in groups]
 
 
 def _threat(spec: Spec, attack: AttackSpec, surrogates: tuple[str, ...]) -> Threat:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from hashlib import sha256
 from pathlib import Path
+
+import numpy as np
 
 from priemo_bench import __version__
 from priemo_bench.contracts.card import Card, kinship
+from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.defense import Defense, described
 from priemo_bench.run.context import RunContext
 from priemo_bench.run.spec import Spec
@@ -68,7 +72,16 @@ def _data(context: RunContext, dataset: str) -> dict[str, object]:
         "persons": persons,
         "counts": test.counts,
         "shape": list(test.images.shape[1:]),
+        "pictures": _pictures(test),
         "notes": list(dict.fromkeys([*fit.notes, *test.notes])),
+    }
+
+
+def _pictures(faces: FaceSet) -> dict[str, str]:
+    """The first 8 digits of the SHA-256 of each image, by its id: ids may be names of files."""
+    return {
+        str(name): sha256(np.ascontiguousarray(image).data).hexdigest()[:8]
+        for name, image in zip(faces.ids, faces.images, strict=True)
     }
 
 

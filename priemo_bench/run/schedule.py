@@ -11,7 +11,7 @@ import threading
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,8 +22,10 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
+from priemo_bench.contracts.sources import TEXTS
 from priemo_bench.errors import PriemoError
 from priemo_bench.progress import Progress
+from priemo_bench.registry import receive, registered
 from priemo_bench.run.context import RunContext
 from priemo_bench.run.execute import Clean, columns, metric_names, run_cell, run_clean
 from priemo_bench.run.faults import die_with_parent, stoppable
@@ -205,7 +207,7 @@ def _pool(workers: Workers, place: Workplace, running: Running) -> Iterator[Any]
             return_as="generator_unordered",
         )
         found: Iterable[list[Ended]] = pool(
-            delayed(_in_worker)(batch, assignment) for batch in work
+            delayed(_in_worker)(batch, assignment, registered(), TEXTS) for batch in work
         )
         return found
 
@@ -257,7 +259,15 @@ def _died(workers: Workers) -> tuple[type[BaseException], ...]:
     return (KilledWorker,)
 
 
-def _in_worker(batch: Batch, assignment: Assignment) -> list[Ended]:
+def _in_worker(
+    batch: Batch,
+    assignment: Assignment,
+    things: Mapping[tuple[str, str], Any],
+    texts: Mapping[str, str],
+) -> list[Ended]:
+    """What a batch ends with, in a process that has the things registered in this one."""
+    receive(things)
+    TEXTS.update(texts)
     with _ONE_AT_A_TIME, stoppable():
         place = _workplace(assignment)
         cells = () if isinstance(batch, Clean) else batch

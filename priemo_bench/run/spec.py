@@ -25,7 +25,8 @@ from priemo_bench.contracts.config import StrictModel, first_error
 from priemo_bench.contracts.filter_sets import expanded
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.errors import PriemoError
-from priemo_bench.registry import check, unknown
+from priemo_bench.registry import check, is_black_box, unknown
+from priemo_bench.run.adopting import adopted
 from priemo_bench.run.overrides import override
 
 SPECS = files("priemo_bench") / "specs"
@@ -167,6 +168,8 @@ class Spec(StrictModel):
         defended: the victims that do: "all", or only those "judging" a row (`threat`).
         metrics: of quality, beyond `priemo_bench.contracts.metric.MEASURES`.
         draw_seed: of the sample of test faces where there is a limit.
+        plugins: references behind names that no entry point has, by kind and name, such as
+            {"attacks": {"shift": "mine.py:Shift"}}; a reference in place of a name gets one here.
         versions: of the packages that ran it; for the record, not used.
 
     Example:
@@ -193,7 +196,14 @@ class Spec(StrictModel):
     select_limit: Limit = 100
     draw_seed: Seed = 0
     attacks: tuple[AttackSpec, ...] = Field(min_length=1)
+    plugins: dict[str, dict[str, str]] = {}
     versions: dict[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adopted(cls, values: Any) -> Any:
+        """`values` with names in place of references, and with the `plugins` behind them."""
+        return adopted(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _names_exist(self) -> Spec:
@@ -235,17 +245,19 @@ class Spec(StrictModel):
     def _rows(self, attack: AttackSpec) -> tuple[set[object], ...]:
         """Budgets, targets, surrogates and seeds of an attack's rows, as far as the spec says."""
         targets = {t for name in attack.targets for t in (EMOTIONS if name == "all" else (name,))}
-        groups = {as_tuple(item) for item in self._groups(attack)}
+        groups = {as_tuple(item) for item in self.groups(attack)}
         budgets = attack.budgets or ("equal", "equal-psnr", "conventional")
         return set(budgets), set(targets), set(groups), set(attack.seeds or self.seeds)
 
-    def _groups(self, attack: AttackSpec) -> Surrogates:
-        return attack.surrogates or self.surrogates or self.victims
+    def groups(self, attack: AttackSpec) -> Surrogates:
+        """Surrogates of an attack: its own, the spec's, or each victim that is no black box."""
+        inside = tuple(name for name in self.victims if not is_black_box(name))
+        return attack.surrogates or self.surrogates or inside
 
     @property
     def all_surrogates(self) -> list[str]:
         """Every surrogate of some attack, once."""
-        return list(dict.fromkeys(n for a in self.attacks for n in _flat(self._groups(a))))
+        return list(dict.fromkeys(n for a in self.attacks for n in _flat(self.groups(a))))
 
     @property
     def outside_surrogates(self) -> list[str]:

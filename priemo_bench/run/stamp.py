@@ -96,15 +96,26 @@ def _packages(spec: Spec) -> list[str]:
 
 
 def _of_plugin(kind: str, name: str) -> Iterator[Path | None]:
-    if name.endswith(".toml"):
-        path = Path(name)
-        yield path
-        yield from _named_in(path)
+    reference = registry.reference(kind, name) or name
+    if name not in registry._points(kind):
+        yield from _of_reference(reference)
         return
     value = getattr(registry._points(kind)[name], "value", None)
     top = value.partition(":")[0].partition(".")[0] if value else ""
     if top != "priemo_bench":
         yield _location(top) if top else None
+
+
+def _of_reference(reference: str) -> Iterator[Path | None]:
+    """Files of a TOML file or a module; None for an object, or what only a loader knows."""
+    place = reference.rpartition(":")[0]
+    if reference.endswith(".toml"):
+        yield Path(reference)
+        yield from _named_in(Path(reference))
+    elif place.endswith(".py"):
+        yield Path(place).parent
+    else:
+        yield _location(place.partition(".")[0]) if place else None
 
 
 def _named_in(path: Path) -> Iterator[Path]:

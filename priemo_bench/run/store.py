@@ -7,7 +7,8 @@
     OUT/perturbations/KEY.npz       what an attack gave, before it was matched to a budget
 
 Every key is a digest of all that decides what the file holds (`run/keys.py`). A file that is
-damaged counts as absent.
+damaged counts as absent. The facts say with which FORMAT a cell was written: one of before is read,
+one of a newer version of priemo-bench refused.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from priemo_bench.contracts.storage import storage_errors, write_file, write_text
+from priemo_bench.contracts.storage import check_format, storage_errors, write_file, write_text
+from priemo_bench.errors import PriemoError
 
+FORMAT = 1
+"""Of the files of a cell; those of version 0.2 and before do not name theirs, which is the same."""
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
@@ -37,18 +42,27 @@ class Store:
         self.perturbations = out / "perturbations"
 
     def facts(self, key: str) -> dict[str, Any] | None:
-        """What is known of a cell: `status` "done" or "failed", cost ...; None before it ran."""
+        """What is known of a cell: `status` "done" or "failed", cost ...; None before it ran.
+
+        Raises:
+            PriemoError: it was written by a newer version of priemo-bench.
+        """
+        path = self.cells / f"{key}.json"
         try:
-            found = json.loads((self.cells / f"{key}.json").read_text("utf-8"))
+            found = json.loads(path.read_text("utf-8"))
             facts: dict[str, Any] = found["facts"]
-            return facts if found["sha256"] == _checksum(facts) else None
-        except (OSError, ValueError, TypeError, KeyError):
+            whole = isinstance(facts, dict) and found["sha256"] == _checksum(facts)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
+        if not whole:
+            return None
+        check_format(path, found.get("format", FORMAT), FORMAT)
+        return facts
 
     def save_facts(self, key: str, facts: dict[str, Any]) -> None:
         """Write the facts of a cell; last, since they say that the rest is there."""
         plain = json.loads(json.dumps(facts, default=str))
-        whole = {"sha256": _checksum(plain), "facts": plain}
+        whole = {"format": FORMAT, "sha256": _checksum(plain), "facts": plain}
         write_text(self.cells / f"{key}.json", json.dumps(whole, indent=1))
 
     def done(self, key: str) -> bool:
@@ -60,8 +74,12 @@ class Store:
         path = self.cells / f"{name}.npz"
         if not _is_whole(path):
             return {}
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                found = {name: file[name] for name in file.files}
+        except Exception:  # whole as a zip file, but not of arrays
+            return {}
+        return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
 
     def save_arrays(self, name: str, arrays: Arrays) -> None:
         """Write arrays to `cells/NAME.npz`."""
@@ -80,9 +98,17 @@ class Store:
         return _is_whole(self.cells / f"{key}.images.npz")
 
     def images(self, key: str, originals: Iterable[Array]) -> Iterator[Array]:
-        """The published images of blocks of originals, block by block."""
-        changes = _blocks(self.cells / f"{key}.images.npz")
-        for x, change in zip(originals, changes, strict=True):
+        """The published images of blocks of originals, block by block.
+
+        Raises:
+            PriemoError: what is stored are no images of these.
+        """
+        path = self.cells / f"{key}.images.npz"
+        changes = _blocks(path)
+        for x in originals:
+            change = next(changes, None)
+            if change is None or (change.shape, change.dtype) != (x.shape, x.dtype):
+                raise _damaged(path, "these are no images of the same faces")
             yield x + change
 
     def save_perturbation(self, key: str, blocks: Iterable[Array]) -> None:
@@ -128,11 +154,25 @@ def _save_blocks(path: Path, blocks: Iterable[Array]) -> None:
 
 
 def _blocks(path: Path) -> Iterator[Array]:
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            with archive.open(name) as member:
-                yield np.lib.format.read_array(member, allow_pickle=False)
-                member.read()  # to its end, where the checksum is looked at
+    with _told(path), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    for name in names:
+        with _told(path), zipfile.ZipFile(path) as archive, archive.open(name) as member:
+            block = np.lib.format.read_array(member, allow_pickle=False)
+            member.read()  # to its end, where the checksum is looked at
+        yield block
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a damaged file makes zipfile, zlib and numpy raise
+        raise _damaged(path, " ".join(str(error).split())[:120]) from error
+
+
+def _damaged(path: Path, why: str) -> PriemoError:
+    return PriemoError(f"{path} is damaged ({why}); delete it, and run again")
 
 
 def _is_whole(path: Path) -> bool:

@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 _SIDE = 8
 
 
-class Broken(AssertionError):
-    """A rule of the conformance kit does not hold."""
-
-
-def check(holds: object, sentence: str) -> None:
-    """Raise `Broken` with `sentence` unless `holds` (kept where Python drops assert)."""
-    if not holds:
-        raise Broken(sentence)
-
-
 def _patterns() -> npt.NDArray[np.float64]:
     """(7, 8, 8) orthogonal patterns of mean 0 and standard deviation 1, one for each emotion."""
     noise = np.random.default_rng(7).normal(size=(_SIDE**2, len(EMOTIONS)))

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from priemo_bench import cli, registry
-from priemo_bench.errors import PriemoError
 
 SPEC = """name = "t"
 victims = ["toy-a"]
@@ -145,43 +144,8 @@ def test_fit_and_protect(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(monkeypatch, "fit", "priemo-universal", "--ssim-floor", 0.9, *words) == 0
     pixels = np.random.default_rng(0).integers(60, 200, (32, 32), dtype=np.uint8)
     Image.fromarray(pixels).save(spec.parent / "face.png")
-    Image.fromarray(pixels[:20]).save(spec.parent / "small.png")
-    assert call(monkeypatch, "protect", "face.png", "--with", out, "--out", "kept") == 0
+    words = ["--with", out, "--out", "kept", "--whole"]
+    assert call(monkeypatch, "protect", "face.png", *words) == 0
     protected = pixels_of(spec.parent / "kept/face.png")
     assert protected.shape == pixels.shape
     assert 0 < np.abs(protected.astype(int) - pixels).max() <= 8
-    assert call(monkeypatch, "protect", "small.png", "--with", out, "--out", "kept") == 2
-    more = ["--with", out, "--out", "kept", "--resize"]
-    assert call(monkeypatch, "protect", "small.png", *more) == 0
-
-
-@pytest.mark.parametrize("attack", ["priemo-generator", "gap"])
-@pytest.mark.usefixtures("world")
-def test_a_generator_protects_photos_of_any_size(attack: str, tmp_path: Path) -> None:
-    from priemo_bench.run.deploy import FitRequest, fit_to_file, protect_photos
-    from priemo_bench.run.spec import DatasetSpec
-
-    passes = {"steps": 2, "ssim_floor": 0.9} if attack == "priemo-generator" else {"passes": 2}
-    out = tmp_path / "g.safetensors"
-    fit_to_file(FitRequest(attack, ("toy-a",), DatasetSpec(name="toys"), passes, limit=14), out)
-    photos = []
-    for width, height in ((32, 32), (90, 61)):
-        pixels = np.random.default_rng(0).integers(60, 200, (height, width), dtype=np.uint8)
-        photos.append(tmp_path / f"{width}.png")
-        Image.fromarray(pixels).save(photos[-1])
-    for photo, path in zip(photos, protect_photos(photos, out, tmp_path / "kept"), strict=True):
-        before, after = (pixels_of(p).astype(int) for p in (photo, path))
-        assert after.shape == before.shape
-        assert np.abs(after - before).max() > 0
-    (path,) = protect_photos(photos[1:], out, tmp_path / "kept", resize=True)
-    assert pixels_of(path).shape[:2] == (32, 32)
-
-
-def test_a_perturbation_that_fit_did_not_write(tmp_path: Path) -> None:
-    from safetensors.numpy import save_file
-
-    from priemo_bench.run.deploy import protect_photos
-
-    save_file({"u": np.zeros(3, np.float32)}, tmp_path / "f.safetensors")
-    with pytest.raises(PriemoError, match="not written by priemo-bench fit"):
-        list(protect_photos([Path("a.png")], tmp_path / "f.safetensors", tmp_path))

@@ -78,8 +78,8 @@ def test_what_cannot_be_imported(install: Install, source: str, reason: str) -> 
     ("source", "reason"),
     [
         ("Good = 3", "is a int; it must be callable"),
-        ("class Good: pass", "has no `traits`"),
-        ("class Good:\n    traits = {'family': 'control'}", "has no `traits`"),
+        ("class Good: pass", "is a class that is no EvasionAttack of ART"),
+        ("class Good:\n    traits = {'family': 'control'}", "has `traits` that are a dict"),
     ],
 )
 def test_what_is_no_attack(install: Install, source: str, reason: str) -> None:

@@ -7,8 +7,9 @@ import pickle
 import pickletools
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import timm
 import torch
@@ -16,9 +17,10 @@ import torchvision
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
+from priemo_bench.contracts.network_victim import Contiguous
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
-from priemo_bench.victims.custom.description import Description
+from priemo_bench.victims.custom.description import BY_NAME, Description, file_bytes
 
 State = dict[str, Tensor]
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema")
@@ -28,24 +30,68 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 RESERVED = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path",
               "weights", "weights_backbone", "num_classes", "in_chans", "cache_dir")  # fmt: skip
 """Constructor arguments that load other weights, or that the TOML sets already."""
+LARGEST_GROWTH = 20
+"""Times its size to which a packed weight file may unpack."""
 
 
-def network(described: Description, weights: bytes) -> nn.Module:
+def facts(found: Description) -> dict[str, Any]:
+    """What the file of a description says of input and outputs, by keys of `Description`.
+
+    Raises:
+        PriemoError: the file is not of the described format.
+    """
+    if found.format == "transformers":
+        from priemo_bench.victims.custom import transformers_folder
+
+        return transformers_folder.facts(found)
+    if found.format == "keras":
+        from priemo_bench.victims.custom import keras_file
+
+        return keras_file.facts(found)
+    if found.format == "onnx":
+        from priemo_bench.victims.custom import onnx_file
+
+        return onnx_file.facts(found, _weights(found))
+    return {"channels": 3} if found.format in BY_NAME else {}
+
+
+def network(described: Description) -> nn.Module:
     """The network in float32 with its weights.
 
     Raises:
         PriemoError: the file is not of the described format or does not fit its network.
     """
-    _check_is_no_text(described, weights)
+    if described.format == "transformers":
+        from priemo_bench.victims.custom import transformers_folder
+
+        return transformers_folder.network(described)
+    if described.format == "keras":
+        from priemo_bench.victims.custom import keras_file
+
+        return keras_file.network(described)
+    if described.format == "module":
+        from priemo_bench.victims.custom import code_file
+
+        net = code_file.network(described)
+        if described.weights:
+            _fill(net, _state(described, file_bytes(described.weights)), described)
+        return Contiguous(net.float())
+    weights = _weights(described)
     if described.format == "torchscript":
         return _torchscript(described, weights)
     if described.format == "onnx":
-        from priemo_bench.victims.custom.onnx_file import convert_onnx
+        from priemo_bench.victims.custom import onnx_file
 
-        return convert_onnx(described, weights)
+        return onnx_file.convert_onnx(described, weights)
     net = _empty(described)
     _fill(net, _state(described, weights), described)
     return net
+
+
+def _weights(described: Description) -> bytes:
+    weights = file_bytes(described.file)
+    _check_is_no_text(described, weights)
+    return weights
 
 
 def _check_is_no_text(described: Description, weights: bytes) -> None:
@@ -68,27 +114,9 @@ def _torchscript(described: Description, weights: bytes) -> nn.Module:
         raise _unreadable(described, "is not TorchScript, or is damaged", error) from None
 
 
-class Contiguous(nn.Module):
-    """A traced network whose input and weights stay contiguous, as the `view`s in it require."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Contiguous:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for tensor in (*self.parameters(), *self.buffers()):
-            tensor.data = tensor.data.contiguous()
-        return self
-
-    def forward(self, x: Tensor) -> object:
-        """What the traced network returns."""
-        return self.net(x.contiguous())
-
-
 def _empty(described: Description) -> nn.Module:
     """The network of a state dict, with random weights; nothing is downloaded."""
-    name, classes = str(described.architecture), len(described.labels)
+    name, classes = str(described.architecture), len(described.labels or ())
     if reserved := set(described.options) & set(RESERVED):
         raise PriemoError(f"options of {described.name!r} may not have {sorted(reserved)[0]!r}")
     try:
@@ -119,7 +147,8 @@ def _empty(described: Description) -> nn.Module:
 
 def _state(described: Description, weights: bytes) -> State:
     """The state dict in a safetensors or .pth file."""
-    if described.file.suffix == ".safetensors":
+    _check_unpacks(described, weights)
+    if (described.weights or described.file).suffix == ".safetensors":
         try:
             return _unwrap(load_safetensors(weights), described)
         except PriemoError:
@@ -137,6 +166,17 @@ def _state(described: Description, weights: bytes) -> State:
             ) from None
         raise _unreadable(described, "is damaged", error) from None
     return _unwrap(loaded, described)
+
+
+def _check_unpacks(described: Description, weights: bytes) -> None:
+    """PriemoError for a zip file that would grow far beyond its size."""
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(weights)) as archive:
+        whole = sum(member.file_size for member in archive.infolist())
+        if whole > LARGEST_GROWTH * len(weights):
+            raise PriemoError(
+                f"{described.file} would unpack from {len(weights):,} to {whole:,} bytes; weights "
+                "do not pack so well, it is no weight file"
+            )
 
 
 def _unreadable(described: Description, fault: str, error: Exception) -> PriemoError:
@@ -203,7 +243,7 @@ def _fill(net: nn.Module, state: State, described: Description) -> None:
         if value.shape != own[key].shape:
             raise PriemoError(
                 f"{described.file} does not fit {described.format} {described.architecture} with "
-                f"{described.channels} channels and {len(described.labels)} labels: {key} is "
+                f"{described.channels} channels and {len(described.labels or ())} labels: {key} is "
                 f"{tuple(value.shape)}, not {tuple(own[key].shape)}"
             )
     try:

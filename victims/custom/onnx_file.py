@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -18,33 +18,47 @@ ANY_SIZE = 2**40
 """Constants of any size are folded, weights too."""
 
 
+def facts(found: Description, weights: bytes) -> dict[str, Any]:
+    """Size, channels and layout, as far as the file fixes them.
+
+    Raises:
+        PriemoError: as for `convert_onnx`.
+    """
+    image = _inputs(_model(found, weights))[0].type.tensor_type.shape.dim
+    sides = [side.dim_value if side.HasField("dim_value") else 0 for side in image]
+    if len(sides) != 4:
+        raise PriemoError(
+            f"{found.file} takes {len(sides)} axes; a network of images takes 4, of which channels "
+            "are the second or the last"
+        )
+    last = sides[3] in (1, 3) and sides[1] not in (1, 3)
+    _, channels, height, width = sides if not last else (0, sides[3], sides[1], sides[2])
+    known = {"layout": "nhwc" if last else "nchw"}
+    square = {"size": height} if height == width and height else {}
+    return known | square | ({"channels": channels} if channels in (1, 3) else {})
+
+
 def convert_onnx(described: Description, weights: bytes) -> nn.Module:
     """The network of an ONNX file.
 
     Raises:
-        PriemoError: the extra is not installed; the file is not ONNX, has several inputs or
-            outputs, keeps its weights in another file, or has an operation that onnx2torch lacks.
+        PriemoError: the extra is not installed; the file is not ONNX, has several inputs, several
+            outputs of which none is picked, keeps its weights in another file, or has an operation
+            that onnx2torch lacks; or its size is neither in it nor described.
     """
+    _, onnx2torch = _packages()
+    import onnx.version_converter
+
+    model = _model(described, weights)
+    if not described.size:
+        raise PriemoError("size is missing; the file leaves the side of its input open")
     try:
-        import onnx.version_converter
-        import onnxscript.optimizer  # noqa: F401
-        from google.protobuf.message import DecodeError
-        from onnx2torch import convert
-    except ImportError:
-        raise PriemoError(
-            'format "onnx" needs an extra: pip install "priemo-bench[onnx]"'
-        ) from None
-    try:
-        model = onnx.load_from_string(weights)
-        _check(described, model)
         opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         _fold(described, model)
         if opset > OPSET:
             model = onnx.version_converter.convert_version(model, OPSET)
             _fold(described, model)
-        net: nn.Module = convert(model)
-    except DecodeError:
-        raise PriemoError(f"{described.file} is not ONNX, or is damaged") from None
+        net: nn.Module = onnx2torch.convert(model)
     except PriemoError:
         raise
     except Exception as error:  # the converters document no exception types
@@ -56,9 +70,28 @@ def convert_onnx(described: Description, weights: bytes) -> nn.Module:
     return net.float()
 
 
-def _check(described: Description, model: ModelProto) -> None:
-    import onnx
+def _packages() -> tuple[Any, Any]:
+    try:
+        import onnx
+        import onnx.version_converter
+        import onnx2torch
+        import onnxscript.optimizer  # noqa: F401
+    except ImportError:
+        raise PriemoError(
+            'format "onnx" needs an extra: pip install "priemo-bench[onnx]"'
+        ) from None
+    return onnx, onnx2torch
 
+
+def _model(described: Description, weights: bytes) -> ModelProto:
+    """The model with one output; PriemoError for what `convert_onnx` refuses."""
+    onnx, _ = _packages()
+    from google.protobuf.message import DecodeError
+
+    try:
+        model: ModelProto = onnx.load_from_string(weights)
+    except DecodeError:
+        raise PriemoError(f"{described.file} is not ONNX, or is damaged") from None
     if not model.graph.node or not model.opset_import:
         raise PriemoError(f"{described.file} is not ONNX, or is damaged")
     external = onnx.TensorProto.EXTERNAL
@@ -68,11 +101,30 @@ def _check(described: Description, model: ModelProto) -> None:
             f"onnx.save(onnx.load({described.file.name!r}), 'one.onnx')"
         )
     inputs = _inputs(model)
-    if len(inputs) != 1 or len(model.graph.output) != 1:
+    if len(inputs) != 1:
+        raise PriemoError(f"{described.file} has {len(inputs)} inputs; it must have one")
+    _pick_output(described, model)
+    return model
+
+
+def _pick_output(described: Description, model: ModelProto) -> None:
+    """Leave the described output alone in the graph."""
+    outputs = list(model.graph.output)
+    names = [output.name for output in outputs]
+    if described.output is None and len(names) == 1:
+        return
+    said = ", ".join(map(repr, names))
+    if described.output is None:
         raise PriemoError(
-            f"{described.file} has {len(inputs)} inputs and {len(model.graph.output)} outputs; "
-            "it must have one of each"
+            f"{described.file} has {len(names)} outputs, {said}; pick the one with the emotions: "
+            f'output = "{names[0] if names else 0}", say'
         )
+    wanted = described.output
+    at = names.index(wanted) if wanted in names else wanted
+    if not isinstance(at, int) or not 0 <= at < len(names):
+        raise PriemoError(f"output is {wanted!r}; {described.file} has {said}")
+    del model.graph.output[:]
+    model.graph.output.append(outputs[at])
 
 
 def _inputs(model: ModelProto) -> list[ValueInfoProto]:
@@ -89,7 +141,7 @@ def _fold(described: Description, model: ModelProto) -> None:
     axes = slice(2, 4) if described.layout == "nchw" else slice(1, 3)
     for side in image.type.tensor_type.shape.dim[axes]:
         if not side.HasField("dim_value"):
-            side.dim_value = described.size
+            side.dim_value = described.size or 0
     optimizer.fold_constants(
         model, onnx_shape_inference=True, input_size_limit=ANY_SIZE, output_size_limit=ANY_SIZE
     )

@@ -1,175 +1,111 @@
-"""A user's network as a victim."""
+"""A description as a victim: a network, a function, or a table of readings; tried, with a card."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from priemo_bench.contracts.card import Card
+from priemo_bench.contracts.black_box import BlackBox
+from priemo_bench.contracts.given import card_of
+from priemo_bench.contracts.network_victim import GivenVictim
 from priemo_bench.contracts.victim import Victim, freeze
 from priemo_bench.errors import PriemoError
-from priemo_bench.victims.custom.description import Description
-from priemo_bench.victims.custom.networks import network
-
-LINEAR, LOGITS = "input of the last linear layer", "the logits (no last linear layer was found)"
-"""What the features are, as the card says it."""
+from priemo_bench.victims.custom.description import Description, files_of, identity
+from priemo_bench.victims.custom.networks import facts, network
 
 
-class OwnVictim(Victim):
-    """The network of a description; its outputs in the order of EMOTIONS, others left out.
+def load(found: Description) -> Victim:
+    """The frozen victim with its card.
 
-    Features are the input of its last linear layer, where the outputs are those of this layer (or
-    its softmax); `head` then gives logits even for a network that ends in a softmax. Otherwise the
-    features are the logits themselves, and `head` is the identity.
-
-    Attributes:
-        identity: SHA-256 of TOML and weights, part of the victim's fingerprint.
-        last: path of the last linear layer in `net`, "" where there is none.
+    Raises:
+        PriemoError: a file is missing, is not the described one, or what is wrong with the
+            answers of its network.
     """
-
-    _outputs_of_emotions: Tensor
-
-    def __init__(self, described: Description, net: nn.Module, identity: str) -> None:
-        rgb = -1 if described.order == "bgr" else 1  # `prepare` normalises RGB
-        mean, std = (
-            tuple(value / described.range for value in values[::rgb])
-            for values in (described.mean, described.std)
-        )
-        super().__init__(described.size, described.channels, mean, std)
-        self.described, self.net, self.identity = described, net, identity
-        self.register_buffer(
-            "_outputs_of_emotions", torch.tensor(described.emotion_outputs), persistent=False
-        )
-        self.last = ""
-
-    def _outputs(self, x: Tensor) -> Tensor:
-        """Network input to the network's own outputs, (n, labels)."""
-        if self.described.order == "bgr":
-            x = x.flip(1)
-        if self.described.layout == "nhwc":
-            x = x.permute(0, 2, 3, 1)
-        outputs: Tensor = self.net(x)
-        return outputs
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Network input (n, channels, size, size) to features (n, d)."""
-        if self.last:
-            return self._traced([self.last], x)[1][self.last][0]
-        outputs = self._outputs(x)
-        if self.described.outputs == "probabilities":
-            outputs = outputs.clamp_min(torch.finfo(outputs.dtype).tiny).log()
-        return outputs[:, self._outputs_of_emotions]
-
-    def head(self, f: Tensor) -> Tensor:
-        """Features (n, d) to logits (n, 7)."""
-        if not self.last:
-            return f
-        logits: Tensor = self.net.get_submodule(self.last)(f)
-        return logits[:, self._outputs_of_emotions]
-
-    def _traced(
-        self, names: list[str], x: Tensor
-    ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-        """The network's outputs, and input and output of the named modules in order of calls."""
-        calls: dict[str, tuple[Tensor, Tensor]] = {}
-
-        def record(name: str) -> torch.utils.hooks.RemovableHandle:
-            def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-                calls.pop(name, None)
-                calls[name] = (inputs[0], output)
-
-            return self.net.get_submodule(name).register_forward_hook(hook)
-
-        handles = [record(name) for name in names]
-        try:
-            return self._outputs(x), calls
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    @torch.no_grad()
-    def find_last(self) -> None:
-        """Run the network on two images, check its outputs, and find its last linear layer.
-
-        Raises:
-            PriemoError: it fails on two images, or its outputs are not those described.
-        """
-        generator = torch.Generator().manual_seed(0)
-        x = self.prepare(torch.rand(2, self.channels, self.size, self.size, generator=generator))
-        linear = {n: m for n, m in self.net.named_modules() if isinstance(m, nn.Linear)}
-        names = [n for n, m in linear.items() if m.out_features == len(self.described.labels)]
-        try:
-            outputs, calls = self._traced(names, x)
-        except PriemoError:
-            raise
-        except Exception as error:  # any that a user's network may raise
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise PriemoError(
-                f"{self.described.file} cannot predict two images of {self.channels} channels and "
-                f"{self.size}x{self.size} pixels ({self.described.layout}): {reason}"
-            ) from error
-        self._check(outputs)
-        softmax = self.described.outputs == "probabilities"
-        for name, (features, logits) in reversed(calls.items()):
-            found = logits.softmax(1) if softmax and logits.ndim == 2 else logits
-            if features.ndim == 2 and torch.allclose(found, outputs, rtol=1e-4, atol=1e-6):
-                self.last = name
-                return
-
-    def _check(self, outputs: object) -> None:
-        """PriemoError unless `outputs`, for two images, are those described."""
-        file, classes = self.described.file, len(self.described.labels)
-        if not isinstance(outputs, Tensor):
-            raise PriemoError(f"{file} gives a {type(outputs).__name__}, not one tensor")
-        if outputs.shape != (2, classes):
-            raise PriemoError(
-                f"{file} gives {tuple(outputs.shape)} for two images; with {classes} labels "
-                f"it must be (2, {classes})"
-            )
-        if not outputs.isfinite().all():
-            raise PriemoError(f"{file} gives NaN or infinity; its weights are damaged")
-        probabilities = bool((outputs >= 0).all()) and torch.allclose(
-            outputs.sum(1), torch.ones(2), atol=1e-3
-        )
-        found = "probabilities" if probabilities else "logits"
-        if found != self.described.outputs:
-            raise PriemoError(
-                f'{file} gives {found}, not {self.described.outputs}; write outputs = "{found}"'
-            )
+    own, whole = identity(found, files_of(found))
+    described = found.completed(facts(found))
+    if described.format in ("function", "readings"):
+        victim: GivenVictim | BlackBox = _black_box(described, whole)
+    else:
+        victim = _network(described, whole)
+    victim.card = _card(victim, described, own)
+    return freeze(victim)
 
 
-def load(described: Description, weights: bytes, identity: str) -> Victim:
-    """The frozen victim with its card; PriemoError when the weights are not those described."""
-    victim = OwnVictim(described, network(described, weights), identity)
+def _input(described: Description) -> dict[str, Any]:
+    """Input and outputs as victims take them: mean and std of RGB, where white is 1."""
+    rgb = -1 if described.order == "bgr" else 1  # victims normalise RGB
+    known: dict[str, Any] = {
+        key: tuple(value / described.range for value in values[::rgb])
+        for key, values in (("mean", described.mean), ("std", described.std))
+        if values is not None
+    }
+    if described.range == 255 and described.std is None:
+        known["std"] = (1 / 255,)
+    if described.layout:
+        known["layout"] = described.layout
+    return {**known, "order": described.order}
+
+
+def _network(described: Description, whole: str) -> GivenVictim:
+    what = str(described.file)
+    if described.format in ("timm", "torchvision") and not described.size:
+        raise PriemoError("size is missing; give the side of the network's input in pixels")
+    victim = GivenVictim(
+        network(described), described.labels or (), size=described.size or 0,
+        channels=described.channels or 0, output=_output(described), identity=whole,
+        differentiable=not described.judged_only, **_input(described),
+    )  # fmt: skip
     freeze(victim)
-    victim.find_last()
-    victim.card = _card(victim)
+    if not (described.size and described.channels):
+        victim.find_input(what, described.size or 0, described.channels or 0)
+    victim.probe(what)
+    found = "probabilities" if victim.probabilities else "logits"
+    if described.outputs not in (None, found):
+        raise PriemoError(
+            f'{what} gives {found}, not {described.outputs}; write outputs = "{found}"'
+        )
     return victim
 
 
-def _card(victim: OwnVictim) -> Card:
-    described = victim.described
-    colour = "grey" if described.channels == 1 else described.order.upper()
-    named = f" {described.architecture}" if described.architecture else ""
-    kept = described.emotion_outputs
-    further: dict[str, Any] = {
-        "features": LINEAR if victim.last else LOGITS,
-        "labels": list(described.labels),
-        "dropped": [label for i, label in enumerate(described.labels) if i not in kept],
-    }
-    return Card(
-        name=described.name,
-        architecture=f"{described.format}{named}",
-        parameters=sum(p.numel() for p in victim.parameters()),
-        input=f"{described.size}x{described.size} {colour}, white = {described.range}, "
-        f"mean {list(described.mean)}, std {list(described.std)}",
+def _output(described: Description) -> int | str | None:
+    """The output to pick; that of ONNX is the only one left in its graph."""
+    return None if described.format == "onnx" else described.output
+
+
+def _black_box(described: Description, whole: str) -> BlackBox:
+    function: Any
+    if described.format == "readings":
+        from priemo_bench.victims.custom.readings_file import Readings
+
+        function = Readings(described.file)
+    else:
+        from priemo_bench.victims.custom.code_file import function as predictor
+
+        function = predictor(described)
+    box = BlackBox(
+        function, described.labels or (), f"victim {described.name!r}", size=described.size or 0,
+        channels=described.channels or 0, identity=whole, **_input(described),
+    )  # fmt: skip
+    if described.format == "readings":
+        box.published_only = True
+    else:
+        box.probe()
+    return box
+
+
+def _card(victim: GivenVictim | BlackBox, described: Description, own: str) -> Any:
+    named = f" {described.architecture}" if described.format in ("timm", "torchvision") else ""
+    pixels = f"{victim.size}x{victim.size}" if victim.size else "any size"
+    colour = {1: "grey", 3: described.order.upper()}.get(victim.channels, "any colour")
+    mean, std = described.mean or (0.0,), described.std or (1.0,)
+    return card_of(
+        victim,
+        described.name,
+        f"{described.format}{named}",
+        input=f"{pixels} {colour}, white = {described.range}, mean {list(mean)}, std {list(std)}",
         training_data=described.training_data,
         licence=described.licence,
-        sha256=str(described.sha256),
+        sha256=own,
         data=described.data,
         authors=described.authors,
         kin=described.kin,
-        **further,
     )

@@ -51,7 +51,7 @@ def test_every_published_image_keeps_both_bounds(
     classifier: Any, faces: np.ndarray, scope: str, bounds: dict[str, float | None]
 ) -> None:
     before = faces.copy()
-    protected = make(classifier, scope=scope, **bounds).generate(faces)
+    protected = make(classifier, scope=scope, **bounds).fit(faces).generate(faces)
     assert protected.shape == faces.shape
     assert protected.dtype == np.float32
     assert 0 <= protected.min() <= protected.max() <= 1

@@ -78,9 +78,8 @@ def test_targeted_reaches_the_target(classifier: Any, faces: np.ndarray) -> None
 
 def test_several_surrogates_are_all_fooled(model: Any, faces: np.ndarray) -> None:
     one, two = wrap(model), wrap(model)
-    protected = make(one, scope="image", ssim_floor=None, eps=0.2, surrogates=(two,)).generate(
-        faces
-    )
+    attack = make(one, scope="image", ssim_floor=None, eps=0.2, surrogates=(two,))
+    protected = attack.fit(faces).generate(faces)
     for classifier in (one, two):
         clean = classifier.predict(faces).argmax(1)
         assert (classifier.predict(protected).argmax(1) != clean).mean() > 0.9
@@ -192,5 +191,6 @@ def test_the_budget_holds_in_double_precision(
     classifier: Any, faces: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(geometry, "SINGLE_PRECISION", -0.2)  # the descent takes a fifth too much
-    protected = make(classifier, scope="image", ssim_floor=0.99, eps=None).generate(faces)
+    attack = make(classifier, scope="image", ssim_floor=0.99, eps=None)
+    protected = attack.fit(faces).generate(faces)
     assert Budget(0.99, None).holds(publish(faces), publish(protected)).all()

@@ -58,8 +58,8 @@ class Brightness(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fc = nn.Linear(2, 2, bias=False)
-        self.fc.weight.data = torch.eye(2)
+        self.fc = nn.Linear(2, 7, bias=False)
+        self.fc.weight.data = torch.cat([torch.eye(2), torch.full((5, 2), -1.0)])
 
     def forward(self, x: Tensor) -> Tensor:
         margins = x.mean((1, 2, 3)) - 124 / 255

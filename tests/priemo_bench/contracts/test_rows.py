@@ -136,3 +136,15 @@ def test_files_without_checksums_are_read(path: Path) -> None:
     board = Tables(Rows.load(path)).leaderboard()
     rewrite(path, lambda table, facts: None)
     pd.testing.assert_frame_equal(Tables(Rows.load(path)).leaderboard(), board)
+
+
+def test_a_file_of_a_newer_format_is_refused_and_one_without_read(path: Path) -> None:
+    table = pq.read_table(path)
+    key = b"priemo_bench.format"
+    assert table.schema.metadata[key] == b"1"
+    for written, said in ((b"2", "newer version"), (b"x", "damaged"), (b"", "damaged")):
+        pq.write_table(table.replace_schema_metadata({**table.schema.metadata, key: written}), path)
+        assert said in sentence(path)
+    metadata = {name: value for name, value in table.schema.metadata.items() if name != key}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    assert len(Rows.load(path).frame) == 2

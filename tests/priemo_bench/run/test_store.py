@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
 from typing import BinaryIO
 
@@ -115,3 +116,39 @@ def test_leftovers_of_killed_processes_are_swept(tmp_path: Path) -> None:
     (store.cells / "k.json.123.part").write_text("half")
     store.sweep()
     assert [path.name for path in store.cells.iterdir()] == ["k.json"]
+
+
+def test_cells_of_before_are_read_and_newer_ones_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save_facts("k", {"status": "done"})
+    path = store.cells / "k.json"
+    whole = json.loads(path.read_text())
+    assert whole["format"] == 1
+    path.write_text(json.dumps({name: value for name, value in whole.items() if name != "format"}))
+    assert store.done("k")
+    path.write_text(json.dumps(whole | {"format": 2}))
+    with pytest.raises(PriemoError, match=r"newer version of priemo-bench \(format 2"):
+        store.done("k")
+    for wrong in ("x", None, -1, 0, 1.5, True, []):
+        path.write_text(json.dumps(whole | {"format": wrong}))
+        with pytest.raises(PriemoError, match="is damaged"):
+            store.done("k")
+
+
+def test_images_of_other_faces_are_a_sentence(tmp_path: Path) -> None:
+    x = np.zeros((4, 1, 11, 12), np.uint8)
+    store = Store(tmp_path)
+    store.save_images("k", [(x, x)])
+    for other in (x[:2], x[..., 1:], np.concatenate([x, x])):
+        with pytest.raises(PriemoError, match="no images of the same faces"):
+            list(store.images("k", [other]))
+    with pytest.raises(PriemoError, match="no images of the same faces"):
+        list(store.images("k", [x, x]))
+
+
+@pytest.mark.parametrize("text", ["[" * 9999, "{}", "[1]", '{"facts": 1, "sha256": "x"}', "\ud800"])
+def test_facts_that_are_none_count_as_absent(tmp_path: Path, text: str) -> None:
+    store = Store(tmp_path)
+    store.cells.mkdir()
+    (store.cells / "k.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    assert store.facts("k") is None

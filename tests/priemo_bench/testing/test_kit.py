@@ -1,23 +1,56 @@
-"""The conformance kit itself: good ones pass, and each rule catches what it is there for."""
+"""The conformance kit itself: good plug-ins pass, and each rule catches what it is there for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from art.attacks import EvasionAttack
 from torch import Tensor
 
-from priemo_bench import testing
-from priemo_bench.contracts.attack import Traits
+from priemo_bench import cli, registry, testing
 from priemo_bench.contracts.dataset import FaceSet
-from priemo_bench.contracts.image import check_images
-from priemo_bench.testing import attacks as attack_rules
+from priemo_bench.errors import PriemoError
 from priemo_bench.testing import victims as victim_rules
-from priemo_bench.testing.attacks import toy_case
+
+SPECIMENS = [
+    Path(__file__).with_name(f"{kind}_specimens.py") for kind in ("attack", "victim", "other")
+]
+ATTACKS, _, OTHERS = SPECIMENS
+CHECKS = {
+    "attacks": testing.check_attack,
+    "victims": testing.check_victim,
+    "defenses": testing.check_defense,
+    "metrics": testing.check_metric,
+    "datasets": testing.check_dataset,
+}
+
+
+MADE = [registry._of_file(path, 0) for path in SPECIMENS]
+CONFORMING = {kind: things for module in MADE for kind, things in module.CONFORMING.items()}
+BREAKS = {kind: rules for module in MADE for kind, rules in module.BREAKS.items()}
+
+
+def rules_of(kind: str) -> tuple[testing.Rule[Any], ...]:
+    found: tuple[testing.Rule[Any], ...] = getattr(testing, f"{kind[:-1].upper()}_RULES")
+    return found
+
+
+def only_rule(monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+    """The kit has this rule only, which saves time."""
+    own = tuple(rule for rule in rules_of(kind) if rule.__name__ == name)
+    module = sys.modules[f"priemo_bench.testing.{kind}"]
+    monkeypatch.setattr(module, f"{kind[:-1].upper()}_RULES", own)
+
+
+def cases() -> Iterator[Any]:
+    for kind, rules in BREAKS.items():
+        for rule, specimens in rules.items():
+            for specimen in specimens:
+                yield pytest.param(kind, rule, specimen, id=f"{kind}-{rule}-{specimen.__name__}")
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -26,138 +59,87 @@ def test_toy_victim_classifies_toy_faces(channels: int) -> None:
     assert (testing.toy_classifier(channels).predict(x).argmax(1) == y).all()
 
 
-def test_toy_victim_conforms() -> None:
-    testing.check_victim(testing.ToyVictim)
+@pytest.mark.parametrize("kind", CHECKS)
+def test_what_conforms_passes(kind: str) -> None:
+    for thing in CONFORMING[kind]:
+        CHECKS[kind](thing)
 
 
-class Softmax(testing.ToyVictim):
-    def head(self, f: Tensor) -> Tensor:
-        return super().head(f).softmax(1)
+@pytest.mark.parametrize("kind", CHECKS)
+def test_every_rule_has_a_specimen_that_breaks_it(kind: str) -> None:
+    assert {rule.__name__ for rule in rules_of(kind)} == set(BREAKS[kind])
+    assert all(rule.says.endswith(".") and rule.mend for rule in rules_of(kind))
 
 
-class Masked(testing.ToyVictim):
-    def embed(self, x: Tensor) -> Tensor:
-        return super().embed(x + (x.round() - x).detach())  # straight through
+@pytest.mark.parametrize(("kind", "rule", "specimen"), list(cases()))
+def test_a_broken_rule_is_named_with_how_to_mend_it(
+    kind: str, rule: str, specimen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_rule(monkeypatch, kind, rule)
+    with pytest.raises(testing.Broken) as caught:
+        CHECKS[kind](specimen)
+    (line,) = str(caught.value).splitlines()
+    (own,) = (r for r in rules_of(kind) if r.__name__ == rule)
+    assert line.startswith(f"{rule}: ")
+    assert line.endswith(f"To mend it: {own.mend}")
 
 
-class Training(testing.ToyVictim):
-    def __init__(self) -> None:
-        super().__init__()
-        self.train()
+def test_all_broken_rules_are_told_at_once() -> None:
+    with pytest.raises(testing.Broken) as caught:
+        testing.check_defense(BREAKS["defenses"]["does_not_modify_its_input"][0])
+    names = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    assert "does_not_modify_its_input" in names
+    assert len(names) > 1
 
 
-class BatchNormed(testing.ToyVictim):
-    def embed(self, x: Tensor) -> Tensor:
-        return super().embed(x - x.mean(0))
+def test_exceptions_of_others_name_the_line_and_are_no_traceback() -> None:
+    fails = BREAKS["attacks"]["keeps_the_image_contract"][1]
+    (verdict,) = (v for v in testing.VERDICTS["attacks"](fails)
+                  if v.rule == "keeps_the_image_contract")  # fmt: skip
+    assert verdict.fault.startswith("it raised RuntimeError: Only Tensors of floating point")
+    assert "(attack_specimens.py, line " in verdict.fault
+    with pytest.raises(testing.Broken) as caught:
+        testing.check_attack(fails)
+    assert caught.value.__cause__ is None
 
 
-class Random(testing.ToyVictim):
-    def embed(self, x: Tensor) -> Tensor:
-        return super().embed(x + 0.01 * torch.rand_like(x))
+def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    """Exit code of `priemo-bench check WORDS`."""
+    monkeypatch.setattr(sys, "argv", ["priemo-bench", "check", *map(str, words)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    code = stopped.value.code
+    return code if isinstance(code, int) else 0
 
 
-class BesideTheHead(testing.ToyVictim):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + 1
+def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(monkeypatch, "defense", "jpeg75") == 0
+    assert "9 of 9 rules are kept" in capsys.readouterr().out
+    assert call(monkeypatch, "metric", f"{OTHERS}:one_number", "--json") == 1
+    assert '"rule": "gives_a_number_for_each_image"' in capsys.readouterr().out
+    assert call(monkeypatch, "attacks", f"{ATTACKS}:InPlace") == 1
+    out, err = capsys.readouterr()
+    (line,) = (own for own in out.splitlines() if "does_not_modify_its_input" in own)
+    assert line.startswith("BROKEN")
+    assert "copy before writing" in line
+    assert "Traceback" not in out + err
+    assert call(monkeypatch, "attack", f"{ATTACKS}:Step", "--param", "epz=1") == 1
+    assert "epz" in capsys.readouterr().out
+    for words in (
+        ("attak", "noise"), ("attack", "nois"), ("attack", "nowhere.py:Thing"),
+        ("attack", f"{ATTACKS}:Nothing"), ("metric", f"{ATTACKS}:EPS"),
+    ):  # fmt: skip
+        assert call(monkeypatch, *words) == 2
+        assert len(capsys.readouterr().err.strip()) > 20
 
 
-@pytest.mark.parametrize(
-    ("victim", "rule"),
-    [
-        (Softmax, victim_rules.returns_logits),
-        (Masked, victim_rules.gradient_is_correct),
-        (Training, victim_rules.is_in_evaluation_mode),
-        (BatchNormed, victim_rules.is_independent_of_the_batch),
-        (Random, victim_rules.is_deterministic),
-        (BesideTheHead, victim_rules.head_of_features_is_forward),
-    ],
-)
-def test_broken_victims_are_caught(victim: Callable[[], Any], rule: Callable[[Any], None]) -> None:
-    with pytest.raises(testing.Broken):
-        rule(victim())
-
-
-class Darken(EvasionAttack):
-    """A conforming transform: multiplies by 1 - strength."""
-
-    attack_params = [*EvasionAttack.attack_params, "strength"]
-    _estimator_requirements = ()
-    traits = Traits("transform", knob="strength", strengths=(0.05, 0.1, 0.2))
-
-    def __init__(self, classifier: Any = None, strength: float = 0.1) -> None:
-        super().__init__(estimator=classifier)
-        self.strength = strength
-
-    @classmethod
-    def is_estimator_valid(cls, estimator: Any, estimator_requirements: Any) -> bool:
-        return True
-
-    def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        return check_images(x) * np.float32(1 - self.strength)
-
-
-def test_conforming_attack_passes() -> None:
-    testing.check_attack(Darken)
-
-
-class InPlace(Darken):
-    def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        x *= 0.9
-        return x
-
-
-class Outside(Darken):
-    def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        return x - 1
-
-
-class Double(Darken):
-    def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        return x.astype(np.float64)
-
-
-class OverBatch(Darken):
-    def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        return x * (x.mean() / 1.2)
-
-
-class Stuck(Darken):
-    def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        return x * np.float32(0.9)
-
-
-class Unseeded(Darken):
-    def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        return np.random.default_rng().permuted(x, axis=-1)
-
-
-class OverBudget(Darken):
-    traits = Traits("control", budgeted=True)
-
-    def __init__(self, classifier: Any = None, ssim_floor: Any = None, eps: Any = None) -> None:
-        super().__init__(classifier)
-
-
-@pytest.mark.parametrize(
-    ("entry", "rule"),
-    [
-        (Outside, attack_rules.keeps_the_image_contract),
-        (Double, attack_rules.keeps_the_image_contract),
-        (OverBatch, attack_rules.is_independent_of_the_batch),
-        (Stuck, attack_rules.knob_changes_strength),
-        (Stuck, attack_rules.refuses_bad_images),
-        (Unseeded, attack_rules.is_reproducible),
-        (OverBudget, attack_rules.meets_its_budget),
-    ],
-)
-def test_broken_attacks_are_caught(entry: Any, rule: Callable[[testing.AttackCase], None]) -> None:
-    with pytest.raises(testing.Broken):
-        rule(toy_case(entry))
-
-
-def test_modified_input_is_caught() -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        attack_rules.does_not_modify_its_input(toy_case(InPlace))
+def test_what_is_none_of_its_kind_is_a_sentence() -> None:
+    for kind, check in CHECKS.items():
+        with pytest.raises(PriemoError, match="is a int"):
+            check(3)
+        with pytest.raises(PriemoError, match="is called 'nosuchthing'"):
+            check("nosuchthing")
+        assert kind
 
 
 class Shuffled(testing.ToyVictim):
@@ -174,9 +156,9 @@ def _labelled(n: int = 70) -> FaceSet:
 
 
 def test_labels_in_another_order_are_caught() -> None:
-    victim_rules.labels_are_in_order(testing.ToyVictim(), _labelled())
+    testing.check_victim(testing.ToyVictim, _labelled())
     with pytest.raises(testing.Broken, match="angry faces are predicted as disgust"):
-        victim_rules.labels_are_in_order(Shuffled(), _labelled())
+        testing.check_victim(Shuffled, _labelled())
 
 
 def test_an_accuracy_other_than_the_cards_is_caught() -> None:

@@ -1,0 +1,5 @@
+"""`python -m priemo_bench.cli`."""
+
+from priemo_bench.cli import main
+
+main()

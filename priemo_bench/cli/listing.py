@@ -1,0 +1,89 @@
+"""What `list` prints, and what `install all` stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from priemo_bench.errors import PriemoError
+from priemo_bench.registry import get, names
+
+
+def lines(kind: str, long: bool) -> list[str]:
+    """Names of a kind, or a line each of what they are; a broken one says why."""
+    if kind == "specs":
+        found = list(_specs())
+    elif not long:
+        return names(kind)
+    else:
+        found = [(name, *_facts(kind, name)) for name in names(kind)]
+    widths = [max(map(len, column)) for column in zip(*found, strict=True)] if found else []
+    return [
+        "  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in found
+    ]
+
+
+def _facts(kind: str, name: str) -> tuple[str, ...]:
+    """What is said of one: family and scope, or parameters and licence; a summary; a source."""
+    from priemo_bench.contracts.defense import described
+
+    empty = {"attacks": 2, "victims": 2}.get(kind, 0)
+    try:
+        entry = get(kind, name)
+        summary, source = described(entry)
+        own = {"attacks": _of_attack, "victims": _of_victim}.get(kind, lambda entry: ())(entry)
+    except PriemoError as error:
+        return (*("",) * empty, f"cannot be used: {error}", "")
+    if kind == "victims":
+        card = getattr(entry, "card", None)
+        about = card or entry  # an entry of weights that are not here yet says the same
+        facts = [getattr(about, fact, "") for fact in ("architecture", "training_data")]
+        summary = "; ".join(filter(None, facts)) or summary
+        source = card.licence if card else source
+    return (*own, summary.rstrip("."), source)
+
+
+def _of_attack(entry: Any) -> tuple[str, str]:
+    scope = entry.traits.scope
+    return str(entry.traits.family), "" if scope == "-" else f"scope {scope}"
+
+
+def _of_victim(entry: Any) -> tuple[str, str]:
+    if not hasattr(entry, "install") or hasattr(entry, "spec"):
+        return "embedded", ""
+    return "public", "installed" if _is_installed(entry) else "to install"
+
+
+def _is_installed(entry: Any) -> bool:
+    try:
+        entry.archive.checked()
+    except PriemoError:
+        return False
+    return True
+
+
+def _specs() -> Iterator[tuple[str, str]]:
+    """Bundled specs, and the first sentence of the comment that each begins with."""
+    from priemo_bench.run.spec import BUNDLED, SPECS
+
+    for name in BUNDLED:
+        text = (SPECS / f"{name}.toml").read_text("utf-8")
+        comment = []
+        for line in text.splitlines():
+            if not line.startswith("#"):
+                break
+            comment.append(line.lstrip("# "))
+        yield name, " ".join(comment).partition(". ")[0].rstrip(".")
+
+
+def installable(which: str) -> list[Any]:
+    """Entries behind "public", "metrics" or "all" whose weights are fetched on request."""
+    kinds = {"public": ("victims",), "metrics": ("metrics",), "all": ("victims", "metrics")}[which]
+    found = []
+    for kind in kinds:
+        for name in names(kind):
+            entry = get(kind, name)
+            if hasattr(entry, "install") and not hasattr(entry, "spec"):
+                found.append(entry)
+    return found

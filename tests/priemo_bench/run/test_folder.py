@@ -1,0 +1,49 @@
+"""The spec that stands in the folder of a run, of this version, another, or damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from priemo_bench import __version__
+from priemo_bench.errors import PriemoError
+from priemo_bench.run.folder import SPEC, claimed, stored_spec
+from priemo_bench.run.spec import load
+
+
+@pytest.mark.parametrize("text", ["", "name = ", "[" * 9999, 'name = "x"', "\0", "colour = 3"])
+def test_a_spec_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / SPEC).write_text(text)
+    assert stored_spec(tmp_path) is None
+    assert stored_spec(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"),
+    [("999.1", True), ("0.0.1", False), (__version__, False), ("", False), ("x", False)],
+)
+def test_the_run_of_a_newer_version_is_not_taken_over(
+    tmp_path: Path, version: str, refused: bool
+) -> None:
+    """Its spec has a key that this version does not know."""
+    spec = load("default")
+    text = f'{spec.to_toml()}\n[versions]\npriemo-bench = "{version}"\n'
+    (tmp_path / SPEC).write_text("brightness = 3\n" + text)
+    if not refused:
+        assert stored_spec(tmp_path) is None
+        return
+    with (
+        pytest.raises(PriemoError, match=r"priemo-bench 999\.1, which this version"),
+        claimed(tmp_path, spec, overwrite=True),
+    ):
+        pass
+    assert "brightness" in (tmp_path / SPEC).read_text()
+
+
+def test_the_spec_of_an_older_version_is_read(tmp_path: Path) -> None:
+    spec = load("default")
+    (tmp_path / SPEC).write_text(f'{spec.to_toml()}\n[versions]\npriemo-bench = "0.1.0"\n')
+    found = stored_spec(tmp_path)
+    assert found is not None
+    assert found.attacks == spec.attacks
