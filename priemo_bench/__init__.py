@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from priemo_bench.errors import PriemoError as PriemoError
     from priemo_bench.photos.front import protect as protect
     from priemo_bench.quality.budget import Budget as Budget
+    from priemo_bench.registry import register as register
 
 __version__ = "0.3.0"
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "load_dataset",
     "load_victim",
     "protect",
+    "register",
 ]
 
 _HOME = {
@@ -37,6 +39,7 @@ _HOME = {
     "load_dataset": "priemo_bench.contracts.dataset",
     "load_victim": "priemo_bench.contracts.victim",
     "protect": "priemo_bench.photos.front",
+    "register": "priemo_bench.registry",
 }
 
 

@@ -289,14 +289,32 @@ def _module(place: str) -> ModuleType:
     return _of_file(path, path.stat().st_mtime_ns)
 
 
+_FILES: dict[Path, ModuleType] = {}
+_RELOADS: list[Path] = []
+
+
+def reloads() -> int:
+    """How often a file was imported again because it had changed."""
+    return len(_RELOADS)
+
+
+def is_of_file(module: str) -> bool:
+    """Whether a module came from a reference file.py:Thing."""
+    return any(found.__name__ == module for found in _FILES.values())
+
+
 @cache
 def _of_file(path: Path, changed: int) -> ModuleType:
     """The module of a file, under its stem where that is free; its folder can be imported from."""
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
-    spec = None if path.stem in sys.modules else find_spec(path.stem)
-    own = path.stem if spec is not None and spec.origin == str(path) else ""
-    name = own or f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
+    if path in _FILES:
+        _RELOADS.append(path)
+        name = _FILES[path].__name__
+    else:
+        spec = None if path.stem in sys.modules else find_spec(path.stem)
+        own = path.stem if spec is not None and spec.origin == str(path) else ""
+        name = own or f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
     spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -306,6 +324,7 @@ def _of_file(path: Path, changed: int) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    _FILES[path] = module
     return module
 
 

@@ -91,17 +91,16 @@ ZERO_ON_TOYS = {
 }
 
 
-FITTED_AGAIN = {
-    "keeps_no_state", "leaves_global_state_alone", "set_params_takes_effect",
+MANY_CALLS = {
+    "keeps_no_state", "leaves_global_state_alone", "set_params_takes_effect", "takes_any_array",
     "takes_numpy_numbers", "works_without_grad_mode",
 }  # fmt: skip
-"""Rules that make an attack again, and again."""
-COSTLY = {
-    "fawkes", "gap", "opom", "priemo-class", "priemo-generator", "priemo-image", "priemo-logit",
-    "priemo-pool", "priemo-survive", "priemo-transfer", "priemo-universal", "ddn", "uap",
-    "uap-fgsm", "uap-pgd", "uap-targeted", "apgd", "vmifgsm", "sinifgsm", "cos-uap",
+"""Rules that make an attack again, or call it many times."""
+QUICK = {
+    "aes-ctr", "blur", "brightness-contrast", "down-up", "etc", "fgsm", "fi-uap", "gd-uap", "jpeg",
+    "noise", "nothing", "occlude", "pixelate",
 }  # fmt: skip
-"""Attacks that take seconds each time."""
+"""Attacks that these rules take less than a second for; the others are for the slow run."""
 
 
 def _attack_rules() -> list[Any]:
@@ -109,7 +108,7 @@ def _attack_rules() -> list[Any]:
     return [
         pytest.param(
             name, rule, channels, id=f"{name}-{rule.__name__}-{word}",
-            marks=[pytest.mark.slow] if name in COSTLY and rule.__name__ in FITTED_AGAIN else [],
+            marks=[pytest.mark.slow] if rule.__name__ in MANY_CALLS and name not in QUICK else [],
         )
         for name in registry.names("attacks")
         for rule in testing.ATTACK_RULES
@@ -139,7 +138,14 @@ def test_defense(name: str) -> None:
     testing.check_defense(name)
 
 
-@pytest.mark.parametrize("name", registry.names("metrics"))
+LEARNED = ("face_found", "lpips", "same_person")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in LEARNED else [])
+     for name in registry.names("metrics")],
+)  # fmt: skip
 def test_metric(name: str) -> None:
     try:
         testing.check_metric(name)
@@ -147,8 +153,3 @@ def test_metric(name: str) -> None:
         if "not installed" not in str(error):
             raise
         pytest.skip(str(error))
-
-
-def test_dataset() -> None:
-    """The others need a copy of the user's."""
-    testing.check_dataset("rendered")

@@ -9,11 +9,16 @@ from torch.nn import functional as F
 
 from priemo_bench.contracts.image import ByteImages, FloatImages
 from priemo_bench.quality.budget import Budget, match_budget_tensor
+from priemo_bench.quality.pixel import linf
+from priemo_bench.quality.structural import ssim_means
 
 WORK = 384
 """Longer side of a crop at which a perturbation is computed at most: larger crops are reduced.
 
 Recognisers see 48 to 260 pixels; what is finer they do not see."""
+
+APART = 2**22
+"""Values of a crop from which its channels are measured one by one: memory."""
 
 
 def reduced(crop: ByteImages, most: int = WORK) -> ByteImages:
@@ -48,10 +53,19 @@ def carried(crop: ByteImages, levels: FloatImages, budget: Budget) -> ByteImages
     if change.shape[2:] != crop.shape[2:]:
         change = F.interpolate(change, crop.shape[2:], mode="bilinear", align_corners=False)
     change = change.expand(-1, crop.shape[1], -1, -1)
-    found: ByteImages = match_budget_tensor(
-        torch.from_numpy(crop), change, budget, grow=False, dither=True
-    ).numpy()
-    return found
+    images = torch.from_numpy(crop)
+    if crop.size > APART:  # a floor that each channel keeps is kept by their mean
+        images, change = (z.reshape(-1, 1, *crop.shape[2:]) for z in (images, change))
+    found = match_budget_tensor(images, change, budget, grow=False, dither=True)
+    published: ByteImages = found.reshape(crop.shape).numpy()
+    return published
+
+
+def quality(before: ByteImages, after: ByteImages) -> tuple[float, float]:
+    """The smaller of both SSIM means, in single precision, and linf, of a crop (1, c, h, w)."""
+    pairs = (z.reshape(-1, 1, *z.shape[2:]) if z.size > APART else z for z in (before, after))
+    means = ssim_means(*pairs, dtype=torch.float32)
+    return float(min(mean.mean() for mean in means)), float(linf(before, after)[0])
 
 
 def difference(before: ByteImages, after: ByteImages) -> FloatImages:

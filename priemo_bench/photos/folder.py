@@ -7,12 +7,14 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from itertools import islice
 from operator import methodcaller
 from pathlib import Path
 from threading import Lock
+
+import torch
 
 from priemo_bench.contracts.storage import StorageError, write_file
 from priemo_bench.data.pictures import open_picture
@@ -21,7 +23,7 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.photos.photo import read_photo
 from priemo_bench.photos.places import Source, collect, places
 from priemo_bench.photos.protector import Protector
-from priemo_bench.photos.record import FORMAT, Line, held, stamp
+from priemo_bench.photos.record import FORMAT, Line, Record, held, stamp
 from priemo_bench.photos.saving import encoded
 from priemo_bench.photos.settings import Settings
 from priemo_bench.progress import Mode, Progress
@@ -29,6 +31,9 @@ from priemo_bench.progress import progress as show
 
 LARGE = 6_000_000
 """Photos of more pixels are worked on one at a time: memory."""
+
+WORKERS = 8
+"""Photos that a perturbation is added to at once, at most."""
 
 
 def protect_photos(
@@ -54,7 +59,7 @@ def protect_photos(
         warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata, told or not needed
         digest = settings.digest()
         paths = places(sources, out, settings.suffix, record.places)
-        job = Job(settings, out, digest)
+        job = Job(settings, out, digest, record)
         for note in notes:
             shown.say(note)
         pairs = list(zip(sources, paths, strict=True))
@@ -78,8 +83,8 @@ def protect_photos(
 class Job:
     """Photos read, protected and written, one after the other or two at a time."""
 
-    def __init__(self, settings: Settings, out: Path, digest: str) -> None:
-        self.settings, self.out, self.digest = settings, out, digest
+    def __init__(self, settings: Settings, out: Path, digest: str, record: Record) -> None:
+        self.settings, self.out, self.digest, self.record = settings, out, digest, record
         self._large = Lock()
 
     @cached_property
@@ -95,33 +100,56 @@ class Job:
 
     def run(self, pairs: Sequence[tuple[Source, Path]], shown: Progress) -> Iterator[Line]:
         """The lines of photos, in order; those of a perturbation are made several at a time."""
-        workers = 1 if self.settings.perturbation is None else min(os.cpu_count() or 1, len(pairs))
+        workers = 1
+        if self.settings.perturbation is not None:
+            workers = max(1, min(os.cpu_count() or 1, len(pairs), WORKERS))
+        if workers == 1:  # in this thread, where Ctrl-C stops an attack at once
+            for source, path in pairs:
+                self._begin(source, path, shown)
+                yield self._told(source, self._line(source, path), shown)
+            return
         rest = iter(pairs)
         waiting: deque[tuple[Source, Future[Line]]] = deque()
-        with ThreadPoolExecutor(max(1, workers)) as pool:
+        with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
             try:
                 for source, path in islice(rest, 2 * workers):
                     waiting.append((source, self._submit(pool, source, path, shown)))
                 while waiting:
                     source, future = waiting.popleft()
-                    line = future.result()
-                    shown.end(source.key, str(source.path), line["status"])
-                    yield line
+                    yield self._told(source, future.result(), shown)
                     for source, path in islice(rest, 1):
                         waiting.append((source, self._submit(pool, source, path, shown)))
             finally:
                 pool.shutdown(cancel_futures=True)
 
+    def _begin(self, source: Source, path: Path, shown: Progress) -> None:
+        """Say so, also in the record: what a killed job leaves at `path` is then known as its own."""
+        self.record.add({**self._head(source), "status": "begun", "out": self._below(path)})
+        shown.begin(source.key, str(source.path))
+
+    def _head(self, source: Source) -> Line:
+        return {
+            "format": FORMAT,
+            "photo": source.key,
+            "of": stamp(source.path),
+            "settings": self.digest,
+        }
+
+    def _below(self, path: Path) -> str:
+        return path.relative_to(self.out).as_posix()
+
+    def _told(self, source: Source, line: Line, shown: Progress) -> Line:
+        shown.end(source.key, str(source.path), line["status"])
+        return line
+
     def _submit(
         self, pool: ThreadPoolExecutor, source: Source, path: Path, shown: Progress
     ) -> Future[Line]:
-        shown.begin(source.key, str(source.path))
+        self._begin(source, path, shown)
         return pool.submit(self._line, source, path)
 
     def _line(self, source: Source, path: Path) -> Line:
-        line: Line = {
-            "format": FORMAT, "photo": source.key, "of": stamp(source.path), "settings": self.digest
-        }  # fmt: skip
+        line = self._head(source)
         try:
             return line | self._protected(source.path, path)
         except StorageError:
@@ -143,8 +171,20 @@ class Job:
                 return {"status": "no face", "notes": notes}
             data, faces = encoded(found, self.protector)
         write_file(path, methodcaller("write", data))
-        below = path.relative_to(self.out).as_posix()
-        return {"status": "done", "out": below, "faces": faces, "notes": list(photo.notes)}
+        notes = list(photo.notes)
+        return {"status": "done", "out": self._below(path), "faces": faces, "notes": notes}
+
+
+@contextmanager
+def _one_thread_each(workers: int) -> Iterator[None]:
+    """Torch with one thread in each of several workers, which share the cores."""
+    before = torch.get_num_threads()
+    if workers > 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def sentence(line: Line, out: Path) -> str:

@@ -139,7 +139,8 @@ def _exif(picture: Image.Image) -> bytes | None:
         if not exif:
             return None
         exif.pop(ExifTags.Base.Orientation, None)
-        exif.get_ifd(ExifTags.IFD.Exif).pop(MAKER_NOTE, None)
+        if ExifTags.IFD.Exif in exif:
+            exif.get_ifd(ExifTags.IFD.Exif).pop(MAKER_NOTE, None)
         return exif.tobytes()
     except Exception:  # of damaged ones, Pillow raises whatever their bytes bring about
         return None

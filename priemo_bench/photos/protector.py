@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from priemo_bench import registry
@@ -16,13 +15,11 @@ from priemo_bench.contracts.image import EMOTIONS, ByteImages
 from priemo_bench.contracts.predict import predict
 from priemo_bench.data.pictures import SMALLEST
 from priemo_bench.photos.attacking import ByAttack
-from priemo_bench.photos.carrying import carried, difference, reduced
+from priemo_bench.photos.carrying import carried, difference, quality, reduced
 from priemo_bench.photos.faces import Box, Pixels, crops, find_faces
 from priemo_bench.photos.fitted import ByFile
 from priemo_bench.photos.photo import Photo
 from priemo_bench.photos.settings import Settings
-from priemo_bench.quality.pixel import linf
-from priemo_bench.quality.structural import ssim_means
 
 MCU = 16
 """Pixels of a side that JPEG codes together where it halves the resolution of colour."""
@@ -159,12 +156,6 @@ class Protector:
 def as_image(pixels: Pixels) -> ByteImages:
     """(h, w, c) as (1, c, h, w)."""
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
-
-
-def quality(before: ByteImages, after: ByteImages) -> tuple[float, float]:
-    """The smaller of both SSIM means, in single precision, and linf, of a crop (1, c, h, w)."""
-    means = ssim_means(before, after, dtype=torch.float32)
-    return float(min(mean[0] for mean in means)), float(linf(before, after)[0])
 
 
 def facts(face: Face) -> dict[str, Any]:

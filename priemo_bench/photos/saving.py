@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from priemo_bench.photos.carrying import quality
 from priemo_bench.photos.faces import Pixels
 from priemo_bench.photos.photo import Photo
 from priemo_bench.photos.png import png
-from priemo_bench.photos.protector import Protected, Protector, as_image, facts, quality
+from priemo_bench.photos.protector import Protected, Protector, as_image, facts
 
 
 def encoded(found: Protected, protector: Protector) -> tuple[bytes, list[dict[str, Any]]]:

@@ -133,7 +133,8 @@ def code_block(command: object) -> str:
     """
     line = one_line(command)
     if "<" in line or "```" in line:
-        return f"<pre>{line.replace('&', '&amp;').replace('<', '&lt;')}</pre>"
+        plain = line.replace("&", "&amp;").replace("<", "&lt;").replace("](", "]&#40;")
+        return f"<pre>{plain}</pre>"
     return f"```sh\n{line}\n```"
 
 

@@ -20,12 +20,14 @@ from dataclasses import dataclass, is_dataclass
 from functools import cache, partial
 from hashlib import sha256
 from importlib import metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from priemo_bench import registry
 from priemo_bench.contracts.sources import source_text
+from priemo_bench.errors import PriemoError
 from priemo_bench.run.source import Import, Source, names_in, source
 
 if TYPE_CHECKING:
@@ -133,7 +135,10 @@ def entry_code(kind: str, name: str) -> Code:
     if name.endswith(".toml") or (registry.reference(kind, name) or "").endswith(".toml"):
         point = registry._loaders()[f"{kind}.toml"]
     if point is None:
-        return code_of(registry.get(kind, name))
+        try:
+            return code_of(registry.get(kind, name))
+        except PriemoError as error:  # its cells fail for that reason
+            return Code(_digest(str(error)), {}, {})
     return code_of(getattr(point, "value", None) or point.load())
 
 
@@ -228,6 +233,9 @@ class _Closure:
         elif isinstance(root, partial):
             self._settings(root)
             self._root(root.func, depth)
+            for value in (*root.args, *root.keywords.values()) if depth else ():
+                if isinstance(value, type | partial) or inspect.isroutine(value):
+                    self._root(value, depth - 1)
         elif inspect.ismethod(root):
             self._root(root.__self__, depth)
         elif isinstance(root, type) or inspect.isroutine(root):
@@ -245,7 +253,7 @@ class _Closure:
         self.tops |= {own} - LIBRARIES - NO_VERSIONS - sys.stdlib_module_names
         for part in getattr(thing, "__mro__", [thing]):
             module = _module(part)
-            if _top(module) in self.tops and (module == "__main__" or source(module) is None):
+            if _top(module) in self.tops and (_by_value(module) or source(module) is None):
                 self.texts[f"{module}:{part.__qualname__}"] = source_text(part)
             else:
                 self.need(module)
@@ -325,6 +333,14 @@ class _Closure:
             self.need(*imported)
         for name in names_in(statement):
             self._bound(own, name)
+
+
+@cache
+def _by_value(module: str) -> bool:
+    """Whether what a module defines goes to a worker by value, as it cannot import it."""
+    top = _top(module)
+    known = top in sys.stdlib_module_names or registry.is_of_file(module)
+    return module == "__main__" or not (known or PathFinder.find_spec(top))
 
 
 def _source(module: str) -> Source:

@@ -7,6 +7,7 @@ path. A process that dies costs what it was running, and that is tried again.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 import tomllib
@@ -17,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import sha256
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -132,6 +134,7 @@ def run_in_workers(
         PriemoError: data or weights of a worker are others, or the cluster cannot be reached.
     """
     deaths: Counter[str] = Counter()
+    idle_deaths = 0
     rest = list(work)
     with (
         _watching(running, place.store, shown) as ended,
@@ -146,8 +149,13 @@ def run_in_workers(
                     for result in results:
                         finished.add(result.key)
                         ended(result)
-            except _died(workers):
+            except _died(workers) as error:
                 found = running.all()
+                idle_deaths += not (found or finished)
+                if idle_deaths >= TRIES:
+                    raise PriemoError(
+                        f"worker processes end before they begin: {' '.join(str(error).split())}"
+                    ) from error
                 running.clear()
                 deaths.update(found)
             else:
@@ -198,6 +206,7 @@ def _pool(workers: Workers, place: Workplace, running: Running) -> Iterator[Any]
         max(1, cpu_count() // workers.jobs) if local else None,
     )
     at_once = workers.jobs if local else -1
+    things = _packed(registered())
 
     def run(work: Sequence[Batch]) -> Iterable[list[Ended]]:
         pool = Parallel(
@@ -207,7 +216,7 @@ def _pool(workers: Workers, place: Workplace, running: Running) -> Iterator[Any]
             return_as="generator_unordered",
         )
         found: Iterable[list[Ended]] = pool(
-            delayed(_in_worker)(batch, assignment, registered(), TEXTS) for batch in work
+            delayed(_in_worker)(batch, assignment, things, TEXTS) for batch in work
         )
         return found
 
@@ -250,6 +259,41 @@ def _sees(out: Path) -> bool:
     return out.is_dir()
 
 
+def _packed(things: Mapping[tuple[str, str], Any]) -> bytes:
+    """Registered things for a worker; those of modules that it cannot import by value.
+
+    Raises:
+        PriemoError: one that cannot be sent to another process.
+    """
+    import cloudpickle
+
+    for thing in things.values():
+        own = thing if hasattr(thing, "__qualname__") else type(thing)
+        module = sys.modules.get(getattr(own, "__module__", None) or "")
+        top = module.__name__.partition(".")[0] if module else "builtins"
+        if top not in sys.builtin_module_names and PathFinder.find_spec(top) is None:
+            cloudpickle.register_pickle_by_value(module)
+    packed = {}
+    for (kind, name), thing in things.items():
+        try:
+            packed[kind, name] = cloudpickle.dumps(thing)
+        except Exception as error:  # any that a stranger's thing may raise
+            raise PriemoError(
+                f"{kind.removesuffix('s')} {name!r} cannot be sent to another process: "
+                f"{' '.join(str(error).split())}; run in one, or give it as file.py:Thing"
+            ) from error
+    found: bytes = cloudpickle.dumps(packed)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _unpack(packed: bytes) -> None:
+    """Register what `_packed` has packed; it comes from this run's own first process."""
+    import cloudpickle
+
+    receive({key: cloudpickle.loads(thing) for key, thing in cloudpickle.loads(packed).items()})
+
+
 def _died(workers: Workers) -> tuple[type[BaseException], ...]:
     """What a pool raises when one of its processes dies."""
     if workers.backend == "loky":
@@ -262,11 +306,11 @@ def _died(workers: Workers) -> tuple[type[BaseException], ...]:
 def _in_worker(
     batch: Batch,
     assignment: Assignment,
-    things: Mapping[tuple[str, str], Any],
+    things: bytes,
     texts: Mapping[str, str],
 ) -> list[Ended]:
     """What a batch ends with, in a process that has the things registered in this one."""
-    receive(things)
+    _unpack(things)
     TEXTS.update(texts)
     with _ONE_AT_A_TIME, stoppable():
         place = _workplace(assignment)

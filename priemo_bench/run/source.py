@@ -17,6 +17,8 @@ from importlib.util import decode_source
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
+from priemo_bench import registry
+
 UNCOUNTED = {"__all__", "__version__"}
 """Names whose assignments decide no number."""
 
@@ -136,9 +138,13 @@ class Source:
         return ".".join([*package, *([node.module] if node.module else [])])
 
 
-@cache
 def source(module: str) -> Source | None:
     """The source of a module by its name; None where there is no such module, or no source."""
+    return _source(module, registry.reloads())
+
+
+@cache
+def _source(module: str, reloads: int) -> Source | None:
     spec = _spec(module)
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return None

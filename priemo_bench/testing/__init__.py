@@ -28,7 +28,8 @@ from priemo_bench.testing.defenses import DEFENSE_RULES, check_defense, defense_
 from priemo_bench.testing.metrics import METRIC_RULES, check_metric, metric_verdicts
 from priemo_bench.testing.rules import Broken, Rule, Verdict
 from priemo_bench.testing.toys import ToyVictim, toy_classifier, toy_faces
-from priemo_bench.testing.victims import FACE_RULES, VICTIM_RULES, check_victim, victim_verdicts
+from priemo_bench.testing.victim_rules import VICTIM_RULES
+from priemo_bench.testing.victims import FACE_RULES, check_victim, victim_verdicts
 
 VERDICTS: dict[str, Callable[..., Iterator[Verdict]]] = {
     "attacks": attack_verdicts,

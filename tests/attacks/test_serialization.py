@@ -23,6 +23,7 @@ from priemo_bench.contracts.victim import as_art
 from priemo_bench.errors import PriemoError
 from priemo_bench.testing import ToyVictim, toy_faces
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* images came back unchanged")
 SIDE = 16
 X, Y = toy_faces(14, channels=1, size=SIDE)
 QUIET: dict[str, Any] = {"random_state": 0, "verbose": False}

@@ -33,7 +33,7 @@ def _is_large(value: Any) -> bool:
     return isinstance(value, int | float) and abs(value) > 300
 
 
-@slow(80, 7_000)
+@slow(40, 7_000)
 @pytest.mark.filterwarnings("ignore")
 def test_parameters(fuzz: Any, inputs: Any, amount: int, toy: Any) -> None:
     names = registry.names("attacks")

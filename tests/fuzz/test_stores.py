@@ -264,7 +264,7 @@ def test_bytes_of_rows(fuzz: Any, inputs: Any, amount: int, rows: Any) -> None:
 def test_names_lead_into_no_other_folder(fuzz: Any, rows: Any) -> None:
     """With figures: a data set called so wrote its PNG outside."""
     frame, facts = rows
-    for name in ("/../../../../evil", "../evil", "<script>alert(1)</script>", "$x^2$"):
+    for name in ("/../../../../evil", "<script>alert(1)</script>$x^2$"):
         new = frame.replace({"dataset": {"d": name}, "attack": {"x": name}})
         cells = [{k: name if v in ("d", "x") else v for k, v in c.items()} for c in facts["cells"]]
         data = {name: facts["data"]["d"]}

@@ -11,34 +11,31 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import suppress
-from math import prod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from priemo_bench.contracts.probe import reason
 from priemo_bench.errors import PriemoError
 from priemo_bench.victims.custom.description import Description, file_bytes
+from priemo_bench.victims.custom.keras_checks import (
+    LARGEST_GROWTH,
+    SPARE,
+    check_config,
+    check_hdf5,
+    input_shape,
+)
 
 if TYPE_CHECKING:
-    from h5py import File, Group
+    from h5py import File
 
-RUNS_CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "StringLookup",
-             "IntegerLookup", "TextVectorization", "Hashing")  # fmt: skip
-"""Layers that run code of the file, or read other files."""
 MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 """What is in a .keras file."""
-LARGEST_GROWTH, SPARE = 20, 2**20
-"""Times its size that a packed file may unpack to, and bytes beyond."""
-MOST = 10_000_000
-"""Largest plausible whole number in a config: of units, filters or pixels."""
 GROWTH = 4
 """Parameters of a network for each byte of its weight file, at most."""
-FREE = ("seed", "shared_object_id")
-"""Whole numbers of a config that may be of any size."""
 
 
 class KerasNetwork(nn.Module):
@@ -47,6 +44,18 @@ class KerasNetwork(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> KerasNetwork:
+        """Also tell Keras, which casts its input to the dtype that its layers are declared with."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        floats = (p.dtype for p in self.parameters() if p.is_floating_point())
+        dtype = str(next(floats, torch.float32))
+        for layer in self.model._flatten_layers():
+            layer.dtype_policy = dtype.removeprefix("torch.")
+            graph = getattr(layer, "_functional", layer)  # of a model
+            for entry in getattr(graph, "_inputs", None) or ():
+                entry._dtype = dtype.removeprefix("torch.")
+        return self
 
     def forward(self, x: Tensor) -> Any:
         """What the model gives for (n, height, width, channels)."""
@@ -63,7 +72,7 @@ def facts(found: Description) -> dict[str, Any]:
         PriemoError: the file is not of Keras, holds weights alone without their architecture, or
             more than layers of Keras.
     """
-    shape = _input_shape(_config(found))
+    shape = input_shape(_config(found))
     known: dict[str, Any] = {"layout": "nhwc"}
     if shape and len(shape) == 4:
         if shape[1] in (1, 3) and shape[3] not in (1, 3):
@@ -155,13 +164,13 @@ def _config(found: Description) -> dict[str, Any]:
     if found.architecture:
         text: Any = file_bytes(Path(found.architecture))
         with _opened(found) as file:
-            _check_hdf5(file, found)
+            check_hdf5(file, found)
     elif found.file.suffix == ".keras":
         text = _unzipped(found)
     elif found.file.suffix in (".h5", ".hdf5"):
         with _opened(found) as file:
-            _check_hdf5(file, found)
-            text = file.attrs.get("model_config")
+            check_hdf5(file, found)
+            text = _written_config(file, found)
         if text is None:
             raise PriemoError(
                 f"{found.file} has weights alone, not their architecture; write it from its code, "
@@ -176,8 +185,16 @@ def _config(found: Description) -> dict[str, Any]:
         raise PriemoError(f"{found.file} is no model of Keras: {reason(error)}") from None
     if not isinstance(config, dict):
         raise PriemoError(f"{found.file} is no model of Keras")
-    _check_config(config, found)
+    check_config(config, found)
     return config
+
+
+def _written_config(file: File, found: Description) -> Any:
+    """The architecture that a .h5 file has beside its weights, or None."""
+    try:
+        return file.attrs.get("model_config")
+    except Exception as error:  # of libhdf5, of any kind
+        raise PriemoError(f"{found.file} is damaged: {reason(error)}") from None
 
 
 def _opened(found: Description) -> File:
@@ -210,7 +227,7 @@ def _unzipped(found: Description) -> bytes:
             if whole > LARGEST_GROWTH * found.file.stat().st_size + SPARE:
                 raise PriemoError(f"{found.file} would unpack to {whole:,} bytes; weights do not")
             with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
-                _check_hdf5(file, found)
+                check_hdf5(file, found)
             return archive.read("config.json")
     except PriemoError:
         raise
@@ -218,78 +235,3 @@ def _unzipped(found: Description) -> bytes:
         raise PriemoError(f"{found.file} is no .keras file, or is damaged: {reason(error)}") from (
             None
         )
-
-
-def _check_hdf5(file: File, found: Description) -> None:
-    """PriemoError for links to other files, and for arrays that the file does not hold."""
-    whole = 0
-    try:
-        for place, link, item in _items(file):
-            if link not in ("HardLink", ""):
-                raise PriemoError(f"{found.file} has a link at {place!r}; a model file has none")
-            if not hasattr(item, "nbytes"):
-                continue
-            if item.external or item.is_virtual:
-                raise PriemoError(f"{found.file} keeps {place!r} in another file")
-            whole += item.nbytes
-    except PriemoError:
-        raise
-    except Exception as error:  # of libhdf5, of any kind
-        raise PriemoError(f"{found.file} is damaged: {reason(error)}") from None
-    if whole > LARGEST_GROWTH * found.file.stat().st_size + SPARE:
-        raise PriemoError(
-            f"{found.file} claims {whole:,} bytes of weights, and does not hold them; it is damaged"
-        )
-
-
-def _items(group: Group, place: str = "", depth: int = 0) -> Iterator[tuple[str, str, Any]]:
-    """Place, kind of link and item of all in a group; other than hard links are not followed."""
-    if depth > 50:
-        raise PriemoError(f"{place!r} is nested too deeply")
-    for name in group:
-        link = type(group.get(name, getlink=True)).__name__
-        item = group[name] if link == "HardLink" else None
-        yield f"{place}/{name}", link, item
-        if item is not None and hasattr(item, "keys"):
-            yield from _items(item, f"{place}/{name}", depth + 1)
-
-
-def _check_config(config: dict[str, Any], found: Description) -> None:
-    """PriemoError for what is no layer of Keras, or runs code, or fits no memory."""
-    for node in _nodes(config):
-        name, module = node.get("class_name"), node.get("module")
-        if isinstance(name, str) and (name in RUNS_CODE or name.startswith("__lambda")):
-            raise PriemoError(
-                f"{found.file} has a {name} layer, which runs code of the file or reads other "
-                "files; take it out of the model"
-            )
-        if module is not None and str(module).split(".")[0] != "keras":
-            raise PriemoError(
-                f"{found.file} imports {module!r} for its {name!r}; only layers of Keras are read"
-            )
-        for key, value in node.items():
-            sizes = value if isinstance(value, list) else [value]
-            if any(isinstance(v, int) and abs(v) > MOST and key not in FREE for v in sizes):
-                raise PriemoError(f"{found.file}: {key} is {value}, which fits no weights")
-
-
-def _nodes(config: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
-    if depth > 100:
-        raise PriemoError("its config is nested too deeply")
-    if isinstance(config, dict):
-        yield config
-    inner = config.values() if isinstance(config, dict) else config
-    for value in inner if isinstance(config, dict | list) else ():
-        yield from _nodes(value, depth + 1)
-
-
-def _input_shape(config: dict[str, Any]) -> list[int | None] | None:
-    """The batch shape of the input, where the config has it."""
-    for node in _nodes(config):
-        for key in ("batch_input_shape", "batch_shape", "build_input_shape"):
-            shape = node.get(key)
-            if isinstance(shape, list) and len(shape) == 4:
-                with suppress(TypeError):
-                    if prod(s or 1 for s in shape) > 0:
-                        return shape
-    return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from priemo_bench import cli, protect
 from priemo_bench.contracts.storage import load_tensors, save_tensors
@@ -71,6 +72,26 @@ def test_a_folder_is_protected_and_resumed(
     text = (out / "protected.jsonl").read_text()
     assert len(text.splitlines()) == 5
     assert run([holiday], out, Settings("fgsm", ("toy-a",), readers=(), whole=True)) != again
+
+
+def test_what_a_killed_job_wrote_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, perturbation: Path
+) -> None:
+    photos = [photo(tmp_path / "in" / f"{n}.png", n) for n in range(6)]
+    asked = Settings(perturbation=perturbation, readers=(), whole=True)
+    for settings in (SETTINGS, asked):
+        out = tmp_path / str(settings is asked)
+
+        def killed(source: object, line: object, shown: object) -> None:
+            raise KeyboardInterrupt  # its file is there, its line is not
+
+        with monkeypatch.context() as patch:
+            patch.setattr(folder.Job, "_told", lambda self, *given: killed(*given))
+            with pytest.raises(KeyboardInterrupt):
+                run(photos, out, settings)
+        assert (out / "0.png").exists()
+        assert "done" not in (out / "protected.jsonl").read_text()
+        assert {line["status"] for line in run(photos, out, settings)} == {"done"}
 
 
 def test_a_folder_within_a_folder_that_is_its_own_output(holiday: Path) -> None:
@@ -291,3 +312,28 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     assert original.exists()
     assert run([tmp_path / "in"], tmp_path / "out")[0]["status"] == "done"
     assert (tmp_path / "out" / name).exists()
+
+
+@pytest.mark.parametrize("jpeg", [None, 90])
+def test_metadata_goes_into_the_file_only_as_asked(tmp_path: Path, jpeg: int | None) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Camera"
+    exif[ExifTags.Base.Orientation] = 6
+    original = photo(tmp_path / "a.jpg", exif=exif, icc_profile=b"profile" * 9)
+    for keep in (False, True):
+        asked = replace(SETTINGS, keep_metadata=keep, jpeg=jpeg)
+        (line,) = run([original], tmp_path / "out", asked)
+        with Image.open(tmp_path / "out" / line["out"]) as protected:
+            assert protected.info["icc_profile"] == b"profile" * 9
+            assert dict(protected.getexif()) == ({ExifTags.Base.Make: "Camera"} if keep else {})
+
+
+def test_heif_where_it_can_be_read(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    picture = Image.fromarray(np.full((40, 60, 3), (200, 90, 40), np.uint8))
+    picture.save(tmp_path / "a.heic", quality=95)
+    (line,) = run([tmp_path], tmp_path / "out")
+    assert line["out"] == "a.png"
+    with Image.open(tmp_path / "out" / "a.png") as protected:
+        assert np.abs(np.asarray(protected, int) - np.asarray(picture)).max() < 30

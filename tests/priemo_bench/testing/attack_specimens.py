@@ -1,4 +1,4 @@
-"""Attacks that keep every rule, and for each rule one that breaks it, under the rule's name."""
+"""Attacks that keep every rule, and for each rule one that breaks it."""
 
 from __future__ import annotations
 

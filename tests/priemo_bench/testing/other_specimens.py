@@ -1,4 +1,4 @@
-"""Defenses, metrics and data sets that keep every rule, and for each rule one that breaks it, under the rule's name."""
+"""Defenses, metrics and data sets that keep every rule, and for each one that breaks it."""
 
 from __future__ import annotations
 
