@@ -79,7 +79,7 @@ def check_mask(mask: object, x: object) -> FloatImages:
     Raises:
         PriemoError: it cannot be broadcast, or is not numbers.
     """
-    shape = np.shape(x)  # type: ignore[arg-type]
+    shape = np.shape(x)  # type: ignore[call-overload]
     try:
         given: Any = np.broadcast_to(np.asarray(mask, np.float32), shape)
     except (TypeError, ValueError):

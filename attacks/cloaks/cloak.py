@@ -134,7 +134,7 @@ class Cloak(GradientAttack):
         x = check_images(x)
         given = self._check_y(y, len(x), int(self.estimator.nb_classes))
         if not self._means:
-            self.fit(default_faces(*x.shape[1:]))
+            self.fit(default_faces(*x.shape[1:]).numpy())
         starts = range(0, len(x), self.batch_size)
         protected = []
         for start in track(starts, type(self).__name__, disable=not self.verbose, transient=True):

@@ -11,6 +11,7 @@ from priemo_bench.registry import get, names
 
 def lines(kind: str, long: bool) -> list[str]:
     """Names of a kind, or a line each of what they are; a broken one says why."""
+    found: list[tuple[str, ...]]
     if kind == "specs":
         found = list(_specs())
     elif not long:

@@ -90,7 +90,8 @@ class AttackEntry(Protocol):
     `random_state=...` where `traits.random`, and `targeted=True` with targets as `y`.
     """
 
-    traits: Traits
+    @property
+    def traits(self) -> Traits: ...
 
     def __call__(self, classifier: Any, **params: Any) -> Attack: ...
 

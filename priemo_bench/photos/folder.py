@@ -123,7 +123,7 @@ class Job:
                 pool.shutdown(cancel_futures=True)
 
     def _begin(self, source: Source, path: Path, shown: Progress) -> None:
-        """Say so, also in the record: what a killed job leaves at `path` is then known as its own."""
+        """Say so, in the record too: what a killed job leaves at `path` is known as its own."""
         self.record.add({**self._head(source), "status": "begun", "out": self._below(path)})
         shown.begin(source.key, str(source.path))
 

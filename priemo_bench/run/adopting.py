@@ -36,11 +36,13 @@ def adopted(values: dict[str, Any]) -> dict[str, Any]:
     for key, kind in {"attacks": "attacks", "datasets": "datasets"}.items():
         if isinstance(values.get(key), list | tuple):
             values[key] = [_named(kind, item) for item in values[key]]
-    used = {"attacks": [], "datasets": []} | {kind: [] for kind in NAMED.values()}
+    used: dict[str, list[str]] = {"attacks": [], "datasets": []} | {
+        kind: [] for kind in NAMED.values()
+    }
     for key, kind in NAMED.items():
         used[kind] += _texts(values.get(key))
     for key in ("attacks", "datasets"):
-        for item in (i for i in values.get(key) or () if isinstance(i, dict)):
+        for item in _dicts(values.get(key)):
             used[key] += _texts(item.get("name"))
             used["victims"] += _texts(item.get("surrogates"))
     found = {
@@ -71,6 +73,11 @@ def _named(kind: str, item: Any) -> Any:
     if "surrogates" in item:
         own["surrogates"] = _names("victims", item["surrogates"])
     return {**item, **own}
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    """The tables in a value of TOML."""
+    return [i for i in value if isinstance(i, dict)] if isinstance(value, list | tuple) else []
 
 
 def _texts(value: Any) -> list[str]:

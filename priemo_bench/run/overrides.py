@@ -101,14 +101,15 @@ def _restricted(values: Values, victims: Collection[str]) -> Values:
     """`values` with only `victims` among the surrogates.
 
     An attack whose own surrogates are all others gets the spec's, as many as it had. Where the
-    spec's are all others, too, `victims` take their place if the spec's were victims themselves;
-    in a spec of transfer they stay: `Spec.outside_surrogates`.
+    spec's are all others, too, victims that the spec does not have take their place, if its own
+    surrogates were victims; else they stay: `Spec.outside_surrogates`.
     """
     threat = values.get("threat")
     common = _groups(values.get("surrogates"))
     inside = _within(common, victims, threat)
-    if not inside and _within(common, _groups(values.get("victims")), None):
-        inside = list(victims) if threat != "transfer" else []
+    judged = _groups(values.get("victims"))
+    if not inside and threat != "transfer" and _within(common, judged, None):
+        inside = [name for name in victims if name not in judged]
     offered = inside or ([] if common else list(victims))
     attacks = []
     for attack in values.get("attacks", []):

@@ -103,7 +103,7 @@ MISTAKES = [
     (["cards", "toy-a", "--data", "fer2013.csv"], "is not measured here"),
     (["fit", "pgd", "--surrogates", "toy-a", "--out", "f.safetensors"], "nothing to save"),
     (["fit", "priemo-universal", "--surrogates", "toy-a", "--out", "f.pt"], "must end in"),
-    (["protect", "a.png", "--with", "f.safetensors", "--out", "o"], "cannot be read"),
+    (["protect", "a.png", "--with", "f.safetensors", "--out", "o"], "a.png does not exist"),
 ]  # fmt: skip
 
 
