@@ -55,6 +55,13 @@ def keyword_arguments(
     return {**{k: v for k, v in defaults.items() if k in known}, **params}
 
 
+NOT_RANDOM = {
+    "BasicIterativeMethod", "CarliniL0Method", "CarliniL2Method", "CarliniLInfMethod", "DeepFool",
+    "ElasticNet", "FastGradientMethod", "FrameSaliencyAttack", "NewtonFool", "SaliencyMapMethod",
+}  # fmt: skip
+"""Attacks of ART that draw nothing with the parameters that they have by default."""
+
+
 @contextmanager
 def refusals(attack: str) -> Iterator[None]:
     """Re-raise what a constructor of ART raises as PriemoError, one sentence."""
@@ -128,7 +135,7 @@ def by_name(name: str) -> Preset:
         ArtAttack,
         Traits(
             "per-image", "image", "one", "targeted" in named,
-            "eps" if eps else None, EPS_GRID if eps else (), random=True,
+            "eps" if eps else None, EPS_GRID if eps else (), random=name not in NOT_RANDOM,
         ),
         {"attack": name},
     )  # fmt: skip

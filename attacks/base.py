@@ -17,7 +17,7 @@ from art.estimators.classification import PyTorchClassifier
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 
-from priemo_bench.attacks.doors import Doors
+from priemo_bench.attacks.doors import Doors, check_seed
 from priemo_bench.attacks.serialization import damaged, load_attack, save_attack
 from priemo_bench.contracts.attack import Traits
 from priemo_bench.contracts.image import FloatImages, Labels, check_images
@@ -119,6 +119,7 @@ class OpenAttack(EvasionAttack, metaclass=Doors):  # type: ignore[misc]  # ART h
         before = {name: getattr(self, name) for name in kwargs}
         try:
             super().set_params(**kwargs)
+            check_seed(kwargs.get("random_state"))
         except Exception:
             for name, value in before.items():
                 setattr(self, name, value)

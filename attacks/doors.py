@@ -10,13 +10,14 @@ import inspect
 from abc import ABCMeta
 from collections.abc import Callable
 from functools import wraps
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 
 from priemo_bench.contracts.image import FloatImages, check_images
-from priemo_bench.errors import PriemoError
+from priemo_bench.errors import PriemoError, require
 from priemo_bench.registry import unknown
 
 
@@ -31,6 +32,18 @@ class Doors(ABCMeta):
         if "generate" in namespace:
             masks = "mask" in inspect.signature(namespace["generate"]).parameters
             setattr(cls, "generate", _opened_generate(namespace["generate"], masks))  # noqa: B010
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        check_seed(getattr(made, "random_state", None))
+        return made
+
+
+def check_seed(seed: object) -> None:
+    """PriemoError unless `seed` is one of numpy's and torch's generators, or None."""
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool | np.bool_)
+    holds = seed is None or (whole and 0 <= int(seed) < 2**32)  # type: ignore[call-overload]
+    require(holds, "random_state", seed, "a whole number from 0 to 2**32 - 1, or None")
 
 
 def _opened(method: Callable[..., Any], fits: bool) -> Callable[..., Any]:

@@ -170,13 +170,14 @@ def _state(described: Description, weights: bytes) -> State:
 
 def _check_unpacks(described: Description, weights: bytes) -> None:
     """PriemoError for a zip file that would grow far beyond its size."""
-    with suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(weights)) as archive:
+    whole = 0
+    with suppress(Exception), zipfile.ZipFile(io.BytesIO(weights)) as archive:  # or it is none
         whole = sum(member.file_size for member in archive.infolist())
-        if whole > LARGEST_GROWTH * len(weights):
-            raise PriemoError(
-                f"{described.file} would unpack from {len(weights):,} to {whole:,} bytes; weights "
-                "do not pack so well, it is no weight file"
-            )
+    if whole > LARGEST_GROWTH * len(weights):
+        raise PriemoError(
+            f"{described.file} would unpack from {len(weights):,} to {whole:,} bytes; weights "
+            "do not pack so well, it is no weight file"
+        )
 
 
 def _unreadable(described: Description, fault: str, error: Exception) -> PriemoError:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import runpy
+import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,7 +18,9 @@ from art.exceptions import EstimatorError
 from sklearn.datasets import load_digits
 from torch import nn
 
+from priemo_bench import registry
 from priemo_bench.attacks.priemo import PriEMO
+from priemo_bench.contracts.attack import make_attack
 
 SCOPES = ["image", "class", "universal"]
 # ten digits have no feature vectors among the emotions of the embedded faces
@@ -113,3 +119,56 @@ def test_parameters_are_set_checked_and_shown(network: nn.Module) -> None:
     for name in made.attack_params:
         assert hasattr(made, name)
         assert name in repr(made) or name == "summary_writer"
+
+
+SOURCE = os.environ.get("PRIEMO_ART_SDIST", "")
+"""Folder of ART's unpacked source distribution, which has its tests."""
+HELPERS = (
+    "back_end_untargeted_images", "backend_test_defended_images", "backend_masked_images",
+    "backend_test_random_initialisation_images",
+)  # fmt: skip
+"""ART's helpers for attacks on images. Left out: `backend_targeted_images` (gives `x_init`, a
+keyword of boundary attacks, which ours refuse), `backend_check_adverse_values` and `_frames`
+(values of one attack of ART's), those for tables (`backend_*_tabular`), and
+`backend_test_classifier_type_check_fail` (a test above)."""
+UNIVERSAL = [
+    name
+    for name in registry.names("attacks")
+    if name.startswith("priemo-") or registry.get("attacks", name).traits.family == "universal"
+]
+QUICK = {"gap": {"passes": 2}, "priemo-generator": {"steps": 10}, "uap": {"max_iter": 1}}
+
+
+@pytest.fixture(scope="module")
+def helpers() -> Any:
+    """ART's `tests/attacks/utils.py`; Keras, which it only imports, need not be installed."""
+    kept = {n: sys.modules.get(n) for n in ("keras", "keras.backend", "tests", "tests.utils")}
+    for name in kept:
+        sys.modules[name] = ModuleType(name)
+    try:
+        loaded = runpy.run_path(f"{SOURCE}/tests/utils.py")
+        sys.modules["tests.utils"].__dict__.update(loaded)
+        return runpy.run_path(f"{SOURCE}/tests/attacks/utils.py")
+    finally:
+        for name, module in kept.items():
+            del sys.modules[name]
+            if module is not None:
+                sys.modules[name] = module
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SOURCE, reason="PRIEMO_ART_SDIST is not set: ART's unpacked sdist")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("helper", HELPERS)
+@pytest.mark.parametrize("name", UNIVERSAL)
+def test_arts_own_helpers(
+    network: nn.Module, digits: Any, helpers: Any, name: str, helper: str
+) -> None:
+    """`PRIEMO_ART_SDIST=adversarial_robustness_toolbox-1.20.1 pytest -m slow -k arts_own`."""
+    x, labels = digits
+    y = np.eye(10, dtype=np.float32)[labels]
+    entry = registry.get("attacks", name)
+    bound = {"ssim_floor": None, "eps": 0.3} if entry.traits.budgeted else {"eps": 0.3}
+    made = make_attack(entry, [classifier(network)], {**bound, **QUICK.get(name, {})})
+    given = (x[:60], y[:60], x[60:120], y[60:120])
+    helpers[helper](made, given, *(["pytorch"] if helper.startswith("back_end") else []))
