@@ -36,9 +36,7 @@ def adopted(values: dict[str, Any]) -> dict[str, Any]:
     for key, kind in {"attacks": "attacks", "datasets": "datasets"}.items():
         if isinstance(values.get(key), list | tuple):
             values[key] = [_named(kind, item) for item in values[key]]
-    used: dict[str, list[str]] = {"attacks": [], "datasets": []} | {
-        kind: [] for kind in NAMED.values()
-    }
+    used: dict[str, list[str]] = {kind: [] for kind in ("attacks", "datasets", *NAMED.values())}
     for key, kind in NAMED.items():
         used[kind] += _texts(values.get(key))
     for key in ("attacks", "datasets"):
