@@ -103,12 +103,19 @@ QUICK = {
 """Attacks that these rules take less than a second for; the others are for the slow run."""
 
 
+def _is_slow(name: str, rule: str, channels: int) -> bool:
+    return name not in QUICK and (channels == 1 or rule in MANY_CALLS)
+
+
 def _attack_rules() -> list[Any]:
-    """Every rule for every attack: what concerns its calls for RGB images only."""
+    """Every rule for every attack: what concerns its calls for RGB images only.
+
+    In the fast run, grey images are for the QUICK ones.
+    """
     return [
         pytest.param(
             name, rule, channels, id=f"{name}-{rule.__name__}-{word}",
-            marks=[pytest.mark.slow] if rule.__name__ in MANY_CALLS and name not in QUICK else [],
+            marks=[pytest.mark.slow] if _is_slow(name, rule.__name__, channels) else [],
         )
         for name in registry.names("attacks")
         for rule in testing.ATTACK_RULES

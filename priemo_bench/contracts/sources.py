@@ -6,8 +6,19 @@ A worker that has such a thing by value cannot read its source: it is given its 
 from __future__ import annotations
 
 import inspect
+import sys
+from functools import cache
 from hashlib import sha256
 from typing import Any
+
+
+@cache
+def is_importable(top: str) -> bool:
+    """Whether another process can import a top-level module, or package, of this one."""
+    if top in sys.builtin_module_names:
+        return True
+    return any(finder.find_spec(top, None) for finder in sys.meta_path)
+
 
 TEXTS: dict[str, str] = {}
 """By module, name and digest of byte code."""

@@ -20,13 +20,12 @@ from dataclasses import dataclass, is_dataclass
 from functools import cache, partial
 from hashlib import sha256
 from importlib import metadata
-from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from priemo_bench import registry
-from priemo_bench.contracts.sources import source_text
+from priemo_bench.contracts.sources import is_importable, source_text
 from priemo_bench.errors import PriemoError
 from priemo_bench.run.source import Import, Source, names_in, source
 
@@ -340,7 +339,7 @@ def _by_value(module: str) -> bool:
     """Whether what a module defines goes to a worker by value, as it cannot import it."""
     top = _top(module)
     known = top in sys.stdlib_module_names or registry.is_of_file(module)
-    return module == "__main__" or not (known or PathFinder.find_spec(top))
+    return module == "__main__" or not (known or is_importable(top))
 
 
 def _source(module: str) -> Source:

@@ -18,13 +18,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import sha256
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
 
-from priemo_bench.contracts.sources import TEXTS
+from priemo_bench.contracts.sources import TEXTS, is_importable
 from priemo_bench.errors import PriemoError
 from priemo_bench.progress import Progress
 from priemo_bench.registry import receive, registered
@@ -271,7 +270,7 @@ def _packed(things: Mapping[tuple[str, str], Any]) -> bytes:
         own = thing if hasattr(thing, "__qualname__") else type(thing)
         module = sys.modules.get(getattr(own, "__module__", None) or "")
         top = module.__name__.partition(".")[0] if module else "builtins"
-        if top not in sys.builtin_module_names and PathFinder.find_spec(top) is None:
+        if not is_importable(top):
             cloudpickle.register_pickle_by_value(module)
     packed = {}
     for (kind, name), thing in things.items():

@@ -27,11 +27,16 @@ _STATES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 def watched() -> Iterator[list[str]]:
     """Yields a list that holds, afterwards, what was changed within; all of it is put back."""
     before = {name: read() for name, (read, _) in _STATES.items()}
+    fresh = int.from_bytes(os.urandom(4), "big")  # who seeds must be seen, whatever was before
+    random.seed(fresh)
+    np.random.seed(fresh)  # noqa: NPY002
+    torch.manual_seed(fresh)
+    now = {name: read() for name, (read, _) in _STATES.items()}
     changed: list[str] = []
     try:
         yield changed
     finally:
-        changed += [n for n, (read, _) in _STATES.items() if not _equal(before[n], read())]
+        changed += [n for n, (read, _) in _STATES.items() if not _equal(now[n], read())]
         for name, (_, put) in _STATES.items():
             put(before[name])
 

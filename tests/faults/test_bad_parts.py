@@ -60,7 +60,11 @@ def check_attacks(
     [
         (FAILING + SLY, ()),
         (("exit", "abort"), ()),
-        (("sleep", "memory"), ("--time-limit", 10, "--memory-limit", 1000)),
+        pytest.param(
+            ("sleep", "memory"),
+            ("--time-limit", 10, "--memory-limit", 1000),
+            marks=pytest.mark.slow,
+        ),
         (ENTRIES, ()),
     ],
     ids=["wrong", "ending", "endless", "unloadable"],

@@ -76,6 +76,7 @@ def test_an_attack(copy: Copy, tmp_path: Path) -> None:
     check_fresh(copy, tmp_path, old)
 
 
+@pytest.mark.slow
 def test_a_judge(copy: Copy, tmp_path: Path) -> None:
     old = copy.lab.rows(copy.out)
     copy.edit("judge", "PULL = 0.0", "PULL = 9.0")
@@ -96,6 +97,7 @@ def test_a_surrogate(copy: Copy, tmp_path: Path) -> None:
     check_fresh(copy, tmp_path, old)
 
 
+@pytest.mark.slow
 def test_a_defense(copy: Copy, tmp_path: Path) -> None:
     old = copy.lab.rows(copy.out)
     copy.edit("smooth", "SHARE = 0.5", "SHARE = 0.25")
@@ -134,6 +136,7 @@ def test_a_comment(copy: Copy) -> None:
     assert not copy.run()
 
 
+@pytest.mark.slow
 def test_an_upgrade(copy: Copy) -> None:
     info = copy.plugin / "toyplugin-1.0.dist-info"
     metadata = info / "METADATA"

@@ -27,6 +27,7 @@ def test_jobs(lab: Any, whole: Whole, tmp_path: Path) -> None:
     check_equal(lab, whole, tmp_path, "--jobs", 2)
 
 
+@pytest.mark.slow
 def test_threads_and_batches(lab: Any, whole: Whole, tmp_path: Path) -> None:
     setup = f"{THREADS.format(2)}\n{BATCH.format(5)}"
     check_equal(lab, whole, tmp_path, setup=setup, threads=2)

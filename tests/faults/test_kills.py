@@ -53,7 +53,7 @@ def kill_often(
 def test_killed_runs_end_with_equal_tables(
     lab: Any, whole: Whole, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    kill_often(lab, whole, tmp_path, 1, 5, rng)
+    kill_often(lab, whole, tmp_path, 1, 2, rng)
 
 
 @pytest.mark.slow

@@ -328,6 +328,7 @@ def write_faces(root: Path, seed: int) -> None:
         Image.fromarray(rng.integers(0, 255, (48, 48), np.uint8)).save(place / "a.png")
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_rows_of_one_and_fit_once_too(tmp_path: Path) -> None:
     write_faces(tmp_path / "faces", seed=0)
     attacks = [

@@ -122,6 +122,7 @@ def test_ferplus_takes_one_grey_image_of_0_to_255(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:keras", "ignore::DeprecationWarning")
+@pytest.mark.slow
 def test_deepface(tmp_path: Path) -> None:
     """Its five convolutions and three linear layers, written out in torch."""
     h5py = pytest.importorskip("h5py")

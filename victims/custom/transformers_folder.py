@@ -6,6 +6,7 @@ Nothing is downloaded, nothing is unpickled, and no code of the folder runs.
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,7 @@ def network(described: Description) -> nn.Module:
             pickled ones, or code of its own.
     """
     try:
-        import transformers
-        from transformers import AutoConfig, AutoModelForImageClassification
+        transformers: Any = import_module("transformers")
     except ImportError:
         raise PriemoError(
             'format "transformers" needs an extra: pip install "priemo-bench[models]"'
@@ -127,10 +127,10 @@ def network(described: Description) -> nn.Module:
     _check_plausible(plain, folder)
     try:
         local = {"local_files_only": True, "trust_remote_code": False}
-        config = AutoConfig.from_pretrained(folder, **local)
+        config = transformers.AutoConfig.from_pretrained(folder, **local)
         config.num_labels = len(described.labels or ())
         _check_size(config, folder)
-        net, loading = AutoModelForImageClassification.from_pretrained(
+        net, loading = transformers.AutoModelForImageClassification.from_pretrained(
             folder, config=config, use_safetensors=True, output_loading_info=True,
             ignore_mismatched_sizes=False, **local,
         )  # fmt: skip
@@ -170,10 +170,10 @@ def _check_size(config: Any, folder: Path) -> None:
     """PriemoError where the network of the config has far more parameters than the file."""
     from math import prod
 
-    from transformers import AutoModelForImageClassification
-
+    transformers: Any = import_module("transformers")
     with torch.device("meta"):
-        empty = AutoModelForImageClassification.from_config(config, trust_remote_code=False)
+        auto = transformers.AutoModelForImageClassification
+        empty = auto.from_config(config, trust_remote_code=False)
     wanted = sum(p.numel() for p in empty.parameters())
     stored = sum(prod(shape) for shape in _shapes(folder).values())
     if wanted > GROWTH * stored:

@@ -34,7 +34,8 @@ def wrap(model: nn.Module, clip: tuple[float, float] = (0.0, 1.0)) -> PyTorchCla
 
 
 def make(classifier: Any, **values: Any) -> PriEMO:
-    return PriEMO(classifier, **{"verbose": False, "random_state": 0, "steps": 25, **values})
+    steps = 5 if values.get("scope") == "generator" else 25
+    return PriEMO(classifier, **{"verbose": False, "random_state": 0, "steps": steps, **values})
 
 
 BUDGETS = [

@@ -12,7 +12,7 @@ import pytest
 from priemo_bench import registry
 from priemo_bench.run import code
 from priemo_bench.run.code import code_of, entry_code, stale_parts
-from priemo_bench.run.source import source
+from priemo_bench.run.source import _source
 
 PACKAGE = {
     "__init__.py": """\
@@ -65,7 +65,7 @@ def toybox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def read(*roots: object) -> code.Code:
     """The code of roots as the files are now."""
-    source.cache_clear()
+    _source.cache_clear()
     code._KNOWN.clear()
     return code_of(*roots)
 
