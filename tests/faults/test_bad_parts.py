@@ -59,7 +59,7 @@ def check_attacks(
     ("names", "options"),
     [
         (FAILING + SLY, ()),
-        (("exit", "abort"), ()),
+        pytest.param(("exit", "abort"), (), marks=pytest.mark.slow),
         pytest.param(
             ("sleep", "memory"),
             ("--time-limit", 10, "--memory-limit", 1000),
@@ -95,6 +95,7 @@ def test_one_attack_without_end(
     assert ("memory" if name == "memory" else "10 s") in reasons(lab, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_attack_that_raises_what_ctrl_c_does(lab: Any, whole: Whole, tmp_path: Path) -> None:
     """It may end the run, in words; then all before it is kept."""
     ended = lab.finish(lab.spec(*lab.ATTACKS, attack("interrupt")), tmp_path)

@@ -86,6 +86,7 @@ def long(lab: Any) -> tuple[Path, Path]:
     return spec, out
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_a_cell_at_most(
     lab: Any, long: tuple[Path, Path], tmp_path: Path, rng: np.random.Generator
 ) -> None:
