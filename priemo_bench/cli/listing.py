@@ -26,7 +26,7 @@ def lines(kind: str, long: bool) -> list[str]:
 
 
 def _facts(kind: str, name: str) -> tuple[str, ...]:
-    """What is said of one: family and scope, or parameters and licence; a summary; a source."""
+    """What is said of one: family and scope, or where its weights are; a summary; a source."""
     from priemo_bench.contracts.defense import described
 
     empty = {"attacks": 2, "victims": 2}.get(kind, 0)

@@ -159,9 +159,7 @@ def _model_class(thing: type, which: str) -> type:
 
 def _on_tensors(make: type, classifier: Any, **params: Any) -> Attack:
     """An object of a class (model, ...) as an attack of ART."""
-    attack = make(_preprocessed(classifier), **{k: v for k, v in params.items() if k != "targeted"})
-    if params.get("targeted"):
-        attack.set_mode_targeted_by_label(quiet=True)
+    attack = make(classifier.model, **params)
     return _function_attack(classifier, lambda x, y: _in_batches(attack, x, y, classifier))
 
 
@@ -171,7 +169,7 @@ def _of_function(function: Callable[..., Any], classifier: Any, **params: Any) -
     if unknown:
         raise PriemoError(f"{function.__name__} has no parameter {', '.join(unknown)}")
     fixed = {name: classifier for name in CLASSIFIERS if name in named}
-    fixed |= {name: _preprocessed(classifier) for name in MODELS if name in named}
+    fixed |= {name: classifier.model for name in MODELS if name in named}
 
     def run(x: Any, y: Any) -> Any:
         values = {"x": x, "images": x, "y": y, "labels": y}
@@ -180,11 +178,6 @@ def _of_function(function: Callable[..., Any], classifier: Any, **params: Any) -
     if TENSORS & named.keys():
         return _function_attack(classifier, lambda x, y: _in_batches(run, x, y, classifier))
     return _function_attack(classifier, run)
-
-
-def _preprocessed(classifier: Any) -> nn.Module:
-    model: nn.Module = classifier.model
-    return model
 
 
 def _in_batches(

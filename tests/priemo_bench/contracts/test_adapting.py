@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,12 @@ def test_torchattack_by_name(classifier: Any) -> None:
         x, y
     )
     expected = FastGradientMethod(classifier, eps=EPS).generate(x, np.eye(7)[y])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    model_class = attack_entry(importlib.import_module("torchattack").FGSM, "attack 'it'")
+    assert model_class.traits.targeted
+    goal = (y + 1) % 7
+    found = make_attack(model_class, [classifier], {"eps": EPS}, targeted=True).generate(x, goal)
+    expected = FastGradientMethod(classifier, eps=EPS, targeted=True).generate(x, np.eye(7)[goal])
     np.testing.assert_allclose(found, expected, atol=1e-5)
     with pytest.raises(PriemoError, match="did you mean MIFGSM"):
         registry.get("attacks", "torchattack:MIFGMS")
