@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from priemo_bench import registry
+from priemo_bench.contracts.budgets import EQUAL, kind
 from priemo_bench.contracts.config import StrictModel, first_error
 from priemo_bench.errors import PriemoError
 from priemo_bench.progress import duration
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from priemo_bench.adversaries.front import Adversaries
     from priemo_bench.benchmark import Benchmark
     from priemo_bench.contracts.rows import Rows
-    from priemo_bench.curve import Curve
     from priemo_bench.run.spec import Spec
 
 DATA = Path("fer2013.csv")
@@ -106,19 +106,18 @@ class Pages:
 
     def job(
         self, page: Page, data: Path = DATA, jobs: int = 1, device: str = "cpu"
-    ) -> Benchmark | Curve | Adversaries:
+    ) -> Benchmark | Adversaries:
         """What the command of a page runs."""
         from priemo_bench.adversaries.front import Adversaries
         from priemo_bench.benchmark import Benchmark
-        from priemo_bench.curve import Curve
 
-        kinds: dict[str, type[Benchmark | Curve | Adversaries]] = {
-            "run": Benchmark, "curve": Curve, "adversaries": Adversaries,
+        kinds: dict[str, type[Benchmark | Adversaries]] = {
+            "run": Benchmark, "adversaries": Adversaries,
         }  # fmt: skip
         kind, *arguments = page.command
         if kind not in kinds:
             raise PriemoError(
-                f"page {page.name!r} has the command {kind!r}; give run, curve or adversaries"
+                f"page {page.name!r} has the command {kind!r}; give run or adversaries"
             )
         given = _parsed(kind, [*arguments, *(["--data", str(data)] if page.fer2013 else [])])
         line = ["priemo-bench", *page.command, *(["--data", DATA.name] if page.fer2013 else [])]
@@ -143,7 +142,7 @@ class Pages:
         job = self.job(page)
         if isinstance(job, Adversaries):
             return job.stale()
-        return list(dict.fromkeys(why for b in _benchmarks(job) for why in _stale(b)))
+        return list(dict.fromkeys(_stale(job)))
 
     def make(self, page: Page, data: Path, jobs: int, device: str, stale: list[str]) -> list[str]:
         """Make a page anew; reasons of the cells that failed."""
@@ -153,12 +152,11 @@ class Pages:
         if isinstance(job, Adversaries):
             job.rewrite() if stale == ["page"] else job.run()
             return list(job.failures.values())
-        benchmarks = _benchmarks(job)
         if stale == ["page"]:
             _rewrite(job)
         else:
             job.run()
-        cells = [cell for b in benchmarks for cell in _rows(b.out).facts["cells"]]
+        cells = _rows(job.out).facts["cells"]
         return [str(cell.get("reason")) for cell in cells if cell.get("status") != "done"]
 
     def index(self) -> str:
@@ -183,13 +181,8 @@ class Pages:
         study = self.folder / page.name / STUDY_FACTS
         if study.is_file():
             return _study_summary(json.loads(study.read_text("utf-8")))
-        facts = [_rows(path.parent).facts for path in self.rows_of(page)]
-        return _summary(facts) if facts else []
-
-    def rows_of(self, page: Page) -> list[Path]:
-        """Its results.parquet, or those of its SSIM floors, the highest first."""
         folder = self.folder / page.name
-        return sorted(folder.glob(ROWS)) or sorted(folder.glob(f"ssim-*/{ROWS}"), reverse=True)
+        return _summary(_rows(folder)) if (folder / ROWS).is_file() else []
 
 
 def republish(
@@ -252,15 +245,15 @@ def _make(
 
 
 def _parsed(command: str, arguments: list[str]) -> dict[str, Any]:
-    """Arguments of a command line as those of `Benchmark` or `Curve`.
+    """Arguments of a command line as those of `Benchmark` or `Adversaries`.
 
     Raises:
         PriemoError: the command has no such option or value.
     """
     import typer.main
 
+    from priemo_bench.benchmark import Benchmark
     from priemo_bench.cli import USAGE_ERROR, app
-    from priemo_bench.curve import Curve
     from priemo_bench.run.overrides import override
     from priemo_bench.run.spec import Spec
 
@@ -269,14 +262,8 @@ def _parsed(command: str, arguments: list[str]) -> dict[str, Any]:
         given = group.commands[command].make_context(command, list(arguments)).params
     except USAGE_ERROR as error:
         raise PriemoError(f"priemo-bench {command}: {error.format_message()}") from None
-    known = {*Spec.model_fields, *signature(override).parameters, *signature(Curve).parameters}
+    known = {*Spec.model_fields, *signature(override).parameters, *signature(Benchmark).parameters}
     return {name: value for name, value in given.items() if name in known and value is not None}
-
-
-def _benchmarks(job: Benchmark | Curve) -> list[Benchmark]:
-    from priemo_bench.curve import Curve
-
-    return list(job.benchmarks.values()) if isinstance(job, Curve) else [job]
 
 
 def _rows(folder: Path) -> Rows:
@@ -316,42 +303,39 @@ def _portable(spec: Spec) -> Spec:
     return spec.model_copy(update={"datasets": tuple(sets)})
 
 
-def _rewrite(job: Benchmark | Curve) -> None:
+def _rewrite(job: Benchmark) -> None:
     """Tables, figures and page from stored rows, which then name today's code."""
-    from priemo_bench.curve import Curve, rewrite
-    from priemo_bench.judge.kinship import COUNTED_RELATIONS
     from priemo_bench.report import write_report
     from priemo_bench.run.code import code_facts
 
-    for benchmark in _benchmarks(job):
-        rows = _rows(benchmark.out)
-        rows.facts["code"] = code_facts(benchmark.spec)
-        rows.save(benchmark.out / ROWS)
-    if isinstance(job, Curve):
-        rewrite(job.out, COUNTED_RELATIONS)
-    else:
-        write_report(job.out)
+    rows = _rows(job.out)
+    rows.facts["code"] = code_facts(job.spec)
+    rows.save(job.out / ROWS)
+    write_report(job.out)
 
 
-def _summary(facts: list[dict[str, Any]]) -> list[str]:
-    """Faces, victims, floors and what made them, of the runs of a page."""
-    first = facts[0]
-    faces = [f"{d['test']} of {d['of']} {name}" for name, d in first["data"].items()]
-    victims = list(first["victims"])
-    attacked = {name for cell in first["cells"] for name in cell["surrogate"].split("+")}
+def _summary(rows: Rows) -> list[str]:
+    """Faces, victims, floors and what made them, of the run of a page."""
+    facts = rows.facts
+    faces = [f"{d['test']} of {d['of']} {name}" for name, d in facts["data"].items()]
+    victims = list(facts["victims"])
+    attacked = {name for cell in facts["cells"] for name in cell["surrogate"].split("+")}
     chosen, spared = (
         [v for v in victims if v in attacked],
         [v for v in victims if v not in attacked],
     )
     judged = f"{_code(chosen)}; evaluation-only: {_code(spared)}" if chosen and spared else ""
-    floors = [f"{f['ssim_floor']:g}" if f["ssim_floor"] else "none" for f in facts]
-    version = f"{first['versions']['priemo-bench']}"
-    states = dict.fromkeys(f["code"]["state"] for f in facts if "code" in f)
+    floors = [
+        f"{own.ssim_floor:g}" if own.ssim_floor else "none"
+        for name, own in rows.budgets.items()
+        if kind(name) == EQUAL
+    ]
+    state = [f"code {facts['code']['state']}"] if "code" in facts else []
     return [
         ", ".join(faces),
         judged or _code(victims),
-        ", ".join(floors),
-        ", ".join([version, *(f"code {state}" for state in states)]),
+        ", ".join(floors) or "none",
+        ", ".join([str(facts["versions"]["priemo-bench"]), *state]),
     ]
 
 

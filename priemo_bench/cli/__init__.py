@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from priemo_bench.cli import checks, models, pages, photos, running, zoo
+from priemo_bench.cli import checks, merging, models, pages, photos, publishing, running, zoo
 from priemo_bench.cli.options import say
 from priemo_bench.errors import PriemoError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (running, pages, photos, models, zoo, checks):
+for commands in (running, pages, merging, publishing, photos, models, zoo, checks):
     app.add_typer(commands.app)
 
 

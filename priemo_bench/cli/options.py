@@ -130,7 +130,11 @@ Params = Annotated[
 ]
 Floors = Annotated[
     Items[float] | None,
-    typer.Option(parser=items(float, "0.999,0.99"), metavar="0.999,0.99", help="SSIM floors"),
+    typer.Option(
+        parser=items(float, "0.98,0.95"),
+        metavar="0.98,0.95",
+        help="further SSIM floors, each with a linf cap of its own; a curve with one row per floor",
+    ),
 ]
 SsimFloor = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""Commands that run attacks against victims: run, curve, adversaries, profile."""
+"""Commands that run attacks against victims: run, adversaries, profile."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _overrides(
     surrogates: Groups = None,
     seeds: Seeds = None,
 ) -> dict[str, object]:
-    """Values of a spec that `run` and `curve` replace."""
+    """Values of a spec that `run` and `profile` replace."""
     given = dict(locals())
     params = given.pop("param")
     return {**given, "params": dict(map(setting, params)) if params else None}
@@ -67,7 +67,7 @@ def _workers(
     time_limit: Annotated[float | None, typer.Option(help="of one cell", metavar="SECONDS")] = None,
     memory_limit: Annotated[float | None, typer.Option(help="of one cell", metavar="MB")] = None,
 ) -> dict[str, object]:
-    """What runs the cells of `run` and `curve`."""
+    """What runs the cells of `run`."""
     return dict(locals())
 
 
@@ -88,6 +88,7 @@ def run(
     ssim_floor: SsimFloor = None,
     psnr_floor: PsnrFloor = None,
     eps: Eps = None,
+    floors: Floors = None,
     out: Annotated[
         Path | None,
         typer.Option(help="folder; by default runs/NAME, with overrides one of its own"),
@@ -107,7 +108,8 @@ def run(
 
     benchmark = Benchmark(
         spec, out=out, overwrite=overwrite, command=typed(), defenses=defenses, metrics=metrics,
-        ssim_floor=ssim_floor, psnr_floor=psnr_floor, eps=eps, **workers, **overrides,
+        ssim_floor=ssim_floor, psnr_floor=psnr_floor, eps=eps, floors=floors, **workers,
+        **overrides,
     )  # fmt: skip
     if outside := benchmark.spec.outside_surrogates:
         note(f"the attacks also have access to {', '.join(outside)}, which are no victims here")
@@ -117,38 +119,6 @@ def run(
             return
         outcome = summary(benchmark.run(mode(quiet, json)).out)
     if outcome.failed or outcome.incomplete:
-        raise typer.Exit(1)
-
-
-@app.command()
-@with_options(_workers, "workers")
-@with_options(_overrides, "overrides")
-def curve(
-    overrides: dict[str, Any],
-    workers: dict[str, Any],
-    spec: Annotated[str, typer.Argument(help="curve, or as for run")] = "curve",
-    floors: Floors = None,
-    out: Annotated[Path | None, typer.Option(help="folder; runs/curve-NAME by default")] = None,
-    overwrite: Overwrite = False,
-    dry_run: DryRun = False,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
-    """Protection against the SSIM floor: a run for each floor, and the area under the curve."""
-    from priemo_bench.curve import FLOORS, Curve
-    from priemo_bench.report.terminal import plan
-
-    curves = Curve(
-        spec, floors or FLOORS, out, command=typed(), overwrite=overwrite, **workers, **overrides
-    )
-    with interruptible():
-        for benchmark in curves.benchmarks.values() if dry_run else ():
-            plan(benchmark.plan(), benchmark.out)
-        if dry_run:
-            return
-        curves.run(mode(quiet, json))
-    print(curves.out / "README.md")
-    if not curves.is_whole:
         raise typer.Exit(1)
 
 

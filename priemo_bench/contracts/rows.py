@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from priemo_bench.contracts.budgets import Bounds, budgets
 from priemo_bench.contracts.columns import METHOD as METHOD
 from priemo_bench.contracts.columns import NAMED as NAMED
 from priemo_bench.contracts.columns import NUMBERS as NUMBERS
+from priemo_bench.contracts.columns import PROBABILITIES as PROBABILITIES
 from priemo_bench.contracts.columns import ROW as ROW
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.metric import MEASURES
@@ -48,6 +51,7 @@ FACTS: Shape = {
         }
     ],
     "ssim_floor": NUMBER, "psnr_floor?": NUMBER, "eps": NUMBER,
+    "budgets?": {str: {"ssim_floor": NUMBER, "psnr_floor": NUMBER, "eps": NUMBER}},
     "kin?": {str: {str: [str]}},
     "defenses?": {str: {"family?": (str, None), "strength?": NUMBER, str: (str, NUMBER)}},
     "code?": {"state": str, str: (str, {str: str})},
@@ -55,18 +59,12 @@ FACTS: Shape = {
 """What tables are made from; a page needs more of it."""
 FORMAT = 1
 """Of `results.parquet`; files of version 0.2 and before do not name theirs, which is the same."""
+KNOWN = {*NAMED, *NUMBERS, *MEASURES, *PROBABILITIES}
+"""Columns that are no further metrics."""
 DAMAGE = (pa.ArrowException, LookupError, RuntimeError, TypeError, ValueError, OSError)
 """What a file that is damaged makes its readers raise."""
 _META, _DIGEST = b"priemo_bench", b"priemo_bench.sha256"
 _FORMAT = b"priemo_bench.format"
-
-
-class Bounds(NamedTuple):
-    """What the budgets of a run allow; None is no bound. `eps` is the linf cap, 0 to 1."""
-
-    ssim_floor: float | None
-    psnr_floor: float | None
-    eps: float | None
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,10 @@ class Rows:
     Attributes:
         frame: ROW (text), seed, defense, victim, image, person (text), label, clean, prediction,
             target_label (int8 indices into EMOTIONS, -1 for no target), ssim (as scikit-image
-            computes it), ssim_full, psnr, linf, and further metrics (NaN where one failed).
+            computes it), ssim_full, psnr, linf, PROBABILITIES, and further metrics (NaN where one
+            failed).
         facts: what else a report says, as in JSON: `cells` (a list: ROW, seed, status, reason,
-            lost, cost ...), `ssim_floor`, `psnr_floor`, `eps`, `data`, `machine`, `versions` ...
+            lost, cost ...), `ssim_floor`, `psnr_floor`, `eps`, `budgets`, `data`, `machine` ...
         source: the file they are from, for sentences about it.
     """
 
@@ -93,14 +92,30 @@ class Rows:
 
     @property
     def bounds(self) -> Bounds:
-        """The budgets of the run; `psnr_floor` is absent from files of version 0.1."""
+        """The first floors of the run; `psnr_floor` is absent from files of version 0.1."""
         facts = self.facts
         return Bounds(facts["ssim_floor"], facts.get("psnr_floor"), facts["eps"])
+
+    @cached_property
+    def budgets(self) -> dict[str, Bounds]:
+        """What each budget of the run allows, by name; files of version 0.3 have the first only."""
+        named = self.facts.get("budgets")
+        return {k: Bounds(**v) for k, v in named.items()} if named else budgets(self.bounds)
+
+    def bounds_of(self, budget: str) -> Bounds:
+        """What a budget allows; of conventional settings, what they are measured against.
+
+        Raises:
+            PriemoError: the facts do not have this budget.
+        """
+        if budget not in self.budgets:
+            raise self.unusable(f"does not say what its budget {budget!r} allows")
+        return self.budgets[budget]
 
     @property
     def further_metrics(self) -> list[str]:
         """Columns of metrics beyond MEASURES."""
-        return [str(c) for c in self.frame if c not in {*NAMED, *NUMBERS, *MEASURES}]
+        return [str(c) for c in self.frame if c not in KNOWN]
 
     def unusable(self, why: str) -> PriemoError:
         """The error for rows that nothing can be made from; `why` follows their file's name."""
@@ -162,8 +177,9 @@ class Rows:
             ) from None
         if why := _column_fault(table):
             raise rows.unusable(why)
+        _without_probabilities(rows.frame)
         rows.require(FACTS)
-        if not _are_bounds(rows.bounds) or not rows.facts["cells"]:
+        if not all(map(_are_bounds, rows.budgets.values())) or not rows.facts["cells"]:
             raise rows.unusable("has no cells or impossible bounds among its facts")
         return rows
 
@@ -185,7 +201,7 @@ def _facts(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
 def _column_fault(table: pa.Table) -> str | None:
     """What is wrong with the columns of a file, None where nothing is."""
     names = table.column_names
-    for name in [*NAMED, *NUMBERS, *MEASURES]:
+    for name in [*NAMED, *NUMBERS, *MEASURES, *({*PROBABILITIES} & {*names})]:
         if names.count(name) != 1:
             return f"has {'two columns' if name in names else 'no column'} {name!r}"
     for name, column in zip(names, table.columns, strict=True):
@@ -203,7 +219,18 @@ def _column_fault(table: pa.Table) -> str | None:
         lowest = -1 if name == "target_label" else 0
         if len(values) and not lowest <= values.min() <= values.max() < len(EMOTIONS):
             return f"has numbers that are no emotion in its column {name!r}"
+    for name in {*PROBABILITIES} & {*names}:
+        values = table[name].to_numpy()
+        if not np.logical_or(np.isnan(values), (values >= 0) & (values <= 1)).all():
+            return f"has numbers that are no probability in its column {name!r}"
     return None
+
+
+def _without_probabilities(frame: pd.DataFrame) -> None:
+    """Give rows of version 0.3 and before the columns of PROBABILITIES, unknown."""
+    for name in PROBABILITIES:
+        if name not in frame:
+            frame[name] = np.full(len(frame), np.nan, np.float32)
 
 
 def _are_bounds(bounds: Bounds) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from priemo_bench.contracts.budgets import CONVENTIONAL, Bounds
 from priemo_bench.contracts.image import FLOOR_SLACK
 from priemo_bench.contracts.outcomes import FloatArray
-from priemo_bench.contracts.rows import Bounds
 from priemo_bench.judge.statistics import mean
 
 ON_FLOOR = 0.02
@@ -26,14 +26,14 @@ def quality_summary(
 
     Args:
         images: (n,) ssim, ssim_full, psnr, linf and further `metrics` of each.
-        budget: name of the row's budget.
+        budget: name of the row's budget. bounds: what it allows.
     """
     if not len(images["ssim"]):
         return {"within_budget": False}
     ssim, psnr, linf = images["ssim"], images["psnr"], images["linf"]
-    used, limit = budget_used(images, budget, bounds), _limit(budget, bounds)
+    used, limit = budget_used(images, bounds), _limit(bounds)
     capped = bounds.eps is None or linf.max() <= bounds.eps + 1e-9
-    equal = used if budget != "conventional" else None
+    equal = used if budget != CONVENTIONAL else None
     unchanged = not np.isfinite(psnr).any() and not np.isnan(psnr).any()
     return {
         "ssim": mean(ssim),
@@ -51,25 +51,21 @@ def quality_summary(
     }
 
 
-def budget_used(images: Mapping[str, FloatArray], budget: str, bounds: Bounds) -> FloatArray | None:
-    """Each image's part of the allowed SSIM drop, or mean squared error; None without a floor.
-
-    Conventional settings are measured against the SSIM floor.
-    """
-    ssim_floor, psnr_floor, _ = bounds
-    if psnr_floor is not None and (budget == "equal-psnr" or ssim_floor is None):
-        return np.asarray(10 ** ((psnr_floor - images["psnr"]) / 10), float)
-    if ssim_floor is None:
-        return None
-    worst = np.minimum(images["ssim"], images["ssim_full"])
-    return np.asarray((1 - worst) / (1 - ssim_floor), float)
+def budget_used(images: Mapping[str, FloatArray], bounds: Bounds) -> FloatArray | None:
+    """Each image's part of the allowed SSIM drop, or mean squared error; None without a floor."""
+    if bounds.ssim_floor is not None:
+        worst = np.minimum(images["ssim"], images["ssim_full"])
+        return np.asarray((1 - worst) / (1 - bounds.ssim_floor), float)
+    if bounds.psnr_floor is not None:
+        return np.asarray(10 ** ((bounds.psnr_floor - images["psnr"]) / 10), float)
+    return None
 
 
 def _on_floor(used: FloatArray, limit: float) -> npt.NDArray[np.bool_]:
     return (used >= 1 - ON_FLOOR) & (used <= limit)
 
 
-def _limit(budget: str, bounds: Bounds) -> float:
+def _limit(bounds: Bounds) -> float:
     """The largest part that still keeps the budget: 1 and float noise."""
     floor = bounds.ssim_floor
-    return 1 + 1e-7 if budget == "equal-psnr" or floor is None else 1 + FLOOR_SLACK / (1 - floor)
+    return 1 + 1e-7 if floor is None else 1 + FLOOR_SLACK / (1 - floor)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from priemo_bench.contracts.columns import METHOD, ROW
+from priemo_bench.contracts.columns import METHOD, NAMED, NUMBERS, PROBABILITIES, ROW
 
 SURVIVAL = [
     "survival", "survival_low", "survival_high", "n_survival", "worst_defense", "worst_filter",
     "filter_set", "filter_cost",
 ]  # fmt: skip
 """Columns of `judge.survival`."""
+BOUNDS = ["ssim_floor", "psnr_floor", "eps"]
+"""What the budget of a line allows."""
 COLUMNS = [
     "rank", "attack", "family", "scope", "scale", "surrogate", "target", "n", "dataset", "budget",
-    "threat", "seeds", "n_victims", "protection_rate", "protection_low", "protection_high",
+    *BOUNDS, "threat", "seeds", "n_victims", "protection_rate", "protection_low", "protection_high",
     *SURVIVAL, "macro_protection_rate", "macro_low", "macro_high", "transfer_rate", "transfer_low",
     "transfer_high", "n_transfer", "next_low", "next_high", "targeted_rate", "ssim", "ssim_drop",
     "ssim_worst", "psnr", "within_budget", "budget_used", "on_floor", "fit_seconds",
@@ -53,7 +55,7 @@ Rates are means over the `draws` of a random defense; `draw_spread` is the stand
 protection rate over them.
 """
 METHODS = [
-    *METHOD, "targeted", "threat", *POOLED, *CHOSEN, *COSTS, "protection_rate", "protection_low",
+    *METHOD, *BOUNDS, "targeted", "threat", *POOLED, *CHOSEN, *COSTS, "protection_rate", "protection_low",
     "protection_high", *SURVIVAL, "macro_protection_rate", "macro_low", "macro_high",
     "macro_left_out",
     "transfer_rate", "transfer_low", "transfer_high", "n_transfer", "next_low", "next_high",
@@ -72,3 +74,43 @@ COSTS_BY_CELL = [
 FAILURES = [*ROW, "seed", "part", "reason"]
 """Of failures.csv: `part` is what a cell has lost, WHOLE for all of it."""
 WHOLE = "cell"
+TRANSFER = [
+    *ROW, "victim", "threat", "n", "protection_rate", "protection_low", "protection_high",
+    "targeted_rate", "flip_rate", "clean_accuracy",
+]  # fmt: skip
+"""Of transfer.csv."""
+CURVES = [
+    "dataset", "budget", "attack", "scope", "scale", "targeted", "threat", "area", "ssim_floor",
+    "psnr_floor", "eps", "n", "seeds", "surrogates", "rank", "protection_rate", "protection_low",
+    "protection_high", "macro_protection_rate", "transfer_rate", "transfer_low", "transfer_high",
+    "next_low", "next_high", "targeted_rate", "ssim", "ssim_worst", "psnr", "within_budget",
+    "budget_used", "on_floor", "unused",
+]  # fmt: skip
+"""Of curves.csv; further metrics of the run follow."""
+READINGS = [*NAMED, *NUMBERS, "ssim", "ssim_full", "psnr", "linf", *PROBABILITIES]
+"""Of results.parquet; further metrics of the run follow."""
+METRICS = ["lpips", "face_found", "same_person"]
+"""The further metrics that come with the project."""
+ADVERSARIES = [
+    "attack", "family", "scope", "surrogates", "ssim_floor", "adversary", "threat", "given",
+    "strength", "victim", "n", "protection", "protection_low", "protection_high", "n_after",
+    "protection_after", "after_low", "after_high", "kept", "ssim_to_clean", "clean_accuracy",
+    "clean_accuracy_after", "accuracy", "accuracy_after", "accuracy_low", "accuracy_high", "error",
+    "auroc", "tpr_at_1fpr", "hidden", "hidden_low", "hidden_high", "ms_per_image", "fit_passes",
+    "seconds",
+]  # fmt: skip
+"""Of adversaries.csv."""
+CLAIMS = [
+    "attack", "ssim_floor", "family", "ms_per_image", "fit_passes", "ssim_to_clean", "victims",
+    "least", "mean", "most", "trained",
+]  # fmt: skip
+"""Of claims.csv."""
+TABLES = {
+    "methods": METHODS, "leaderboard": COLUMNS, "transfer": TRANSFER,
+    "defenses": [*ROW, *DEFENDED], "curves": CURVES, "costs": COSTS_BY_CELL, "failures": FAILURES,
+    "results": READINGS,
+    "victims": ["dataset", "victim", "defense", "images", "correct", "low", "high"],
+    "filters": ["defense", "what", "source"], "code": ["part", "name", "digest"],
+    "metrics": METRICS, "adversaries": ADVERSARIES, "claims": CLAIMS,
+}  # fmt: skip
+"""Every table and its columns, in order; "metrics" are columns that several may have besides."""

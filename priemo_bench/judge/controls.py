@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from priemo_bench.contracts.budgets import CONVENTIONAL
 from priemo_bench.judge.difference import holm
 from priemo_bench.judge.levels import ALPHA
-from priemo_bench.judge.ranking import EQUAL_BUDGETS, Line, compare_rows, records
+from priemo_bench.judge.ranking import Line, compare_rows, records
 from priemo_bench.judge.rates import Rates
 from priemo_bench.judge.statistics import mean
 
@@ -19,7 +20,7 @@ def transfer_minus_noise(rates: Rates, board: pd.DataFrame) -> list[float]:
     lines = records(board[["dataset", "budget", "attack"]])
     known: dict[object, dict[str, list[float]]] = {}
     for row, line in enumerate(lines):
-        if line["attack"] == NOISE and line["budget"] in EQUAL_BUDGETS:
+        if line["attack"] == NOISE and line["budget"] != CONVENTIONAL:
             noise = known.setdefault((line["dataset"], line["budget"]), {})
             for victim in rates.predictions.victims.get(row, []):
                 noise.setdefault(victim, []).append(_protected(rates, row, victim))

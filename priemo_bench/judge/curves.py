@@ -1,54 +1,64 @@
-"""Protection against quality: the runs of several SSIM floors in one table."""
+"""Protection against quality: the budgets of a run in one table, with the area under each curve."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import log
 
 import pandas as pd
 import scipy  # loads scipy.integrate when it is first used
 
+from priemo_bench.contracts.budgets import CONVENTIONAL, EQUAL, kind
+from priemo_bench.judge.columns import BOUNDS
 from priemo_bench.judge.leaderboard import Tables
 
-KEYS = ["dataset", "budget", "attack", "scope", "scale", "targeted", "threat"]
-"""What one curve is."""
+KEYS = ["dataset", "measure", "attack", "scope", "scale", "targeted", "threat"]
+"""What one curve is; `measure` is the kind of its budgets, "equal" or "equal-psnr"."""
 SHOWN = [
-    "ssim_floor", "psnr_floor", "eps", "n", "seeds", "surrogates", "rank", "protection_rate",
-    "protection_low", "protection_high", "macro_protection_rate", "transfer_rate", "transfer_low",
-    "transfer_high", "next_low", "next_high", "targeted_rate", "ssim", "ssim_worst", "psnr",
-    "within_budget", "budget_used", "on_floor", "unused",
+    "budget", *BOUNDS, "n", "seeds", "surrogates", "rank", "protection_rate", "protection_low",
+    "protection_high", "survival", "survival_low", "survival_high", "macro_protection_rate",
+    "transfer_rate", "transfer_low", "transfer_high", "next_low", "next_high", "targeted_rate",
+    "ssim", "ssim_worst", "psnr", "ms_per_image", "within_budget", "budget_used", "on_floor",
+    "unused",
 ]  # fmt: skip
-"""Of each of its points; further metrics of the runs follow."""
+"""Of each of its points; further metrics of the run follow."""
 
 
-def curves(tables: Mapping[float, Tables]) -> pd.DataFrame:
-    """One line per method and floor, largest area first, with the `area` of its curve.
+def curves(tables: Tables) -> pd.DataFrame:
+    """One line per method and budget, largest `area` first, each curve from the highest floor down.
 
-    Args:
-        tables: SSIM floor to the tables of its run.
+    Conventional settings are no points; `area` is NaN for a method that lacks a floor which
+    others have, and in a run with a single floor.
     """
-    parts = []
-    for floor, own in tables.items():
-        _, psnr_floor, eps = own.rows.bounds
-        bounds = {"ssim_floor": floor, "psnr_floor": psnr_floor or float("nan"), "eps": eps}
-        parts.append(own.methods().assign(**bounds))
-    table = pd.concat(parts, ignore_index=True)
-    found = [
-        part.assign(area=_area(part, list(tables))) for _, part in table.groupby(KEYS, sort=False)
-    ]
-    joined = pd.concat(found).sort_values(
-        ["dataset", "targeted", "area", *KEYS[1:], "ssim_floor"],
-        ascending=[True, True, False, *([True] * len(KEYS[1:])), False],
+    metrics = tables.rows.further_metrics
+    methods = tables.methods()
+    methods = methods[methods["budget"] != CONVENTIONAL]
+    table = methods.assign(measure=methods["budget"].map(kind))
+    floor = table["ssim_floor"].where(table["measure"] == EQUAL, table["psnr_floor"])
+    table = table.assign(floor=floor, area=float("nan"))
+    for _, own in table.groupby(["dataset", "measure"], sort=False):
+        drops = {f: _drop(f, str(own["measure"].iloc[0])) for f in own["floor"].unique()}
+        for _, part in own.groupby(KEYS, sort=False):
+            table.loc[part.index, "area"] = _area(part, drops)
+    table = table.sort_values(
+        ["dataset", "targeted", "measure", "area", *KEYS[2:5], "threat", "floor"],
+        ascending=[True, True, True, False, True, True, True, True, False],
         kind="stable",
     )
-    metrics = dict.fromkeys(name for own in tables.values() for name in own.rows.further_metrics)
-    return joined[[*KEYS, "area", *SHOWN, *metrics]].reset_index(drop=True)
+    return table[[*KEYS, "area", *SHOWN, *metrics]].reset_index(drop=True)
 
 
-def _area(part: pd.DataFrame, floors: list[float]) -> float:
-    """`area` of one method; NaN where a floor is missing."""
-    rates = part.set_index("ssim_floor")["protection_rate"].reindex(floors)
-    return float("nan") if rates.isna().any() else area(floors, rates.tolist())
+def _drop(floor: float, measure: str) -> float:
+    """The allowed loss: of SSIM, or the mean squared error of a PSNR floor."""
+    return 1 - floor if measure == EQUAL else 10 ** (-floor / 10)
+
+
+def _area(part: pd.DataFrame, drops: dict[float, float]) -> float:
+    """`area` of one method; NaN where a floor is missing, or there is one only."""
+    rates = part.set_index("floor")["protection_rate"].reindex(list(drops))
+    if rates.isna().any() or len(drops) < 2:
+        return float("nan")
+    return area([1 - drop for drop in drops.values()], rates.tolist())
 
 
 def area(floors: Sequence[float], rates: Sequence[float]) -> float:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from priemo_bench.contracts.budgets import CONVENTIONAL
 from priemo_bench.contracts.columns import METHOD, ROW
 from priemo_bench.contracts.draws import without_draw
 from priemo_bench.contracts.rows import Rows
 from priemo_bench.judge.budget_use import quality_summary
 from priemo_bench.judge.columns import (
+    BOUNDS,
     CHOSEN,
     COLUMNS,
     COSTS,
@@ -88,14 +90,23 @@ class Tables:
         key, metrics = self.predictions.names[row], self.rows.further_metrics
         if not finished:
             threat = "no-model" if key["surrogate"] == "-" else "white-box"
-            return {"status": "failed", "seeds": 0, "within_budget": False, "threat": threat}
+            return {"status": "failed", "seeds": 0, "within_budget": False, "threat": threat,
+                    **self._floors(row)}  # fmt: skip
         images = self.predictions.published(row)
         return {
             "status": _status(cells),
             "seeds": len(finished),
             **self.rates.judgement(row),
-            **quality_summary(images, key["budget"], self.rows.bounds, metrics),
+            **self._floors(row),
+            **quality_summary(images, key["budget"], self.rows.bounds_of(key["budget"]), metrics),
         }
+
+    def _floors(self, row: int) -> dict[str, float]:
+        """What the budget of a row allows; NaN is no bound."""
+        budget = self.predictions.names[row]["budget"]
+        bounds = self.rows.bounds_of(budget)._asdict()
+        free = budget == CONVENTIONAL
+        return {name: np.nan if v is None or free else v for name, v in bounds.items()}
 
     @cached_property
     def board(self) -> pd.DataFrame:
@@ -172,6 +183,7 @@ class Tables:
         pooled = [*POOLED, *CHOSEN, *self.rows.further_metrics]
         low, high = rate.interval
         return {
+            **{name: part[name].iloc[0] for name in BOUNDS},
             **{name: mean(part[name]) for name in pooled},
             **{name: mean(largest[name]) for name in COSTS},
             "protection_rate": rate.value, "protection_low": low, "protection_high": high,

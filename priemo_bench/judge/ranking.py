@@ -9,13 +9,11 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from priemo_bench.contracts.budgets import EQUAL, EQUAL_PSNR
 from priemo_bench.contracts.outcomes import IntArray
 from priemo_bench.judge.difference import Difference, difference, holm
 from priemo_bench.judge.levels import ALPHA, MIN_USED
 from priemo_bench.judge.rates import PairWeights, Rates
-
-EQUAL_BUDGETS = ("equal", "equal-psnr")
-"""Budgets under which attacks are compared."""
 
 Line = Mapping[str, Any]
 """A line of a table, by column."""
@@ -140,9 +138,9 @@ def left_unused(lines: Sequence[Line]) -> list[bool]:
 
 
 def other_ranks(table: pd.DataFrame) -> pd.Series[int]:
-    """For each line its rank under the other of EQUAL_BUDGETS; NA where it has none."""
+    """For each line its rank at equal PSNR, or at equal SSIM, the other; NA where it has none."""
     same = ["dataset", "attack", "scope", "scale", "targeted", "threat"]
-    other = dict(zip(EQUAL_BUDGETS, reversed(EQUAL_BUDGETS), strict=True))
+    other = {EQUAL: EQUAL_PSNR, EQUAL_PSNR: EQUAL}
     lines = records(table)
     at = {(*(line[s] for s in same), line["budget"]): line["rank"] for line in lines}
     keys = [(*(line[s] for s in same), other.get(line["budget"])) for line in lines]

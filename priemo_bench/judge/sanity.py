@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from priemo_bench.contracts.budgets import CONVENTIONAL, EQUAL
 from priemo_bench.contracts.columns import ROW
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.judge.ranking import Line, left_unused, records
@@ -49,7 +50,7 @@ def _of_line(line: Line, lesser: Sequence[Line], cells: Sequence[Line]) -> list[
         "perturbation is zero": line["untouched"] > UNTOUCHED and line["attack"] != "nothing",
         f"collapsed to {line['collapse_class']}": line["collapse_share"] > COLLAPSED
         and line["target"] == "-",
-        "more budget protects less": line["budget"] == "conventional"
+        "more budget protects less": line["budget"] == CONVENTIONAL
         and any(_less_for_more(line, other) for other in lesser),
     }
     return [name for name, holds in found.items() if holds]
@@ -62,7 +63,7 @@ def _key(line: Line) -> tuple[str, ...]:
 def _equal_by_key(lines: Sequence[Line]) -> dict[tuple[str, ...], list[Line]]:
     found: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
-        if line["budget"] == "equal":
+        if line["budget"] == EQUAL:
             found.setdefault(_key(line), []).append(line)
     return found
 

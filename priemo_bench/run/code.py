@@ -65,10 +65,7 @@ LIBRARIES = {"art", "numpy", "PIL", "scipy", "timm", "torch", "torchattacks", "t
 ALWAYS = ("torch", "adversarial-robustness-toolbox")
 RUN = (f"{PROJECT}.run.execute", f"{PROJECT}.run.craft", f"{PROJECT}.run.collect")
 """What makes, measures and judges images, whatever the attack."""
-PAGE = (
-    f"{PROJECT}.report:write_report", f"{PROJECT}.report:save_grid", f"{PROJECT}.report.curves",
-    f"{PROJECT}.judge.curves",
-)  # fmt: skip
+PAGE = (f"{PROJECT}.report:write_report", f"{PROJECT}.report:save_grid")
 """What makes tables, figures and page of stored rows."""
 
 

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from priemo_bench import registry
 from priemo_bench.contracts.attack import FITTED_SCOPES, Traits
+from priemo_bench.contracts.budgets import CONVENTIONAL, EQUAL, Bounds, kind
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.errors import PriemoError
-from priemo_bench.run.spec import AttackSpec, BudgetName, Spec, as_tuple
+from priemo_bench.run.spec import AttackSpec, Spec, as_tuple
 
 Threat = Literal["white-box", "transfer", "no-model"]
 Scale = Literal["-", "per image", "one"]
@@ -31,7 +32,9 @@ class Cell:
         surrogates: classifiers that the attack has white-box access to, in order.
         threat: threat model of the row: its judging victims, and how its strength is chosen.
         target: index into EMOTIONS, or -1 for untargeted.
+        budget: its name (`contracts.budgets`).
         ssim_floor, psnr_floor: of the budget, one at most; both None at conventional settings.
+        eps: linf cap of the budget.
         seed: of the attack; first_seed: with which the strength of all seeds is chosen.
         limit, fit_limit, select_limit: faces to protect, to fit on, to choose the strength on.
         defended: victims that predict the images under the defenses, too.
@@ -49,7 +52,7 @@ class Cell:
     surrogates: tuple[str, ...]
     threat: Threat
     target: int
-    budget: BudgetName
+    budget: str
     seed: int
     first_seed: int
     params: dict[str, Any] = field(hash=False)
@@ -89,7 +92,7 @@ class Cell:
     @property
     def has_eps(self) -> bool:
         """Whether the attack has an eps, and its perturbations are matched to the budget."""
-        return self.budget != "conventional" and self.knob == "eps" and not self.budgeted
+        return self.budget != CONVENTIONAL and self.knob == "eps" and not self.budgeted
 
     @property
     def batch(self) -> Hashable:
@@ -138,8 +141,8 @@ def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) 
     seeds = (attack.seeds or spec.seeds) if traits.random else (0,)
     for surrogates in _surrogates(spec, attack, traits):
         threat = _threat(spec, attack, surrogates)
-        for target, budget in product(targets, _budgets(spec, attack, traits)):
-            own = attack.conventional if budget == "conventional" else {}
+        for target, (budget, bounds) in product(targets, _budgets(spec, attack, traits).items()):
+            free = budget == CONVENTIONAL
             for seed, scale in product(seeds, _scales(budget, attack, traits)):
                 yield Cell(
                     dataset=dataset,
@@ -156,18 +159,18 @@ def _of_attack(spec: Spec, dataset: str, limit: int | None, attack: AttackSpec) 
                     budget=budget,
                     seed=seed,
                     first_seed=seeds[0],
-                    params={**attack.params, **own},
-                    ssim_floor=spec.ssim_floor if budget == "equal" else None,
-                    psnr_floor=spec.psnr_floor if budget == "equal-psnr" else None,
-                    eps=spec.eps,
-                    eps_grid=_grid(attack.eps_grid or spec.eps_grid, spec.eps),
+                    params={**attack.params, **(attack.conventional if free else {})},
+                    ssim_floor=None if free else bounds.ssim_floor,
+                    psnr_floor=None if free else bounds.psnr_floor,
+                    eps=bounds.eps,
+                    eps_grid=_grid(attack.eps_grid or spec.eps_grid, bounds.eps),
                     draw_seed=spec.draw_seed,
                     limit=min((n for n in (attack.limit, limit) if n), default=None),
                     fit_limit=attack.fit_limit or spec.fit_limit,
                     select_limit=attack.select_limit or spec.select_limit,
                     defended=(
                         _defended(spec, surrogates, threat)
-                        if attack.defenses and budget == "equal" and scale != "one"
+                        if attack.defenses and kind(budget) == EQUAL and scale != "one"
                         else ()
                     ),
                 )
@@ -205,21 +208,25 @@ def _grid(given: tuple[float, ...], cap: float | None) -> tuple[float, ...]:
     return (*sorted(e for e in set(given) if e < top), top)
 
 
-def _budgets(spec: Spec, attack: AttackSpec, traits: Traits) -> list[BudgetName]:
-    """What rows an attack gets; one that keeps the budget by itself has no other settings."""
-    usual = bool(attack.conventional) or not (traits.budgeted or traits.knob is None)
-    default: tuple[BudgetName, ...] = ("equal", "equal-psnr", *(("conventional",) if usual else ()))
-    offered = {
-        "equal": spec.ssim_floor is not None or spec.psnr_floor is None,
-        "equal-psnr": spec.psnr_floor is not None and (traits.budgeted or traits.knob is not None),
-        "conventional": True,
+def _budgets(spec: Spec, attack: AttackSpec, traits: Traits) -> dict[str, Bounds]:
+    """What rows an attack gets; one that keeps the budget by itself has no other settings.
+
+    One that can keep none, as encryption, has the first, and no others.
+    """
+    fits = traits.budgeted or traits.knob is not None
+    usual = attack.budgets or attack.conventional or not (traits.budgeted or traits.knob is None)
+    return {
+        name: own
+        for name, own in spec.budgets.items()
+        if attack.has_budget(name)
+        and (fits or name in (EQUAL, CONVENTIONAL))
+        and (usual or name != CONVENTIONAL)
     }
-    return [budget for budget in attack.budgets or default if offered[budget]]
 
 
-def _scales(budget: BudgetName, attack: AttackSpec, traits: Traits) -> tuple[Scale, ...]:
+def _scales(budget: str, attack: AttackSpec, traits: Traits) -> tuple[Scale, ...]:
     if traits.scope not in FITTED_SCOPES:
         return ("-",)
-    if budget == "conventional":
+    if budget == CONVENTIONAL:
         return ("-",) if traits.budgeted else ("one",)
     return ("per image", "one") if traits.knob == "eps" and attack.one_strength else ("per image",)

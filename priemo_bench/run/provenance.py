@@ -44,6 +44,7 @@ def run_facts(spec: Spec, context: RunContext, command: str, device: str) -> dic
         "ssim_floor": spec.ssim_floor,
         "psnr_floor": spec.psnr_floor,
         "eps": spec.eps,
+        "budgets": {name: own._asdict() for name, own in spec.budgets.items()},
         "seeds": list(spec.seeds),
         "select_limit": spec.select_limit,
         "versions": frozen.versions,

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from priemo_bench.contracts.attack import EPS_GRID
+from priemo_bench.contracts.budgets import KINDS, Bounds, budgets, kind
 from priemo_bench.contracts.config import StrictModel, first_error
 from priemo_bench.contracts.filter_sets import expanded
 from priemo_bench.contracts.image import EMOTIONS
@@ -86,8 +87,6 @@ Side = Annotated[int, Field(strict=True, ge=11, le=4096)]
 """Of images in pixels: SSIM needs a window of 11."""
 Together = Annotated[tuple[str, ...], Field(min_length=1)]
 Surrogates = tuple[str | Together, ...]
-BudgetName = Literal["equal", "equal-psnr", "conventional"]
-"""Under the SSIM floor, under the PSNR floor, and at the attack's conventional settings."""
 Threat = Literal["white-box", "transfer"]
 
 
@@ -107,8 +106,8 @@ class AttackSpec(StrictModel):
         name: of the entry point; label: what the tables call it.
         params: constructor arguments; conventional: those of its row at conventional settings,
             over `params`.
-        budgets: of its rows; None is all that the spec has, and conventional settings where they
-            differ.
+        budgets: of its rows, by name or by kind (`contracts.budgets`); None is all that the spec
+            has, and conventional settings where they differ.
         targets: emotions, "all", or "none" for untargeted.
         limit: at most this many of the data set's test faces are protected.
         fit_limit, select_limit: faces to fit on, to choose the strength on, instead of the spec's.
@@ -122,7 +121,7 @@ class AttackSpec(StrictModel):
     label: str = ""
     params: Params = {}
     conventional: Params = {}
-    budgets: Annotated[tuple[BudgetName, ...], Field(min_length=1)] | None = None
+    budgets: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("none",)
     limit: Limit = None
     fit_limit: Limit = None
@@ -137,6 +136,10 @@ class AttackSpec(StrictModel):
     @property
     def title(self) -> str:
         return self.label or self.name
+
+    def has_budget(self, name: str) -> bool:
+        """Whether it gets rows under this budget, where the spec has it."""
+        return self.budgets is None or name in self.budgets or kind(name) in self.budgets
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -157,6 +160,8 @@ class Spec(StrictModel):
         surrogates: names, or tuples of names for several at once; empty is each victim in turn.
         ssim_floor, eps: the equal-quality budget; None ("none" in TOML) for no bound.
         psnr_floor: in dB, of a second budget with the same cap, for equal energy; None for none.
+        floors: further SSIM floors, each a budget of its own, with the cap of
+            `contracts.budgets.cap`, and where there is a PSNR floor with one beside it.
         eps_grid: from which an attack with an eps gets it, below the cap, which is always tried.
         threat: threat model of rows with surrogates, which decides their judging victims and how
             their strength is chosen: "white-box" is their surrogates, "transfer" all other
@@ -190,6 +195,7 @@ class Spec(StrictModel):
     ssim_floor: Bound = 0.997
     eps: Bound = 8 / 255
     psnr_floor: Bound = None
+    floors: tuple[Number, ...] = ()
     eps_grid: Grid = EPS_GRID
     threat: Threat | None = None
     fit_limit: Limit = None
@@ -207,7 +213,7 @@ class Spec(StrictModel):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Spec:
-        for kind, used in {
+        for what, used in {
             "datasets": [d.name for d in self.datasets],
             "victims": [*self.victims, *_flat(self.surrogates), *self.all_surrogates],
             "defenses": self.defenses,
@@ -215,7 +221,7 @@ class Spec(StrictModel):
             "attacks": [a.name for a in self.attacks],
         }.items():
             for name in used:
-                check(kind, name)
+                check(what, name)
         for target in (t for a in self.attacks for t in a.targets):
             if target not in (*EMOTIONS, "all", "none"):
                 raise unknown("emotions", target, (*EMOTIONS, "all", "none"))
@@ -228,6 +234,28 @@ class Spec(StrictModel):
             if len(set(seeds)) < len(seeds):
                 raise PriemoError(f"seeds are {list(seeds)}; give each once")
         return self
+
+    @model_validator(mode="after")
+    def _budgets_exist(self) -> Spec:
+        floors = (self.ssim_floor, *self.floors)
+        if self.floors and (None in floors or len(set(floors)) < len(floors)):
+            raise PriemoError(
+                f"floors are {list(self.floors)} beside the SSIM floor {self.ssim_floor}; give "
+                "each once, and an SSIM floor beside them"
+            )
+        for floor in self.floors:
+            if not 0 < floor < 1:
+                raise PriemoError(f"floors hold {floor}; an SSIM floor must be between 0 and 1")
+        known = (*KINDS, *self.budgets)
+        for name in (b for attack in self.attacks for b in attack.budgets or ()):
+            if name not in known:
+                raise unknown("budgets", name, dict.fromkeys(known))
+        return self
+
+    @property
+    def budgets(self) -> dict[str, Bounds]:
+        """What each budget allows, by name: `contracts.budgets.budgets`."""
+        return budgets(Bounds(self.ssim_floor, self.psnr_floor, self.eps), self.floors)
 
     @model_validator(mode="after")
     def _rows_are_distinct(self) -> Spec:
@@ -246,8 +274,8 @@ class Spec(StrictModel):
         """Budgets, targets, surrogates and seeds of an attack's rows, as far as the spec says."""
         targets = {t for name in attack.targets for t in (EMOTIONS if name == "all" else (name,))}
         groups = {as_tuple(item) for item in self.groups(attack)}
-        budgets = attack.budgets or ("equal", "equal-psnr", "conventional")
-        return set(budgets), set(targets), set(groups), set(attack.seeds or self.seeds)
+        chosen = {name for name in self.budgets if attack.has_budget(name)}
+        return chosen, set(targets), set(groups), set(attack.seeds or self.seeds)
 
     def groups(self, attack: AttackSpec) -> Surrogates:
         """Surrogates of an attack: its own, the spec's, or each victim that is no black box."""
@@ -268,8 +296,8 @@ class Spec(StrictModel):
         """The spec itself, after its budget is checked (which imports torch)."""
         from priemo_bench.quality.budget import Budget
 
-        Budget(self.ssim_floor, self.eps)
-        Budget(self.psnr_floor, self.eps, "psnr")
+        for own in self.budgets.values():
+            Budget.of(own.ssim_floor, own.eps, own.psnr_floor)
         return self
 
     def to_toml(self) -> str:
@@ -394,7 +422,7 @@ def _changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 TABLES = ("datasets", "attacks")
 UNORDERED = (
-    "victims", "surrogates", "defenses", "metrics", "eps_grid", "budgets", "targets",
+    "victims", "surrogates", "defenses", "metrics", "eps_grid", "budgets", "targets", "floors",
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ shows = "nothing"
 
 [[pages]]
 name = "last"
-command = ["curve", "SPEC", "--floors", "0.99,0.9"]
+command = ["run", "SPEC", "--ssim-floor", "0.99", "--floors", "0.9"]
 shows = "two floors"
 
 [[pages]]
@@ -105,14 +105,13 @@ def test_where_only_the_page_is_stale_nothing_is_run(
     listed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said(listed, "first", "last")
-    for name in ("first", "last/ssim-0.99", "last/ssim-0.9"):
+    for name in ("first", "last"):
         path = listed.parent / name / "results.parquet"
         rows = Rows.load(path)
         rows.facts["code"] |= {"page": "0", "state": "0"}
         rows.save(path)
         (path.parent / "leaderboard.csv").unlink()
     monkeypatch.setattr("priemo_bench.benchmark.Benchmark.run", None)
-    monkeypatch.setattr("priemo_bench.curve.Curve.run", None)
     ok, lines = said(listed, "first", "last")
     assert ok
     assert [line for line in lines if "stale" in line] == [

@@ -1,0 +1,36 @@
+"""The command that joins runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from priemo_bench.cli.options import typed
+
+app = typer.Typer()
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="folders of runs")],
+    out: Annotated[Path, typer.Option(help="folder of the merged run; must not hold one")],
+) -> None:
+    """Join runs of several machines, seeds, attacks or SSIM floors on the same faces into one.
+
+    Example: priemo-bench merge runs/seed-0 runs/seed-1 --out runs/both
+    """
+    from priemo_bench.contracts.rows import Rows
+    from priemo_bench.errors import PriemoError
+    from priemo_bench.judge.merging import merged
+    from priemo_bench.report import write_report
+    from priemo_bench.report.files import ROWS
+
+    if (out / ROWS).exists():
+        raise PriemoError(f"{out} holds a run; give a folder that holds none")
+    rows = merged([Rows.load(folder / ROWS) for folder in folders], typed())
+    out.mkdir(parents=True, exist_ok=True)
+    rows.save(out / ROWS)
+    write_report(out)
+    print(out / "README.md")
