@@ -23,6 +23,7 @@ def check_equal(
     assert not lab.differences(lab.contents(undisturbed), lab.contents(out))
 
 
+@pytest.mark.slow
 def test_jobs(lab: Any, whole: Whole, tmp_path: Path) -> None:
     check_equal(lab, whole, tmp_path, "--jobs", 2)
 
