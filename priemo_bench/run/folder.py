@@ -46,9 +46,19 @@ def claimed(out: Path, spec: Spec, overwrite: bool = False) -> Iterator[None]:
             )
         if held is None or not same_run(held, spec):
             write_text(out / SPEC, spec.to_toml())
-        yield
+        try:
+            yield
+        except PriemoError:
+            if held is None and not _has_work(out):  # a mistake claims no folder
+                (out / SPEC).unlink(missing_ok=True)
+            raise
     finally:
         lock.release()
+
+
+def _has_work(out: Path) -> bool:
+    """Whether there is any file but the spec and the lock."""
+    return any(p.is_file() and p.name not in (SPEC, ".lock") for p in out.rglob("*"))
 
 
 def stored_spec(out: Path) -> Spec | None:

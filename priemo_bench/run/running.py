@@ -12,6 +12,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from priemo_bench.contracts.shapes import NUMBER, Shape, fault
+
+FACTS: Shape = {
+    "run": str, "title": str, "steps": int, "done": int, "deaths": int, "process?": int,
+    "host?": str, "since?": NUMBER,
+}  # fmt: skip
+"""Of a file; one of another shape is damaged, and counts as missing."""
+
 
 class Running:
     """The files `OUT/running/KEY.json`; a process that dies leaves its own behind.
@@ -49,8 +57,7 @@ class Running:
             found = json.loads((self.folder / f"{key}.json").read_text("utf-8"))
         except (OSError, ValueError):
             return {}
-        whole = isinstance(found, dict) and {"run", "deaths", "title", "steps", "done"} <= {*found}
-        return found if whole else {}
+        return {} if fault(found, FACTS) else found
 
     def all(self) -> list[str]:
         """Cells of this run that are running, or were when their process died."""

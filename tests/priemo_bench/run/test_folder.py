@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from priemo_bench import __version__
 from priemo_bench.errors import PriemoError
 from priemo_bench.run.folder import SPEC, claimed, stored_spec
-from priemo_bench.run.spec import load
+from priemo_bench.run.running import Running
+from priemo_bench.run.spec import Spec, load
 
 
 @pytest.mark.parametrize("text", ["", "name = ", "[" * 9999, 'name = "x"', "\0", "colour = 3"])
@@ -47,3 +49,37 @@ def test_the_spec_of_an_older_version_is_read(tmp_path: Path) -> None:
     found = stored_spec(tmp_path)
     assert found is not None
     assert found.attacks == spec.attacks
+
+
+def test_a_mistake_claims_no_folder(tmp_path: Path, world: dict[str, Any]) -> None:
+    """What fails before any work leaves the folder to the next spec; what has work keeps it."""
+    a, b = (load_toys(victims=(name,)) for name in ("toy-a", "toy-b"))
+    with pytest.raises(PriemoError, match="wrong"), claimed(tmp_path, a):
+        raise PriemoError("wrong")
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "one").touch()
+    with pytest.raises(PriemoError, match="wrong"), claimed(tmp_path, b):
+        raise PriemoError("wrong")
+    with pytest.raises(PriemoError, match="another spec"), claimed(tmp_path, a):
+        pass
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"run": 1}', '{"run": "r", "title": 2, "steps": 1, "done": 0, "deaths": 0}']
+)
+def test_a_damaged_file_of_a_running_cell_counts_as_none(tmp_path: Path, text: str) -> None:
+    running = Running(tmp_path, "r")
+    running.begin("k", "a cell", 3)
+    assert running.of("k")["steps"] == 3
+    (running.folder / "k.json").write_text(text)
+    assert running.of("k") == {}
+    assert running.deaths("k") == 0
+    assert running.all() == []
+
+
+def load_toys(**overrides: Any) -> Spec:
+    values = {
+        "name": "toys", "datasets": [{"name": "toys"}], "attacks": [{"name": "noise"}],
+        "surrogates": ("toy-a",),
+    }  # fmt: skip
+    return Spec(**{**values, **overrides})
