@@ -1,6 +1,6 @@
 """Every baseline that the registry lists keeps the contract of an attack.
 
-Those of Pri-EMO, GAP and the cloaks have tests of their own.
+Those of Pri-EMO, GAP, the cloaks and the transfer attacks have tests of their own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from priemo_bench.errors import PriemoError
 
 ENTRIES = {name: registry.get("attacks", name) for name in registry.names("attacks")}
 TRAITS: dict[str, Traits] = {name: entry.traits for name, entry in ENTRIES.items()}
-ELSEWHERE = {"gap", "fawkes", "tip-im"} | {n for n in TRAITS if n.startswith("priemo-")}
+TRANSFER = {"adaea", "cwa", "mef", "ops", "pgn", "sia", "smer", "ssa-cwa", "svre"}
+ELSEWHERE = {"gap", "fawkes", "tip-im"} | {n for n in TRAITS if n.startswith("priemo-")} | TRANSFER
 BASELINES = [n for n in TRAITS if n not in ELSEWHERE]
 MODEL_FREE = [n for n in BASELINES if TRAITS[n].surrogates == "none"]
 UNIVERSAL = [n for n in BASELINES if TRAITS[n].family == "universal"]
