@@ -134,7 +134,7 @@ def adopt(kind: str, item: Any) -> str:
     if isinstance(item, tuple) and len(item) == 2:
         name, thing = item
         if isinstance(thing, str):
-            return adopt(kind, f"{name}={thing}")
+            return adopt(kind, thing if thing == name else f"{name}={thing}")
     else:
         thing, name = item, getattr(item, "__name__", type(item).__name__)
         if name == "<lambda>":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from priemo_bench.errors import PriemoError
@@ -12,8 +12,8 @@ from priemo_bench.registry import get, names
 def lines(kind: str, long: bool) -> list[str]:
     """Names of a kind, or a line each of what they are; a broken one says why."""
     found: list[tuple[str, ...]]
-    if kind == "specs":
-        found = list(_specs())
+    if kind in PUBLISHED:
+        found = list(PUBLISHED[kind]())
     elif not long:
         return names(kind)
     else:
@@ -76,6 +76,39 @@ def _specs() -> Iterator[tuple[str, str]]:
                 break
             comment.append(line.lstrip("# "))
         yield name, " ".join(comment).partition(". ")[0].rstrip(".")
+
+
+def _benchmarks() -> Iterator[tuple[str, str]]:
+    """Versioned benchmarks, and what they are."""
+    from priemo_bench.published.benchmarks import benchmark, names
+
+    for name in names():
+        yield name, benchmark(name).title
+
+
+def _perturbations() -> Iterator[tuple[str, str, str]]:
+    """Fitted perturbations, what they are, and what they were measured to do."""
+    from priemo_bench.published.perturbations import perturbations
+
+    for name, own in perturbations().items():
+        yield name, own.summary, own.protects
+
+
+def _columns() -> Iterator[tuple[str, ...]]:
+    """Columns of tables, their units and direction, and what each holds."""
+    from priemo_bench.judge.glossary import GLOSSARY
+
+    for name, own in GLOSSARY.items():
+        yield name, own.unit, own.direction, own.text
+
+
+PUBLISHED: dict[str, Callable[[], Iterator[tuple[str, ...]]]] = {
+    "specs": _specs,
+    "benchmarks": _benchmarks,
+    "perturbations": _perturbations,
+    "columns": _columns,
+}
+"""What comes with the package and is no plug-in."""
 
 
 def installable(which: str) -> list[Any]:

@@ -50,7 +50,7 @@ def export(
 @app.command()
 def readings(
     run: Folder,
-    answers: Annotated[Path, typer.Argument(metavar="ANSWERS.csv")],
+    answers: Annotated[Path, typer.Argument(metavar="ANSWERS.csv", help="what it said")],
     victim: Annotated[str, typer.Option(metavar="NAME", help="what to call the black box")],
     quiet: Quiet = False,
     json: Json = False,

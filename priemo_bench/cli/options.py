@@ -51,6 +51,17 @@ def typed() -> str:
     return shlex.join(["priemo-bench", *sys.argv[1:]])
 
 
+Sort = Annotated[
+    str,
+    typer.Option(
+        "--sort", metavar="COLUMN",
+        help="what the terminal's tables are sorted by: protection_rate, survival, transfer_rate, "
+        "ssim, psnr, ms_per_image ...; rank by default",
+    ),
+]  # fmt: skip
+"""Of what is printed at the end."""
+
+
 class Items(tuple[T, ...]):
     """What a comma-separated option holds."""
 

@@ -19,18 +19,26 @@ from priemo_bench.cli.options import (
     items,
     mode,
 )
+from priemo_bench.errors import PriemoError
 
 app = typer.Typer()
 
 
 @app.command()
 def fit(
-    attack: Annotated[str, typer.Argument(metavar="ATTACK")],
-    surrogates: Annotated[Items[str], typer.Option(parser=items(str, "a,b"), metavar="A,B")],
-    out: Annotated[Path, typer.Option(metavar="F.safetensors")],
-    dataset: str = "rendered",
-    data: Path | None = None,
-    size: int | None = None,
+    attack: Annotated[
+        str, typer.Argument(metavar="ATTACK", help="a universal one, such as priemo-class or sga")
+    ],
+    surrogates: Annotated[
+        Items[str],
+        typer.Option(
+            parser=items(str, "a,b"), metavar="A,B", help="recognisers that it has access to"
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="F.safetensors", help="the file")],
+    dataset: Annotated[str, typer.Option(help="whose fit split it learns from")] = "rendered",
+    data: Annotated[Path | None, typer.Option(help="your copy of the data set")] = None,
+    size: Annotated[int | None, typer.Option(help="side of the images in pixels")] = None,
     limit: Annotated[int | None, typer.Option(help="faces to fit on")] = None,
     target: Annotated[str | None, typer.Option(help="emotion to be predicted")] = None,
     ssim_floor: SsimFloor = None,
@@ -40,7 +48,10 @@ def fit(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Fit a universal perturbation and write it to a file; a PSNR floor replaces the SSIM floor."""
+    """Fit a universal perturbation and write it to a file; a PSNR floor replaces the SSIM floor.
+
+    Example: priemo-bench fit priemo-class --surrogates resnet,vgg --limit 70 --out c.safetensors
+    """
     from priemo_bench.run.deploy import FitRequest, fit_to_file
     from priemo_bench.run.spec import DatasetSpec, number
 
@@ -59,7 +70,9 @@ def fit(
 
 @app.command()
 def protect(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO|FOLDER...")],
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="PHOTO|FOLDER...", help="JPEG, PNG, HEIC ...")
+    ],
     attack: Annotated[
         str | None, typer.Option(help="a per-image attack; priemo-transfer by default")
     ] = None,
@@ -71,7 +84,11 @@ def protect(
     ] = None,
     with_: Annotated[
         Path | None,
-        typer.Option("--with", metavar="F.safetensors", help="what `fit` wrote, for an attack"),
+        typer.Option(
+            "--with",
+            metavar="F.safetensors",
+            help="in place of an attack, what `fit` wrote, or a name of `list perturbations`",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder of the results")] = Path(
         "protected"
@@ -111,6 +128,8 @@ def protect(
       priemo-bench protect holiday/ --attack priemo-survive --surrogates resnet,vgg --out safe
 
       priemo-bench protect holiday/ --with u.safetensors --jpeg 90 --keep-metadata
+
+      priemo-bench protect party.jpg --with priemo-class-fer2013-v1
     """
     from json import dumps
 
@@ -118,6 +137,12 @@ def protect(
     from priemo_bench.photos.front import settings_of
     from priemo_bench.run.spec import number
 
+    if with_ is not None and not with_.exists():
+        from priemo_bench.published.perturbations import perturbation_file
+
+        if with_.suffix == ".safetensors":
+            raise PriemoError(f"{with_} does not exist; priemo-bench fit writes such a file")
+        with_ = perturbation_file(str(with_))
     if with_ is not None and attack is not None:
         raise typer.BadParameter("--attack and --with exclude each other")
     bounds = {"ssim_floor": ssim_floor, "psnr_floor": psnr_floor, "eps": eps}

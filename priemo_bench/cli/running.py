@@ -23,6 +23,7 @@ from priemo_bench.cli.options import (
     PsnrFloor,
     Quiet,
     Seeds,
+    Sort,
     SsimFloor,
     Victims,
     interruptible,
@@ -94,6 +95,7 @@ def run(
         typer.Option(help="folder; by default runs/NAME, with overrides one of its own"),
     ] = None,
     overwrite: Overwrite = False,
+    sort: Sort = "",
     dry_run: DryRun = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -102,10 +104,21 @@ def run(
 
     The equal budget is an SSIM floor and a cap (--eps) on the change of each pixel; a PSNR floor
     is a second one. Exit code 1 when a cell failed, or a part of one.
+
+    Examples:
+
+      priemo-bench run
+
+      priemo-bench run --attacks mine.py:shift,noise --limit 70 --floors 0.98,0.95
+
+      priemo-bench run fer2013 --data fer2013.csv --limit 200 --jobs 2
+
+      priemo-bench run --dry-run
     """
     from priemo_bench.benchmark import Benchmark
-    from priemo_bench.report.terminal import plan, summary
+    from priemo_bench.report.terminal import plan, sort_heading, summary
 
+    by = sort_heading(sort) if sort else ""
     benchmark = Benchmark(
         spec, out=out, overwrite=overwrite, command=typed(), defenses=defenses, metrics=metrics,
         ssim_floor=ssim_floor, psnr_floor=psnr_floor, eps=eps, floors=floors, **workers,
@@ -117,7 +130,7 @@ def run(
         if dry_run:
             plan(benchmark.plan(), benchmark.out)
             return
-        outcome = summary(benchmark.run(mode(quiet, json)).out)
+        outcome = summary(benchmark.run(mode(quiet, json)).out, by)
     if outcome.failed or outcome.incomplete:
         raise typer.Exit(1)
 
@@ -137,6 +150,8 @@ def adversaries(
 
     They average, purify, detect, train on protected faces, or have what was fitted. Exit code 1
     when one failed.
+
+    Example: priemo-bench adversaries --data fer2013.csv --limit 50
     """
     from priemo_bench.adversaries.front import Adversaries
 
@@ -161,6 +176,8 @@ def profile(
     """Where the time of a run goes: model passes, SSIM, filters, metrics, writing, start-up.
 
     The run is made from nothing in a temporary folder.
+
+    Example: priemo-bench profile --attacks pgd,noise --victims resnet --limit 14
     """
     from priemo_bench.benchmark import profile as profiled
     from priemo_bench.report.terminal import stages

