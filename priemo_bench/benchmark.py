@@ -2,78 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from priemo_bench.errors import PriemoError
 from priemo_bench.progress import Mode
 from priemo_bench.registry import unknown
+from priemo_bench.results import Results
 from priemo_bench.run.spec import Spec, default_folder, load
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from priemo_bench.judge.leaderboard import Tables
     from priemo_bench.run.schedule import Backend
     from priemo_bench.run.session import Session
-
-
-class Results:
-    """A finished run: its rows and its tables as pandas DataFrames.
-
-    Attributes:
-        out: the folder it was written to.
-
-    Example:
-        >>> from priemo_bench import Results
-        >>> Results("reports/default").methods()  # doctest: +SKIP
-    """
-
-    def __init__(self, out: Path | str) -> None:
-        self.out = Path(out)
-
-    def __repr__(self) -> str:
-        return f"Results({str(self.out)!r})"
-
-    @cached_property
-    def tables(self) -> Tables:
-        """All tables, from `results.parquet`."""
-        from priemo_bench.contracts.rows import Rows
-        from priemo_bench.judge.leaderboard import Tables
-
-        return Tables(Rows.load(self.out / "results.parquet"))
-
-    def rows(self) -> pd.DataFrame:
-        """One line per published image, defense, victim and seed."""
-        return self.tables.rows.frame
-
-    def methods(self) -> pd.DataFrame:
-        """As methods.csv: attacks pooled over surrogates and targets, the table to begin with."""
-        return self.tables.methods()
-
-    def leaderboard(self, by: str = "protection_rate") -> pd.DataFrame:
-        """As leaderboard.csv: one line per attack, budget, surrogate and target.
-
-        Args:
-            by: the column that it is sorted by, such as "survival", the largest first.
-
-        Raises:
-            PriemoError: there is no such column.
-        """
-        return self.tables.leaderboard(by)
-
-    def transfer(self) -> pd.DataFrame:
-        """As transfer.csv: one line per line of the leaderboard and victim."""
-        return self.tables.transfer()
-
-    def defenses(self) -> pd.DataFrame:
-        """As defenses.csv: one line per line of the leaderboard and defense."""
-        return self.tables.defenses()
-
-    def failures(self) -> pd.DataFrame:
-        """As failures.csv: every cell that failed, with its reason."""
-        return self.tables.failures()
 
 
 class Benchmark:
@@ -198,11 +140,11 @@ class Benchmark:
 
     def _write(self, session: Session) -> None:
         """Rows, tables, figures and page of what a session has done."""
-        from priemo_bench.report import save_grid, write_report
+        from priemo_bench.report import save_examples, write_report
         from priemo_bench.run.examples import examples
 
         session.rows(self.command).save(self.out / "results.parquet")
-        save_grid(examples(session.cells, session.place), self.out / "figures" / "grid.png")
+        save_examples(examples(session.cells, session.place), self.out)
         write_report(self.out)
 
 

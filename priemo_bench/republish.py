@@ -63,6 +63,7 @@ class Page(StrictModel):
 
 
 class _File(StrictModel):
+    leaderboard: str = ""
     pages: tuple[Page, ...]
 
 
@@ -211,8 +212,10 @@ def republish(
     done = [_make(pages, page, data, jobs, device, dry_run, say) for page in pages.named(names)]
     if not dry_run:
         from priemo_bench.contracts.storage import write_text
+        from priemo_bench.report import write_overview
 
         write_text(pages.folder / "README.md", pages.index())
+        write_overview(pages.folder)
     return all(done)
 
 

@@ -179,7 +179,8 @@ class TransferAttack(GradientAttack):
             generator.seed()
         else:
             generator.manual_seed(int(self.random_state))
-        batches = zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
+        size = self.batch_size
+        batches = zip(torch.split(images, size), torch.split(labels, size), strict=True)
         done = [self._run(self._descent(*batch, surrogates, generator)) for batch in batches]
         return torch.cat(done).cpu().numpy()
 

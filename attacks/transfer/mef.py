@@ -50,7 +50,8 @@ class MEF(TransferAttack):
     ) -> None:
         self.samples, self.radius, self.push = samples, radius, push
         self.inner_decay = inner_decay
-        super().__init__(classifier, **{"steps": 20, "decay": 0.5, **common})
+        own: Common = {"steps": 20, "decay": 0.5}
+        super().__init__(classifier, **(own | common))
 
     def direction(self, z: Tensor, descent: Descent) -> Tensor:
         pushes = descent.memory.setdefault("pushes", [torch.zeros_like(z)] * self.samples)

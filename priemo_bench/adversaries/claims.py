@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from priemo_bench.judge.columns import CLAIMS
 from priemo_bench.report.formatting import lines_of, percent
 
 FEW = 3
@@ -47,11 +48,7 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
                     "trained": alone["accuracy_after"].mean(),
                 }
             )
-    names = [
-        "attack", "ssim_floor", "family", "ms_per_image", "fit_passes", "ssim_to_clean", "victims",
-        "least", "mean", "most", "trained",
-    ]  # fmt: skip
-    return pd.DataFrame(lines, columns=names)
+    return pd.DataFrame(lines, columns=CLAIMS)
 
 
 def verdicts(table: pd.DataFrame) -> list[str]:

@@ -3,46 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment
-from markupsafe import Markup
 
 from priemo_bench.adversaries.claims import claims, verdicts
 from priemo_bench.adversaries.figures import save_figures
 from priemo_bench.adversaries.table import COLUMNS
 from priemo_bench.contracts.storage import write_text
+from priemo_bench.report.files import downloads, is_published
 from priemo_bench.report.formatting import (
     Line,
     TextTable,
     csv,
     decimal,
     formatted,
-    inline,
     lines_of,
-    markdown,
-    one_line,
     percent,
     rate,
     unknown,
     whole,
 )
+from priemo_bench.report.rendering import as_html, as_markdown, data_uri
+from priemo_bench.report.views import Section
+from priemo_bench.report.webtable import plain
 
 TABLE, CLAIMS, STUDY, FACTS = "adversaries.csv", "claims.csv", "study.toml", "facts.json"
+HERE = "priemo_bench.adversaries"
 README, PAGE, FIGURES = "README.md", "index.html", "figures"
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: heading, a sentence or two, and a table."""
-
-    title: str
-    text: str
-    table: TextTable
 
 
 def write_page(out: Path, table: pd.DataFrame, facts: Mapping[str, Any]) -> None:
@@ -55,14 +44,23 @@ def write_page(out: Path, table: pd.DataFrame, facts: Mapping[str, Any]) -> None
     write_text(out / TABLE, csv(table))
     write_text(out / CLAIMS, csv(found))
     captions = save_figures(table, out / FIGURES)
+    shown = sections(table, found)
     context = {
         "facts": facts,
         "verdicts": verdicts(found),
-        "sections": sections(table, found),
+        "sections": shown,
         "figures": [(f"{FIGURES}/{name}", caption) for name, caption in captions.items()],
     }
-    write_text(out / README, _rendered("page.md.jinja", context, escape=False))
-    write_text(out / PAGE, _rendered("page.html.jinja", context, escape=True))
+    write_text(out / README, as_markdown("page.md.jinja", context, HERE))
+    page = {
+        **context,
+        "tables": [plain(f"part-{k}", section) for k, section in enumerate(shown)],
+        "pictures": [(data_uri(out / FIGURES / name), text) for name, text in captions.items()],
+        "meanings": {},
+        "overview": is_published(out),
+        "downloads": downloads(out),
+    }
+    write_text(out / PAGE, as_html("page.html.jinja", page, HERE))
 
 
 def sections(table: pd.DataFrame, claimed: pd.DataFrame) -> list[Section]:
@@ -170,18 +168,3 @@ def _claimed(table: pd.DataFrame) -> TextTable:
         "accuracy once trained on it %": lambda r: percent(r["trained"]),
     }
     return formatted(lines_of(table), columns)
-
-
-def _rendered(name: str, context: Mapping[str, object], escape: bool) -> str:
-    text = (files("priemo_bench.adversaries") / name).read_text("utf-8")
-    environment = Environment(
-        autoescape=escape, trim_blocks=True, lstrip_blocks=True, finalize=None if escape else _safe
-    )
-    environment.filters["markdown"] = lambda table: Markup(markdown(table))
-    environment.filters["fenced"] = lambda text: Markup(one_line(text).replace("```", "'''"))
-    return environment.from_string(text).render(context) + "\n"
-
-
-def _safe(value: object) -> object:
-    """What Markdown prints: texts are escaped, what is Markdown already is not."""
-    return value if isinstance(value, Markup) else inline(value)

@@ -13,47 +13,11 @@ from priemo_bench.adversaries.units import Unit
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.image import Labels
 from priemo_bench.contracts.outcomes import FloatArray, IntArray, protected
+from priemo_bench.judge.columns import ADVERSARIES
+from priemo_bench.judge.glossary import column
 from priemo_bench.judge.statistics import RateEstimate
 
-COLUMNS = {
-    "attack": "label of the attack",
-    "family": "of the attack: universal, per-image, cryptographic, transform",
-    "scope": "images that share a perturbation: universal, class, generator, image",
-    "surrogates": "classifiers the attack looked into, joined by +",
-    "ssim_floor": "SSIM that every published image keeps; empty at conventional settings",
-    "adversary": "who",
-    "threat": "what he knows: oblivious, aware, adaptive, informed",
-    "given": "what he has, in words",
-    "strength": "how much of it: images averaged, pairs or tries, share of protected faces",
-    "victim": "whose predictions",
-    "n": "faces that count in `protection`: those the victim classifies correctly when clean",
-    "protection": "share of them that it no longer classifies correctly once published",
-    "protection_low": "95 % interval",
-    "protection_high": "",
-    "n_after": "faces that count in `protection_after`: as in `n` for who undoes protection "
-    "(average, leak); else classified correctly when clean by the victim together with the "
-    "adversary, whose own damage is no protection",
-    "protection_after": "share of them that are still misclassified once published",
-    "after_low": "95 % interval",
-    "after_high": "",
-    "kept": "protection_after / protection",
-    "ssim_to_clean": "mean SSIM of what the adversary restored (else of the published image)",
-    "clean_accuracy": "accuracy on clean faces without the adversary",
-    "clean_accuracy_after": "with him: the difference is what he pays",
-    "accuracy": "accuracy on published faces without the adversary",
-    "accuracy_after": "with him",
-    "accuracy_low": "95 % interval",
-    "accuracy_high": "",
-    "error": "RMS in grey levels of the adversary's estimate of a shared perturbation",
-    "auroc": "of a detector, published against clean faces",
-    "tpr_at_1fpr": "share of published faces it detects where it takes 1 % of clean faces for them",
-    "hidden": "share that is protected and not detected, at a threshold set on other clean faces",
-    "hidden_low": "95 % interval",
-    "hidden_high": "",
-    "ms_per_image": "CPU milliseconds of protecting an image, after the fit",
-    "fit_passes": "images that went forward and backward through the surrogates in the fit",
-    "seconds": "CPU seconds of the adversary",
-}
+COLUMNS = {name: column(name, "adversaries").text for name in ADVERSARIES}
 """The columns of adversaries.csv, and what they hold."""
 NAN = float("nan")
 UNDO = ("average", "leak")

@@ -39,6 +39,8 @@ class BlackBox(Victim):
     differentiable = False
     published_only = False
     """Whether it knows published images alone, and not what a filter makes of them."""
+    labels_only = False
+    """Whether it has answered with labels and no scores: its probabilities mean nothing then."""
 
     def __init__(
         self,
@@ -112,6 +114,7 @@ class BlackBox(Victim):
         )
 
     def _of_labels(self, answers: list[Any]) -> Tensor:
+        self.labels_only = True
         logits = torch.zeros(len(answers), len(EMOTIONS))
         for row, answer in enumerate(answers):
             if isinstance(answer, bytes):

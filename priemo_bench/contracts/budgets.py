@@ -4,7 +4,7 @@
 |---|---|
 | `equal` | the SSIM floor of the run |
 | `equal-0.98` ... | one of its further SSIM floors |
-| `equal-psnr`, `equal-psnr-33.8` ... | the PSNR floor of the run; those beside further SSIM floors |
+| `equal-psnr`, `equal-psnr-33.8` ... | the PSNR floor; those beside further SSIM floors |
 | `conventional` | nothing: the settings that an attack is usually run with |
 """
 
@@ -69,13 +69,14 @@ def budgets(bounds: Bounds, floors: Iterable[float] = ()) -> dict[str, Bounds]:
         conventional 0.997 None 8
     """
     ssim, psnr, eps = bounds
-    found = {}
+    floors, found = tuple(floors), {}
     if ssim is not None or psnr is None:
         found[EQUAL] = Bounds(ssim, None, eps)
     found |= {f"{EQUAL}-{floor:g}": Bounds(floor, None, cap(floor)) for floor in floors}
     if psnr is not None:
         found[EQUAL_PSNR] = Bounds(None, psnr, eps)
-        for floor in floors if ssim is not None else ():
+    if psnr is not None and ssim is not None:
+        for floor in floors:
             beside = round(psnr - 10 * log10((1 - floor) / (1 - ssim)), 1)
             found[f"{EQUAL_PSNR}-{beside:g}"] = Bounds(None, beside, cap(floor))
     found[CONVENTIONAL] = Bounds(ssim, None if ssim is not None else psnr, eps)

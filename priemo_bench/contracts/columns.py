@@ -10,3 +10,6 @@ NAMED = [*ROW, "defense", "victim", "image", "person"]
 """Columns of text."""
 NUMBERS = ["seed", "label", "clean", "prediction", "target_label"]
 """Columns of integers."""
+PROBABILITIES = ["clean_probability", "label_probability", "prediction_probability"]
+"""Columns of probabilities, to 1/1000, NaN where a victim gives none: that of the clean prediction,
+and on the published image those of the label and of the prediction."""

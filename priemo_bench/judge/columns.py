@@ -55,10 +55,10 @@ Rates are means over the `draws` of a random defense; `draw_spread` is the stand
 protection rate over them.
 """
 METHODS = [
-    *METHOD, *BOUNDS, "targeted", "threat", *POOLED, *CHOSEN, *COSTS, "protection_rate", "protection_low",
-    "protection_high", *SURVIVAL, "macro_protection_rate", "macro_low", "macro_high",
-    "macro_left_out",
-    "transfer_rate", "transfer_low", "transfer_high", "n_transfer", "next_low", "next_high",
+    *METHOD, "targeted", "threat", *BOUNDS, *POOLED, *CHOSEN, *COSTS, "protection_rate",
+    "protection_low", "protection_high", *SURVIVAL, "macro_protection_rate", "macro_low",
+    "macro_high", "macro_left_out", "transfer_rate", "transfer_low", "transfer_high", "n_transfer",
+    "next_low", "next_high",
     "lowest", "surrogates", "n", "seeds", "ssim_worst", "within_budget", "flags", "rank", "unused",
     "rank_other",
 ]  # fmt: skip
@@ -80,13 +80,19 @@ TRANSFER = [
 ]  # fmt: skip
 """Of transfer.csv."""
 CURVES = [
-    "dataset", "budget", "attack", "scope", "scale", "targeted", "threat", "area", "ssim_floor",
-    "psnr_floor", "eps", "n", "seeds", "surrogates", "rank", "protection_rate", "protection_low",
-    "protection_high", "macro_protection_rate", "transfer_rate", "transfer_low", "transfer_high",
-    "next_low", "next_high", "targeted_rate", "ssim", "ssim_worst", "psnr", "within_budget",
-    "budget_used", "on_floor", "unused",
+    "dataset", "measure", "attack", "scope", "scale", "targeted", "threat", "area", "budget",
+    *BOUNDS, "n", "seeds", "surrogates", "rank", "protection_rate", "protection_low",
+    "protection_high", "survival", "survival_low", "survival_high", "macro_protection_rate",
+    "transfer_rate", "transfer_low", "transfer_high", "next_low", "next_high", "targeted_rate",
+    "ssim", "ssim_worst", "psnr", "ms_per_image", "within_budget", "budget_used", "on_floor",
+    "unused",
 ]  # fmt: skip
 """Of curves.csv; further metrics of the run follow."""
+OPTIMALITY = [
+    "dataset", "attack", "scope", "scale", "threat", "n_victims", "n", "area", "envelope",
+    "optimality", "drop_median",
+]  # fmt: skip
+"""Of optimality.csv."""
 READINGS = [*NAMED, *NUMBERS, "ssim", "ssim_full", "psnr", "linf", *PROBABILITIES]
 """Of results.parquet; further metrics of the run follow."""
 METRICS = ["lpips", "face_found", "same_person"]
@@ -107,8 +113,8 @@ CLAIMS = [
 """Of claims.csv."""
 TABLES = {
     "methods": METHODS, "leaderboard": COLUMNS, "transfer": TRANSFER,
-    "defenses": [*ROW, *DEFENDED], "curves": CURVES, "costs": COSTS_BY_CELL, "failures": FAILURES,
-    "results": READINGS,
+    "defenses": [*ROW, *DEFENDED], "curves": CURVES, "optimality": OPTIMALITY,
+    "costs": COSTS_BY_CELL, "failures": FAILURES, "results": READINGS,
     "victims": ["dataset", "victim", "defense", "images", "correct", "low", "high"],
     "filters": ["defense", "what", "source"], "code": ["part", "name", "digest"],
     "metrics": METRICS, "adversaries": ADVERSARIES, "claims": CLAIMS,

@@ -17,14 +17,13 @@ import pandas as pd
 from priemo_bench.contracts.budgets import EQUAL, kind
 from priemo_bench.contracts.columns import ROW
 from priemo_bench.contracts.outcomes import FloatArray, IntArray
+from priemo_bench.judge.columns import OPTIMALITY
 from priemo_bench.judge.curves import area
 from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.judge.predictions import Predictions
 from priemo_bench.judge.statistics import mean
 
 METHOD = ["dataset", "attack", "scope", "scale", "threat"]
-OPTIMALITY = [*METHOD, "n_victims", "n", "area", "envelope", "optimality", "drop_median"]
-"""Columns of `optimality`."""
 
 
 @dataclass(frozen=True)

@@ -55,4 +55,5 @@ def png(
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    return pack(">I", len(data)) + kind + data + pack(">I", isal_zlib.crc32(data, isal_zlib.crc32(kind)))
+    check = isal_zlib.crc32(data, isal_zlib.crc32(kind))
+    return pack(">I", len(data)) + kind + data + pack(">I", check)

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from priemo_bench.report.files import complete as complete
     from priemo_bench.report.files import is_written as is_written
-    from priemo_bench.report.grid import save_grid as save_grid
+    from priemo_bench.report.grid import save_examples as save_examples
+    from priemo_bench.report.overview import write_overview as write_overview
     from priemo_bench.report.page import write_report as write_report
 
-_HOME = {"complete": "files", "is_written": "files", "save_grid": "grid", "write_report": "page"}
+_HOME = {
+    "complete": "files", "is_written": "files", "save_examples": "grid",
+    "write_overview": "overview", "write_report": "page",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

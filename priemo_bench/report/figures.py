@@ -1,35 +1,40 @@
-"""The figures of a report, each in one place: its entry in FIGURES. Small PNG files by seaborn.
+"""The figures of a report, each in one place: its entry in FIGURES.
 
-Seaborn is slow to import: only what draws imports it.
+An entry takes its lines from the tables of a run, and gives them to one of `report.plots`; the
+lines are written beside the figure as csv. Seaborn is slow to import: only what draws imports it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 
-from priemo_bench.contracts.storage import write_file
+from priemo_bench.contracts.budgets import CONVENTIONAL, EQUAL, EQUAL_PSNR, kind
+from priemo_bench.contracts.storage import write_text
 from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.report.files import file_names
-from priemo_bench.report.filter_curves import filter_curves
-from priemo_bench.report.formatting import BUDGET_NAMES, Line, lines_of, plain
+from priemo_bench.report.formatting import csv, lines_of
+from priemo_bench.report.plots.curve import curve
+from priemo_bench.report.plots.filters import filters
+from priemo_bench.report.plots.matrices import defenses, transfer
+from priemo_bench.report.plots.methods import forest, quality, speed
+from priemo_bench.report.plots.style import files_of, save, stamp_of, styled
+from priemo_bench.report.tables import curve_points
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-DPI = 110
-FAMILIES = ("per-image", "universal", "cryptographic", "transform", "control")
-MARKERS = {"white-box": "o", "no-model": "X", "transfer": "s"}
-LABELLED_FROM = 0.1
-"""Points of less protection overlap: they get no label."""
-LEAST_DROP = 1e-5
-"""Of SSIM, for the logarithm."""
+KEPT = [
+    "attack", "family", "scope", "scale", "surrogate", "threat", "budget", "measure", "area",
+    "ssim_floor", "psnr_floor", "victim", "defense", "kind", "x", "rank", "protection_rate",
+    "protection_low", "protection_high", "ssim_drop", "ms_per_image", "clean_accuracy", "n",
+]  # fmt: skip
+"""Columns that figures draw, and their csv files have."""
+FEWEST = 3
+"""Methods of a scatter plot."""
 
 
 @dataclass(frozen=True)
@@ -37,216 +42,185 @@ class ReportFigure:
     """A figure of a report.
 
     Attributes:
-        name: of its file, `name`-`dataset`.png. caption: below it on the page.
-        draw: from the tables of a run and a data set to the figure, None where there is none.
+        name: of its files, `name`-`dataset`.png, .svg, .pdf and .csv. caption: on the page.
+        lines: from the tables of a run and a data set to the lines that it shows; none for no
+            figure. draw: from these to Axes, or an array of them.
     """
 
     name: str
     caption: str
-    draw: Callable[[Tables, str], Figure | None]
+    lines: Callable[[Tables, str], pd.DataFrame]
+    draw: Callable[..., Any]
 
 
 def save_figures(tables: Tables, folder: Path) -> dict[str, str]:
-    """Draw FIGURES of every data set; caption of each file in `folder`, in reading order."""
-    captions = {}
+    """Draw FIGURES of every data set; caption of each PNG file in `folder`, in reading order."""
     parts = file_names(dict.fromkeys(names["dataset"] for names in tables.predictions.names))
-    with styled():
-        for dataset, part in parts.items():
-            for own in FIGURES:
-                figure = own.draw(tables, dataset)
-                if figure is not None:
-                    path = folder / f"{own.name}-{part}.png"
-                    save(figure, path)
-                    captions[path.name] = own.caption
-    return captions
-
-
-@contextmanager
-def styled() -> Iterator[None]:
-    """The look of all figures; other figures of the process keep theirs."""
-    import matplotlib as mpl
-    import seaborn as sns
-
-    with mpl.rc_context():
-        sns.set_theme(style="whitegrid", context="paper")
-        yield
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG."""
-    write_file(path, lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"))
-
-
-def _label(line: Line) -> str:
-    return plain(str(line["attack"])) + (" (one strength)" if line["scale"] == "one" else "")
-
-
-def _quality(tables: Tables, dataset: str) -> Figure | None:
-    """Protection against the loss of SSIM: a point per method, one panel for each budget."""
-    from matplotlib.figure import Figure
-
-    table = tables.methods().dropna(subset=["ssim_drop", "protection_rate"])
-    table = table[(table["dataset"] == dataset) & ~table["targeted"]]
-    budgets = [b for b in BUDGET_NAMES if (table["budget"] == b).any()]
-    if not budgets:
-        return None
-    figure = Figure(figsize=(5.2 * len(budgets), 4.4))
-    axes = figure.subplots(1, len(budgets), squeeze=False)
-    for axis, budget in zip(axes[0], budgets, strict=True):
-        _scatter(axis, table[table["budget"] == budget], budget, tables.rows.bounds.ssim_floor)
-    return figure
-
-
-def _scatter(axis: Axes, table: pd.DataFrame, budget: str, floor: float | None) -> None:
-    import seaborn as sns
-
-    family, threat = (table[name].astype(str).map(plain) for name in ("family", "threat"))
-    drop = table["ssim_drop"].clip(lower=LEAST_DROP)
-    table = table.assign(drop=drop, family=family, threat=threat)
-    colours = sns.color_palette()
-    sns.scatterplot(
-        table, x="drop", y="protection_rate", hue="family", style="threat", s=55, ax=axis,
-        palette={name: colours[_place(name)] for name in family},
-        markers={name: MARKERS.get(name, "D") for name in threat},
-    )  # fmt: skip
-    low = table["protection_rate"] - table["protection_low"]
-    high = table["protection_high"] - table["protection_rate"]
-    axis.errorbar(
-        drop, table["protection_rate"], yerr=[low.clip(lower=0), high.clip(lower=0)],
-        fmt="none", ecolor="0.7", linewidth=0.8, zorder=0,
-    )  # fmt: skip
-    for line in lines_of(table[table["protection_rate"] >= LABELLED_FROM]):
-        axis.annotate(
-            _label(line), (line["drop"], line["protection_rate"]), fontsize=6,
-            xytext=(3, 3), textcoords="offset points",
-        )  # fmt: skip
-    if floor is not None and budget != "equal-psnr":
-        axis.axvline(1 - floor, color="0.5", linestyle="--", linewidth=0.8)
-    axis.set(
-        xscale="log", ylim=(-0.03, 1.05), xlabel="mean loss of SSIM", ylabel="protection rate",
-        title=BUDGET_NAMES[budget],
-    )  # fmt: skip
-    axis.legend(fontsize=6, loc="upper left")
-
-
-def _place(family: str) -> int:
-    return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
-
-
-def _transfer(tables: Tables, dataset: str) -> Figure | None:
-    """Surrogate x victim, one panel for each method of the equal budget."""
-    from matplotlib.figure import Figure
-
-    table = tables.transfer().dropna(subset=["protection_rate"])
-    own = table[
-        (table["dataset"] == dataset) & (table["budget"] == "equal") & (table["target"] == "-")
-        & (table["surrogate"] != "-") & (table["scale"] != "one")
-    ]  # fmt: skip
-    attacks = [
-        a for a, part in own.groupby("attack", sort=False) if part["surrogate"].nunique() > 1
+    wanted = [
+        (own, f"{own.name}-{part}", lines)
+        for dataset, part in parts.items()
+        for own in FIGURES
+        if len(lines := own.lines(tables, dataset))
     ]
-    if not attacks:
-        return None
-    surrogates = own["surrogate"].unique()
-    own = own.assign(surrogate=[short_name(s, surrogates) for s in own["surrogate"]])
-    names, victims = own["surrogate"].unique(), own["victim"].unique()
-    label = 0.055 * max(map(len, names)) + 0.2
-    width, height = 0.3 * len(victims), 0.25 * len(names)
-    columns = min(4, len(attacks))
-    rows = -(-len(attacks) // columns)
-    figure = Figure(figsize=((width + label) * columns + 0.6, (height + 0.4) * rows + 1))
-    axes = figure.subplots(
-        rows, columns, squeeze=False, gridspec_kw={"wspace": label / width, "hspace": 0.4 / height}
-    )
-    for k, axis in enumerate(axes.flat):
-        if k >= len(attacks):
-            axis.remove()
-            continue
-        matrix = _matrix(own[own["attack"] == attacks[k]], "surrogate", "victim")
-        _heatmap(axis, matrix.reindex(columns=victims), str(attacks[k]))
-        axis.tick_params(axis="x", rotation=90)
-        if k + columns < len(attacks):
-            axis.set_xticklabels([])
-        else:
-            axis.set_xlabel("victim")
-        if k % columns == 0:
-            axis.set_ylabel("surrogate")
-    return figure
+    draw_all([(own.draw, lines, folder / name) for own, name, lines in wanted])
+    return {f"{name}.png": own.caption for own, name, _ in wanted}
 
 
-def _matrix(table: pd.DataFrame, index: str, columns: str) -> pd.DataFrame:
-    return table.pivot_table(
-        index=index, columns=columns, values="protection_rate", observed=True, sort=False
-    )
+def draw_all(wanted: Iterable[tuple[Callable[..., Any], pd.DataFrame, Path]]) -> None:
+    """Draw lines into `path`.png, .svg and .pdf, and write them to `path`.csv.
 
-
-def _heatmap(axis: Axes, matrix: pd.DataFrame, title: str) -> None:
-    """Shares as per cent in coloured cells."""
-    import seaborn as sns
-
-    sns.heatmap(
-        100 * matrix.astype(float), annot=True, fmt=".0f", vmin=0, vmax=100, cmap="viridis",
-        cbar=False, annot_kws={"fontsize": 6}, ax=axis,
-        xticklabels=[plain(str(name)) for name in matrix.columns],
-        yticklabels=[plain(str(name)) for name in matrix.index],
-    )  # fmt: skip
-    axis.tick_params(axis="y", rotation=0)
-    axis.set(title=plain(title), xlabel="", ylabel="")
-
-
-def short_name(surrogate: str, among: Iterable[str]) -> str:
-    """Several surrogates by those they leave out, where these are fewer: "all but vgg".
-
-    Args:
-        surrogate: names joined by "+". among: all that are in the same figure.
-
-    Example:
-        >>> short_name("a+b+c+d", ["a+b+c+d", "b+c+d+e"])
-        'all but e'
+    What is there already, drawn by the same code from the same lines, is left as it is.
     """
-    names = surrogate.split("+")
-    everyone = dict.fromkeys(name for other in among for name in other.split("+"))
-    missing = [name for name in everyone if name not in names]
-    if len(names) < 4 or len(missing) >= len(names):
-        return surrogate
-    return f"all but {'+'.join(missing)}" if missing else f"all {len(names)}"
-
-
-def _defenses(tables: Tables, dataset: str) -> Figure | None:
-    """Protection by attack and defense, mean over surrogates."""
+    drawn_by = _code()
+    stale = []
+    for draw, lines, path in wanted:
+        text = csv(lines)
+        stamp = sha256(f"{drawn_by} {draw.__name__}\n{text}".encode()).hexdigest()[:20]
+        if stamp_of(path) != stamp:
+            stale.append((draw, lines, path, text, stamp))
+    if not stale:
+        return
     from matplotlib.figure import Figure
 
-    table = tables.defended_methods().dropna(subset=["protection_rate"])
-    own = table[table["dataset"] == dataset]
-    if own.empty:
-        return None
-    own = own.assign(name=[_label(line) for line in lines_of(own)])
-    matrix = _matrix(own, "name", "defense")
-    figure = Figure(figsize=(1.0 + 0.8 * matrix.shape[1], 0.8 + 0.26 * len(matrix)))
-    _heatmap(figure.subplots(), matrix, "protection % under each defense")
-    return figure
+    with styled():
+        for draw, lines, path, text, stamp in stale:
+            figure = Figure()
+            draw(lines, figure=figure)
+            write_text(files_of(path)["csv"], text)
+            save(figure, path, stamp)
+
+
+def _code() -> str:
+    """Digest of what draws: sources of `report.plots`, palette and formatting, and libraries."""
+    folder = Path(__file__).parent
+    sources = [*sorted((folder / "plots").glob("*.py")), folder / "palette.py",
+               folder / "formatting.py"]  # fmt: skip
+    versions = [f"{name} {version(name)}" for name in ("matplotlib", "seaborn")]
+    texts = [own.read_text("utf-8") for own in sources]
+    return sha256("\n".join([*versions, *texts]).encode()).hexdigest()
+
+
+def _shown(table: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """The lines of a data set that have a rate, with the columns of KEPT."""
+    own = table[(table["dataset"] == dataset) & table["protection_rate"].notna()]
+    return own[[name for name in KEPT if name in own]].reset_index(drop=True)
+
+
+def _methods(tables: Tables, dataset: str) -> pd.DataFrame:
+    """Untargeted methods, without perturbations that are zero at their one strength."""
+    table = tables.methods()
+    zero = (table["scale"] == "one") & (table["untouched"] == 1)
+    return _shown(table[~table["targeted"].astype(bool) & ~zero], dataset)
+
+
+def _enough(table: pd.DataFrame) -> pd.DataFrame:
+    """All lines, or none where there are too few methods for a scatter plot to say anything."""
+    return table if table["attack"].nunique() >= FEWEST else table.iloc[:0]
+
+
+def _first_budget(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines of the first SSIM floor; where there is none, of the first PSNR floor."""
+    budgets = list(dict.fromkeys(table["budget"].astype(str)))
+    first = [b for k in (EQUAL, EQUAL_PSNR) for b in budgets if kind(b) == k]
+    return table[table["budget"] == (first[0] if first else "")].reset_index(drop=True)
+
+
+def leaderboard_lines(tables: Tables, dataset: str) -> pd.DataFrame:
+    """Methods under the equal budgets: SSIM floors, else PSNR floors."""
+    table = _methods(tables, dataset)
+    kinds = table["budget"].astype(str).map(kind)
+    return table[kinds == (EQUAL if (kinds == EQUAL).any() else EQUAL_PSNR)]
+
+
+def curve_lines(tables: Tables, dataset: str) -> pd.DataFrame:
+    """Points of methods with two SSIM floors or more, largest area first."""
+    table = curve_points(tables)
+    table = _shown(table[~table["targeted"].astype(bool)], dataset)
+    own = table[table["measure"] == EQUAL]
+    return own[own.groupby(["attack", "scope", "scale", "threat"])["budget"].transform("size") > 1]
+
+
+def quality_lines(tables: Tables, dataset: str) -> pd.DataFrame:
+    """Methods at the settings they are usually run with, whose quality differs."""
+    table = _methods(tables, dataset)
+    return _enough(table[table["budget"] == CONVENTIONAL])
+
+
+def speed_lines(tables: Tables, dataset: str) -> pd.DataFrame:
+    """`leaderboard_lines` whose time is known."""
+    return _enough(leaderboard_lines(tables, dataset).dropna(subset=["ms_per_image"]))
+
+
+def transfer_lines(tables: Tables, dataset: str) -> pd.DataFrame:
+    """Untargeted rows of the first floor, of attacks with several surrogates."""
+    table = tables.transfer()
+    own = table[(table["target"] == "-") & (table["surrogate"] != "-") & (table["scale"] != "one")]
+    own = _first_budget(_shown(own, dataset))
+    return own[own.groupby("attack", observed=True)["surrogate"].transform("nunique") > 1]
+
+
+def defense_lines(tables: Tables, dataset: str) -> pd.DataFrame:
+    """Methods of the first floor under each defense, pooled over surrogates."""
+    return _first_budget(_shown(tables.defended_methods(), dataset))
+
+
+def filter_lines(tables: Tables, dataset: str) -> pd.DataFrame:
+    """`defense_lines` of filters that name their family and strength, where it has several."""
+    described = tables.rows.facts.get("defenses") or {}
+    lines = [
+        {**line, "kind": own["family"], "x": own["strength"]}
+        for line in lines_of(defense_lines(tables, dataset))
+        if (own := described.get(line["defense"])) and own.get("strength") is not None
+    ]
+    table = pd.DataFrame(lines, columns=KEPT)
+    return table[table.groupby("kind")["x"].transform("nunique") > 1]
 
 
 FIGURES = (
     ReportFigure(
+        "leaderboard",
+        "Protection rate and 95 % interval of each method, pooled over surrogates, under every "
+        "SSIM floor of the run; an empty marker is not ranked.",
+        leaderboard_lines,
+        forest,
+    ),
+    ReportFigure(
+        "curve",
+        "Protection rate against the SSIM floor that every published image keeps; bands are 95 % "
+        "intervals, dashed lines victims that the attack never saw.",
+        curve_lines,
+        curve,
+    ),
+    ReportFigure(
+        "speed",
+        "Protection rate against the time to protect an image, under every SSIM floor of the run.",
+        speed_lines,
+        speed,
+    ),
+    ReportFigure(
         "quality",
-        "Protection against quality: each point is a method, pooled over surrogates.",
-        _quality,
+        "Protection rate against the loss of SSIM, at the settings methods are usually run with.",
+        quality_lines,
+        quality,
     ),
     ReportFigure(
         "transfer",
-        "Protection % by surrogate (row) and victim (column), equal SSIM.",
-        _transfer,
+        "Protection % by surrogate (row) and victim (column) under the first floor; a frame marks "
+        "victims that the attack looked into.",
+        transfer_lines,
+        transfer,
     ),
     ReportFigure(
         "defenses",
-        "Protection % at equal SSIM when the victim defends itself.",
-        _defenses,
+        "Protection % under the first floor when the victim defends itself.",
+        defense_lines,
+        defenses,
     ),
     ReportFigure(
         "filters",
-        "Protection rate at equal SSIM against the strength of each family of filters.",
-        filter_curves,
+        "Protection rate under the first floor against the strength of each family of filters.",
+        filter_lines,
+        filters,
     ),
-)
+)  # fmt: skip
 """All figures of a report, in the order of the page."""

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from html import unescape
 from pathlib import Path
 
 from priemo_bench.report.tables import TABLES
 
 ROWS, SPEC, README, PAGE = "results.parquet", "spec.toml", "README.md", "index.html"
 FIGURES = "figures"
-_PICTURE = re.compile(r'<img src="([^"]+)"')
+PAGES = "pages.toml"
+"""The list of published pages, in the folder above them."""
+PLACES = ("*.csv", "*.parquet", "*.json", "*.tex", "*.md", "spec.toml", "figures/*", "faces/*.csv")
+"""Files that a page offers beside itself."""
+WHAT = {
+    "methods.csv": "one line per method and floor", "leaderboard.csv": "one line per method, "
+    "floor and surrogate", "transfer.csv": "every victim", "defenses.csv": "every filter",
+    "curves.csv": "protection against the floor", "costs.csv": "seconds, passes and memory of "
+    "every cell", "failures.csv": "what failed, and why", "results.parquet": "every prediction",
+    "spec.toml": "what was run", "README.md": "this page in Markdown",
+    "faces/faces.csv": "which picture in faces/ is which",
+}  # fmt: skip
+_LINK = re.compile(r'<a href="([^"#?:]+)" download')
 _LONGEST = 80
 
 
@@ -26,10 +39,22 @@ def complete(out: Path) -> bool:
         return False
     tables = [f"{table.name}.csv" for table in TABLES if table.csv]
     try:
-        pictures = _PICTURE.findall((out / PAGE).read_text("utf-8"))
-        return all((out / name).stat().st_size for name in (*tables, SPEC, README, *pictures))
+        linked = [unescape(name) for name in _LINK.findall((out / PAGE).read_text("utf-8"))]
+        return all((out / name).stat().st_size for name in (*tables, SPEC, README, *linked))
     except (OSError, ValueError):
         return False
+
+
+def is_published(out: Path) -> bool:
+    """Whether a folder is one of the published pages, over which there is an overview."""
+    return (out.parent / PAGES).is_file()
+
+
+def downloads(out: Path) -> list[tuple[str, str]]:
+    """Files of a run that its page links, and what is in them."""
+    found = [path.relative_to(out).as_posix() for place in PLACES for path in out.glob(place)]
+    order = [*WHAT, *sorted(found)]
+    return [(name, WHAT.get(name, "")) for name in sorted(set(found), key=order.index)]
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:

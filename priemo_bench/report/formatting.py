@@ -10,15 +10,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from priemo_bench.contracts.budgets import CONVENTIONAL, EQUAL, EQUAL_PSNR, KINDS, kind
+
 if TYPE_CHECKING:
     import pandas as pd
 
 Line: TypeAlias = "Mapping[str, Any] | pd.Series"
 Formatter = Callable[[Line], str]
 """A line of a table to the text of one of its columns."""
+_NAN = float("nan")
 
-BUDGET_NAMES = {"equal": "equal SSIM", "equal-psnr": "equal PSNR", "conventional": "usual settings"}
-"""What a reader sees of the budgets, in reading order."""
+BUDGET_NAMES = {EQUAL: "equal SSIM", EQUAL_PSNR: "equal PSNR", CONVENTIONAL: "usual settings"}
+"""What a reader sees of the kinds of budgets, in reading order."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,25 @@ class TextTable:
         """These columns of it."""
         at = [self.headings.index(heading) for heading in headings]
         return TextTable(headings, [[row[k] for k in at] for row in self.rows])
+
+
+def budget_name(line: Line) -> str:
+    """What a reader sees of the budget of a line: its floor, where the line has it.
+
+    Example:
+        >>> budget_name({"budget": "equal", "ssim_floor": 0.997}), budget_name({"budget": "equal"})
+        ('SSIM 0.997', 'equal SSIM')
+        >>> budget_name({"budget": "equal-psnr-33.8"}), budget_name({"budget": "conventional"})
+        ('equal PSNR 33.8', 'usual settings')
+    """
+    budget = str(line["budget"])
+    own = kind(budget) if budget.startswith(KINDS) else budget
+    ssim, psnr = line.get("ssim_floor", _NAN), line.get("psnr_floor", _NAN)
+    if own == EQUAL and not unknown(ssim):
+        return f"SSIM {ssim:g}"
+    if own == EQUAL_PSNR and not unknown(psnr):
+        return f"PSNR {psnr:g} dB"
+    return f"{BUDGET_NAMES.get(own, own)}{budget.removeprefix(own).replace('-', ' ')}"
 
 
 def unknown(value: Any) -> bool:

@@ -1,34 +1,34 @@
-"""The page of a run: README.md and index.html with the same content, beside tables and figures."""
+"""The page of a run: README.md, and index.html for reading, sorting and looking at faces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from importlib.resources import files
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment
-from markupsafe import Markup
-
-from priemo_bench.contracts.rows import Bounds, Rows
+from priemo_bench.contracts.budgets import CONVENTIONAL
+from priemo_bench.contracts.rows import Rows
 from priemo_bench.contracts.shapes import Shape
 from priemo_bench.contracts.storage import write_text
 from priemo_bench.judge.budget_use import ON_FLOOR
+from priemo_bench.judge.confusion import confusion
+from priemo_bench.judge.flags import meaning
+from priemo_bench.judge.glossary import Column
 from priemo_bench.judge.kinship import COUNTED_RELATIONS
 from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.judge.rates import ENOUGH
 from priemo_bench.report import grid
+from priemo_bench.report.content import chart_data, other_tables
+from priemo_bench.report.faces import AMPLIFIED, load_faces
 from priemo_bench.report.figures import save_figures
-from priemo_bench.report.files import FIGURES, PAGE, README, ROWS, SPEC
-from priemo_bench.report.formatting import (
-    code_block,
-    code_span,
-    csv,
-    inline,
-    lines_of,
-    markdown,
-)
+from priemo_bench.report.files import FIGURES, PAGE, README, ROWS, SPEC, downloads, is_published
+from priemo_bench.report.formatting import csv, lines_of
+from priemo_bench.report.methods_table import in_words, methods_of, methods_table
+from priemo_bench.report.palette import colour, shape
+from priemo_bench.report.rendering import CHARTS, SCRIPTS, VEGA, as_html, as_markdown
 from priemo_bench.report.tables import TABLES
 from priemo_bench.report.views import sections
+from priemo_bench.report.webtable import Row, WebTable, plain
 
 ONE_SIDED = (
     "Attacked by version 0.1, under its one-sided rule: a baseline could only be shrunk onto the "
@@ -37,6 +37,26 @@ ONE_SIDED = (
     "has not been made again under the rule of 0.2, by which every attack uses its whole budget."
 )
 """On pages of runs of version 0.1."""
+ON_THE_PAGE = {
+    "methods", "usability", "leaderboard", "defended_methods", "filters", "victims", "failures",
+    "code",
+}  # fmt: skip
+"""Of TABLES, those that index.html shows in a way of its own; others stand there as views."""
+CITATION = """\
+@software{{priemo_bench,
+  title = {{priemo-bench: a benchmark of facial-emotion privacy}},
+  version = {{{version}}},
+  note = {{{run}}}
+}}
+@article{{zeng2023priemo,
+  title = {{Pri-EMO: A universal perturbation method for privacy preserving
+           facial emotion recognition}},
+  author = {{Zeng, Yong and Zhang, Zhenyu and Liu, Jiale and Ma, Jianfeng and Liu, Zhihong}},
+  journal = {{Journal of Information and Intelligence}},
+  volume = {{1}}, number = {{4}}, pages = {{330--340}}, year = {{2023}},
+  doi = {{10.1016/j.jiixd.2023.08.001}}
+}}"""
+"""In BibTeX, of a run."""
 FACTS: Shape = {
     "name": str, "command": str, "spec": str, "seeds": [int], "select_limit?": (int, None),
     "versions": {str: str},
@@ -76,28 +96,73 @@ def write_report(out: Path, kin: Iterable[str] = COUNTED_RELATIONS) -> None:
         "facts": rows.facts,
         "old": one_sided(rows.facts),
         "code": rows.facts.get("code", {}).get("state"),
-        "budget": _in_words(rows.bounds),
+        "budget": "; or ".join(
+            in_words(name, own) for name, own in rows.budgets.items() if name != CONVENTIONAL
+        ),
         "kin": _kin(rows.facts, tables.rates.kin),
         "enough": ENOUGH,
         "on_floor": f"{100 * ON_FLOOR:g} %",
-        "sections": sections([(v, lines[table.name]) for table in TABLES for v in table.views]),
-        "figures": [(f"{FIGURES}/{name}", caption) for name, caption in captions.items()],
     }
-    write_text(out / README, _render("page.md.jinja", context, escape=False))
-    write_text(out / PAGE, _render("page.html.jinja", context, escape=True))
+    shown = sections([(v, lines[table.name]) for table in TABLES for v in table.views])
+    figures = [(f"{FIGURES}/{name}", caption) for name, caption in captions.items()]
+    text = as_markdown("page.md.jinja", {**context, "sections": shown, "figures": figures})
+    write_text(out / README, text)
+    strange = [table for table in TABLES if table.name not in ON_THE_PAGE]
+    further = sections([(v, lines[table.name]) for table in strange for v in table.views])
+    own = [plain(f"further-{k}", part) for k, part in enumerate(further)]
+    write_text(out / PAGE, _page(tables, out, context, own))
 
 
-def _in_words(bounds: Bounds) -> str:
-    floor, psnr, eps = bounds
-    floors = []
-    if floor:
-        floors.append(f"SSIM of at least {floor:g} (with and without its border)")
-    if psnr:
-        floors.append(f"{'in a table of its own ' if floor else ''}PSNR of at least {psnr:g} dB")
-    parts = [" or ".join(floors)] if floors else []
-    if eps:
-        parts.append(f"no pixel changed by more than {255 * eps:g} grey levels of 255")
-    return " and ".join(parts) or "no bound"
+def _page(
+    tables: Tables, out: Path, context: Mapping[str, object], further: Sequence[WebTable]
+) -> str:
+    """index.html."""
+    methods = methods_of(tables)
+    confused = {own.key: confusion(tables, list(own.rows)) for own in methods}
+    shown = [methods_table(tables, methods), methods_table(tables, methods, targeted=True)]
+    shown = [own for own in shown if own.groups]
+    shown += [*other_tables(tables, methods, confused), *further]
+    colours = {
+        name: (colour(name, family), shape(name))
+        for name, family in {str(m.line["attack"]): str(m.line["family"]) for m in methods}.items()
+    }
+    flags = {flag for own in shown for row in _rows(own) for flag in row.flags}
+    page: dict[str, Any] = {
+        **context,
+        "tables": shown,
+        "charts": bool(methods),
+        "overview": is_published(out),
+        "faces": load_faces(out, tables.rows.frame),
+        "amplified": AMPLIFIED,
+        "meanings": {flag: meaning(flag) for flag in flags},
+        "digests": lines_of(tables.code()),
+        "downloads": downloads(out),
+        "glossary": _explained(shown),
+        "citation": citation(tables.rows.facts),
+    }
+    return as_html(
+        "web/page.html.jinja", page,
+        scripts=(*SCRIPTS, *((VEGA, CHARTS) if methods else ())),
+        data=chart_data(tables, methods, colours, confused) if methods else None,
+    )  # fmt: skip
+
+
+def _rows(table: WebTable) -> list[Row]:
+    tops = [row for group in table.groups for row in (*group.rows, *group.folded)]
+    return [own for row in tops for own in (row, *row.children)]
+
+
+def _explained(tables: Sequence[WebTable]) -> list[Column]:
+    """Every column behind a heading of these tables, once, as the glossary has it."""
+    found = {c.name: c for own in tables for head in own.heads for c in head.columns}
+    return list(found.values())
+
+
+def citation(facts: Mapping[str, Any]) -> str:
+    """How to cite a run, and the method that it is about, in BibTeX."""
+    version = facts.get("versions", {}).get("priemo-bench", "")
+    state = facts.get("code", {}).get("state", "not known")
+    return CITATION.format(version=version, run=f"run {facts['name']}, code state {state}")
 
 
 def one_sided(facts: Mapping[str, object]) -> str:
@@ -111,19 +176,3 @@ def _kin(facts: Mapping[str, object], relations: tuple[str, ...]) -> str:
     if "kin" not in facts:
         return "not known for this run, which was made before cards declared them"
     return f"victims that share {' or '.join(relations)}" if relations else "none"
-
-
-def _render(name: str, context: Mapping[str, object], escape: bool) -> str:
-    text = (files("priemo_bench.report") / name).read_text("utf-8")
-    environment = Environment(
-        autoescape=escape, trim_blocks=True, lstrip_blocks=True, finalize=None if escape else _safe
-    )
-    environment.filters["markdown"] = lambda table: Markup(markdown(table))
-    environment.filters["code_block"] = lambda text: Markup(code_block(text))
-    environment.filters["code_span"] = lambda text: Markup(code_span(text))
-    return environment.from_string(text).render(context) + "\n"
-
-
-def _safe(value: object) -> object:
-    """What Markdown prints: texts of a run are escaped, what is Markdown already is not."""
-    return value if isinstance(value, Markup) else inline(value)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import inf, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,31 +17,33 @@ from rich.text import Text
 
 from priemo_bench.errors import PriemoError
 from priemo_bench.judge.columns import WHOLE
+from priemo_bench.judge.glossary import HIGHER, TEXT, column
 from priemo_bench.progress import duration
+from priemo_bench.registry import unknown
+from priemo_bench.report.columns import behind
 from priemo_bench.report.files import README
 from priemo_bench.report.formatting import (
-    BUDGET_NAMES,
-    Line,
     TextTable,
-    decimal,
-    formatted,
     lines_of,
     one_line,
     percent,
-    whole,
 )
 from priemo_bench.report.tables import TABLES
-from priemo_bench.report.views import CELL, sections
+from priemo_bench.report.views import CELL, View, sections
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TEXTS = {
-    "dataset", "budget", "attack", "family", "scope", "scale", "surrogate", "target", "threat",
-    "victim", "defense", "status", "flags", "part", "reason", "macro_left_out", "collapse_class",
-    "worst_filter", "filter_set",
-}  # fmt: skip
-"""Columns of csv files that are texts; the others are numbers, or True and False."""
+SORTABLE = (
+    "rank", "attack", "protection %", "survival %", "worst filter %", "transfer %",
+    "budget used % (on floor)", "SSIM", "PSNR", "ms/image",
+)  # fmt: skip
+"""Headings that the methods can be sorted by."""
+THREAT = "threat model"
+"""What ranks restart for: each has a table of its own in the terminal."""
+PIPE_WIDTH = 160
+"""Letters of a line where the output goes into a file."""
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 class Outcome(NamedTuple):
@@ -47,17 +53,36 @@ class Outcome(NamedTuple):
     incomplete: int
 
 
-def summary(out: Path) -> Outcome:
+def sort_heading(name: str) -> str:
+    """The heading that `summary` sorts by, from a column's name ("psnr") or its heading ("PSNR").
+
+    Raises:
+        PriemoError: methods cannot be sorted by it.
+
+    Example:
+        >>> sort_heading("survival"), sort_heading("PSNR")
+        ('survival %', 'PSNR')
+    """
+    known = {behind(heading)[0].name: heading for heading in SORTABLE}
+    if name not in known and name not in SORTABLE:
+        raise unknown("columns", name, known)
+    return known.get(name, name)
+
+
+def summary(out: Path, by: str = "") -> Outcome:
     """Print the methods under each equal budget and what failed, from the csv files in `out`.
+
+    Args:
+        by: the heading that methods are sorted by, best first (`sort_heading`); rank when empty.
 
     Raises:
         PriemoError: a csv file is missing or damaged.
     """
-    console = Console()
+    console = _console()
     shown = [table for table in TABLES if any(view.terminal for view in table.views)]
     try:
         lines = {table.name: list(_read(out / f"{table.name}.csv")) for table in shown}
-        views = [(view, lines[table.name]) for table in shown for view in table.views]
+        views = [(_with(view, by), lines[table.name]) for table in shown for view in table.views]
         found = sections(views, terminal=True)
         outcome = _outcome(lines.get("failures", []))
     except (KeyError, TypeError, ValueError, OSError, csv.Error):
@@ -65,11 +90,48 @@ def summary(out: Path) -> Outcome:
             f"a table in {out} is missing or damaged; `priemo-bench report {out}` writes it again"
         ) from None
     for section in found:
-        _print(console, section.table, section.title)
+        for title, table in _by_threat(section.title, section.table):
+            _print(console, _sorted(table, by), title)
     if any(outcome):
         console.print(f"{outcome.failed} cells failed, {outcome.incomplete} are incomplete")
     console.print(str(out / README), markup=False, highlight=False)
     return outcome
+
+
+def _with(view: View, heading: str) -> View:
+    """The view with one more column in the terminal, where it is one of methods."""
+    if not heading or THREAT not in view.terminal or heading in view.terminal:
+        return view
+    return replace(view, terminal=(*view.terminal, heading))
+
+
+def _sorted(table: TextTable, heading: str) -> TextTable:
+    """Rows by the first number (or the text) under a heading, the best first, unknown last."""
+    if heading not in table.headings:
+        return table
+    at = table.headings.index(heading)
+    falling = behind(heading)[0].direction == HIGHER
+
+    def place(row: Sequence[str]) -> tuple[bool, float, str]:
+        found = _NUMBER.match(row[at])
+        value = float(found.group()) if found else inf if row[at] == "inf" else nan
+        if behind(heading)[0].unit == TEXT:
+            return False, 0.0, row[at]
+        return value != value, -value if falling else value, ""
+
+    return TextTable(table.headings, sorted(table.rows, key=place))
+
+
+def _by_threat(title: str, table: TextTable) -> Iterator[tuple[str, TextTable]]:
+    """A table for each threat model, whose ranks are its own."""
+    if THREAT not in table.headings:
+        yield title, table
+        return
+    at = table.headings.index(THREAT)
+    headings = [heading for heading in table.headings if heading != THREAT]
+    for threat in dict.fromkeys(row[at] for row in table.rows):
+        rows = [[*row[:at], *row[at + 1 :]] for row in table.rows if row[at] == threat]
+        yield f"{title}; {threat}", TextTable(headings, rows)
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
@@ -79,7 +141,7 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _value(name: str, text: str) -> Any:
-    if name in TEXTS:
+    if column(name).unit == TEXT:
         return str(text)
     if text in ("True", "False"):
         return text == "True"
@@ -95,31 +157,9 @@ def _outcome(failures: list[dict[str, Any]]) -> Outcome:
     return Outcome(whole_cells, len(parts))
 
 
-def comparison(table: pd.DataFrame) -> None:
-    """What changed between two runs, from `priemo_bench.judge.compare.compared`."""
-    shown = formatted(
-        lines_of(table),
-        {
-            "budget": lambda r: BUDGET_NAMES.get(r["budget"], str(r["budget"])),
-            "attack": lambda r: str(r["attack"]),
-            "surrogate": lambda r: str(r["surrogate"]),
-            "target": lambda r: str(r["target"]),
-            "rank": lambda r: f"{whole(r['rank_old'])} > {whole(r['rank_new'])}",
-            "old %": lambda r: percent(r["rate_old"]),
-            "new %": lambda r: percent(r["rate_new"]),
-            "change": _change,
-            "p (Holm)": lambda r: decimal(r["p"], 3),
-        },
-    )
-    console = Console()
-    _print(console, shown, "new minus old")
-    for note in table.attrs.get("notes", ()):
-        console.print(one_line(note), markup=False, highlight=False)
-
-
 def plan(table: pd.DataFrame, out: Path) -> None:
     """What `priemo_bench.Benchmark.plan` says: open cells by what is to be done and why."""
-    console = Console()
+    console = _console()
     waiting = table[table["todo"] != "nothing"]
     shown = TextTable(
         ["cells", "attack", "to do", "why", "about"],
@@ -140,7 +180,7 @@ def plan(table: pd.DataFrame, out: Path) -> None:
 
 def stages(table: pd.DataFrame) -> None:
     """What `priemo_bench.benchmark.profile` found."""
-    console = Console()
+    console = _console()
     rows = [
         [str(line["stage"]), f"{line['seconds']:.1f}", percent(line["share"])]
         for line in lines_of(table)
@@ -155,16 +195,17 @@ def stages(table: pd.DataFrame) -> None:
     )
 
 
-def _change(line: Line) -> str:
-    return (
-        f"{percent(line['change'])} [{percent(line['change_low'])}, {percent(line['change_high'])}]"
-    )
+def _console() -> Console:
+    """As wide as the terminal; where there is none, wide enough for names in one line."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
 
 
 def _print(console: Console, table: TextTable, title: str) -> None:
-    drawn = Table(title=Text(one_line(title), "table.title"))
+    console.print(Text(one_line(title), "table.title"))
+    drawn = Table()
     for name in table.headings:
-        drawn.add_column(Text(one_line(name)))
+        drawn.add_column(Text(one_line(name)), overflow="fold")
     for row in table.rows:
         drawn.add_row(*(Text(one_line(cell)) for cell in row))
     console.print(drawn, highlight=False)

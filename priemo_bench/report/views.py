@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from priemo_bench.contracts.budgets import CONVENTIONAL, EQUAL, EQUAL_PSNR, kind
 from priemo_bench.judge.columns import USABILITY, WHOLE
 from priemo_bench.judge.levels import EXACT_BELOW, MIN_USED
 from priemo_bench.report.columns import columns, method_name
@@ -15,11 +16,9 @@ from priemo_bench.report.formatting import (
     TextTable,
     decimal,
     formatted,
-    percent,
     pivoted,
     rate,
     unknown,
-    whole,
 )
 
 Lines = Sequence[Mapping[str, Any]]
@@ -30,11 +29,14 @@ class View:
     """A section of the page: some lines of a table, written for a reader.
 
     Attributes:
-        title: its heading. text: what stands below it; "{n}" is the number of lines.
+        title: its heading; "{floor}" is the floor of its budget. text: what stands below it; "{n}"
+            is the number of lines.
         show: from these lines to a table of texts.
         select: whether a line is one of them; all are by default. Without a line there is no
             section.
         per_dataset: whether each data set (column "dataset") has a section of its own.
+        per_budget: whether each budget has; there, methods without effect are named only.
+        page: columns of the texts that the page shows, where it does not show all.
         terminal: columns of the texts that the terminal shows too; none by default.
     """
 
@@ -43,16 +45,19 @@ class View:
     text: str = ""
     select: Callable[[Line], bool] | None = None
     per_dataset: bool = True
+    per_budget: bool = False
+    page: tuple[str, ...] = ()
     terminal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading of the page, the text below it, and a table of texts."""
+    """A heading of the page, the text below it, a table of texts, and what stands below that."""
 
     title: str
     text: str
     table: TextTable
+    foot: str = ""
 
 
 def sections(views: Sequence[tuple[View, Lines]], terminal: bool = False) -> list[Section]:
@@ -80,17 +85,62 @@ def _section(view: View, lines: Lines, at: str, terminal: bool) -> list[Section]
     lines = [line for line in lines if view.select(line)] if view.select else lines
     if not lines or (terminal and not view.terminal):
         return []
-    table = view.show(lines)
-    table = table.only(view.terminal) if terminal else table
-    return [Section(view.title + at, view.text.format(n=len(lines)), table)]
+    found: list[Section] = []
+    for part in _by_budget(lines) if view.per_budget else [lines]:
+        weak = [] if terminal or not view.per_budget else [r for r in part if not has_effect(r)]
+        table = view.show([line for line in part if line not in weak])
+        wanted = view.terminal if terminal else view.page or table.headings
+        table = table.only([heading for heading in wanted if heading in table.headings])
+        named = view.title.format(floor=floor_of(part[0])) if view.per_budget else view.title
+        text = "" if found else view.text.format(n=len(part))  # said once
+        found.append(Section(named + at, text, table, _without_effect(weak)))
+    return found
 
 
-def _untargeted(budget: str) -> Callable[[Line], bool]:
-    return lambda line: line["budget"] == budget and not line["targeted"]
+def _by_budget(lines: Lines) -> list[Lines]:
+    """Lines of each budget, the highest floor first."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for line in lines:
+        found.setdefault(str(line["budget"]), []).append(line)
+
+    def floor(part: Lines) -> float:
+        line = part[0]
+        return -max((f for f in (line["ssim_floor"], line["psnr_floor"]) if f == f), default=0.0)
+
+    return sorted(found.values(), key=floor)
 
 
-def _equal_budget(line: Line) -> bool:
-    return bool(line["budget"] != "conventional" and line["status"] != "failed")
+def floor_of(line: Line) -> str:
+    """The floor that a line keeps, in words.
+
+    Example:
+        >>> nan = float("nan")
+        >>> floor_of({"ssim_floor": 0.98, "psnr_floor": nan, "eps": 16 / 255})
+        'SSIM at least 0.98, no pixel moved by more than 16 of 255'
+    """
+    ssim, psnr, eps = (line[name] for name in ("ssim_floor", "psnr_floor", "eps"))
+    parts = [] if unknown(ssim) else [f"SSIM at least {ssim:g}"]
+    parts += [] if unknown(psnr) else [f"PSNR at least {psnr:g} dB"]
+    parts += [] if unknown(eps) else [f"no pixel moved by more than {255 * eps:.4g} of 255"]
+    return ", ".join(parts) or "no bound"
+
+
+EFFECT = 0.01
+"""A method that protects a smaller share than this, on its victims and on others, has no effect."""
+
+
+def has_effect(line: Line) -> bool:
+    """Whether a method protects EFFECT of the faces, on its own victims or on others."""
+    return any(line[name] >= EFFECT for name in ("protection_rate", "transfer_rate"))
+
+
+def _without_effect(lines: Lines) -> str:
+    names = [method_name(line).removesuffix(", scaled per image") for line in lines]
+    return f"No effect (below 1 %): {'; '.join(dict.fromkeys(names))}." if lines else ""
+
+
+def _untargeted(of: str) -> Callable[[Line], bool]:
+    return lambda line: kind(line["budget"]) == of and not line["targeted"]
 
 
 def _nonzero(lines: Lines) -> Lines:
@@ -105,37 +155,20 @@ def _methods(lines: Lines) -> TextTable:
         return (10**6 if unknown(line["rank"]) else line["rank"]), -line["protection_rate"]
 
     order = sorted(sorted(lines, key=place), key=lambda line: str(line["threat"]), reverse=True)
-    other: dict[str, Formatter] = {}
-    if not all(unknown(line["rank_other"]) for line in order):
-        measure = "PSNR" if order[0]["budget"] == "equal" else "SSIM"
-        other = {f"rank at equal {measure}": lambda r: whole(r["rank_other"])}
+    survived = not all(unknown(line["survival"]) for line in lines)
     shown = columns(
-        "attack", "scope", "threat model", "protection %", "worst surrogate", "macro %",
-        "transfer %", "next victim", "without kin", "minus noise", "budget used (on floor)",
-        "SSIM", "worst SSIM", "PSNR", "within", "ms/image", "passes f+b", "fit s", "n", "seeds",
+        "rank", "attack", "scope", "threat model", "protection %",
+        *(("survival %", "worst filter %") if survived else ()), "transfer %",
+        "budget used % (on floor)", "SSIM", "PSNR", "within", "ms/image",
     )  # fmt: skip
-    return formatted(_nonzero(order), {**columns("rank"), **other, **shown})
-
-
-def _survival(lines: Lines) -> TextTable:
-    """Methods of one budget under a set of filters, the one that survives best first."""
-    shown = columns(
-        "attack", "scope", "threat model", "protection %", "survival %", "worst filter",
-        "clean cost", "survival n", "SSIM", "PSNR",
-    )  # fmt: skip
-    order = sorted(lines, key=lambda line: -float(line["survival"]))
     return formatted(_nonzero(order), shown)
-
-
-def _survivors(line: Line) -> bool:
-    return _untargeted("equal")(line) and not unknown(line["survival"])
 
 
 def _targeted_methods(lines: Lines) -> TextTable:
     """Targeted methods, pooled over surrogates and targets."""
     shown = columns(
-        "attack", "scope", "targeted %", "protection %", "transfer %", "next victim",
-        "budget used (on floor)", "SSIM", "within", "n",
+        "attack", "scope", "targeted %", "protection %", "transfer %", "next victim %",
+        "budget used % (on floor)", "SSIM", "within", "n",
     )  # fmt: skip
 
     def place(line: Line) -> float:
@@ -153,29 +186,6 @@ def _usability(lines: Lines) -> TextTable:
     shown = columns("budget", "attack", "scope", "protection %", "SSIM", "PSNR")
     metrics = {name: metric(name) for name in lines[0] if name not in USABILITY}
     return formatted(lines, {**shown, **metrics})
-
-
-def _rows(lines: Lines) -> TextTable:
-    """The leaderboard row by row: one line per surrogate and target."""
-    shown = columns(
-        "rank", "budget", "attack", "scope", "surrogate", "target", "protection %", "macro %",
-        "targeted %", "transfer %", "without kin", "worst SSIM", "within", "used", "eps",
-        "seeds (sd)", "flags",
-    )  # fmt: skip
-    shown["macro %"] = lambda r: percent(r["macro_protection_rate"])
-    if any(line["status"] == "incomplete" for line in lines):
-        shown["status"] = lambda r: str(r["status"])
-    return formatted(_nonzero(lines), shown)
-
-
-def _defenses(lines: Lines) -> TextTable:
-    """Protection % by method and defense, pooled over surrogates, untargeted."""
-
-    def text(line: Line) -> str:
-        return f"{rate(line)} of {whole(line['n'])} (clean {percent(line['clean_accuracy'])})"
-
-    index = {**columns("attack", "scope", "threat model"), "attack": method_name}
-    return pivoted(lines, index, "defense", text)
 
 
 def _victims(lines: Lines) -> TextTable:
@@ -198,55 +208,54 @@ def _texts(*names: str) -> Callable[[Lines], TextTable]:
 CELL = ("dataset", "budget", "attack", "surrogate", "target", "seed")
 FAILED, LOST = (*CELL, "reason"), (*CELL, "part", "reason")
 SHORT = (
-    "rank", "attack", "scope", "protection %", "transfer %", "budget used (on floor)", "within",
+    "rank", "attack", "scope", "threat model", "protection %", "survival %", "transfer %", "within",
 )  # fmt: skip
 """Columns of the methods in the terminal."""
+READ = (
+    "rank", "attack", "scope", "threat model", "protection %", "survival %", "worst filter %",
+    "transfer %", "SSIM", "PSNR", "ms/image",
+)  # fmt: skip
+"""Columns of the methods in README.md."""
 
 METHODS = (
     View(
-        "Equal quality: one SSIM floor",
+        "Equal quality: {floor}",
         _methods,
-        "Each method pooled over its surrogates. Rows of one rank: no two of them differ by the "
-        "paired test on the images and victims they share (of the resampled table statistic, or "
-        f"exact where fewer than {EXACT_BELOW} clusters differ; Holm's correction over all pairs "
-        "of a threat model). Not ranked: rows that do not keep the budget, and attacks with "
-        f"surrogates that leave more than {100 * (1 - MIN_USED):.0f} % of it unused (unless with "
-        "all of it used they protect less).",
-        _untargeted("equal"),
+        "Each method pooled over its surrogates. Rows of one rank and threat model: no two of them "
+        "differ by the paired test on the images and victims they share (of the resampled table "
+        f"statistic, or exact where fewer than {EXACT_BELOW} clusters differ; Holm's correction). "
+        "Not ranked: rows that do not keep the floor, and attacks with surrogates that leave more "
+        f"than {100 * (1 - MIN_USED):.0f} % of the budget unused.",
+        _untargeted(EQUAL),
+        per_budget=True,
+        page=READ,
         terminal=SHORT,
     ),
     View(
-        "Survival: the victim picks a filter for each image",
-        _survival,
-        "*Survival*: of the images that a victim classifies correctly when clean under every "
-        "filter of a named set, the share protected under every one of them. *Worst filter*: the "
-        "lowest protection rate under a single filter of the set, over the images classified "
-        "correctly under it. *Clean cost*: points of clean accuracy that a victim gives up who "
-        "must classify a face correctly under every filter. The sets are in "
-        "`priemo_bench/contracts/filter_sets.py`.",
-        _survivors,
-        terminal=("attack", "scope", "protection %", "survival %", "worst filter"),
-    ),
-    View(
-        "Equal energy: one PSNR floor",
+        "Equal energy: {floor}",
         _methods,
         "The same methods projected onto a PSNR floor instead: each image has the same mean "
-        "squared error. Ranks as above.",
-        _untargeted("equal-psnr"),
+        "squared error.",
+        _untargeted(EQUAL_PSNR),
+        per_budget=True,
+        page=READ,
         terminal=SHORT,
     ),
     View(
         "Usual settings",
         _methods,
         "The same methods at the settings they are usually run with.",
-        _untargeted("conventional"),
+        _untargeted(CONVENTIONAL),
+        per_budget=True,
+        page=READ,
     ),
     View(
-        "Targeted",
+        "Targeted: {floor}",
         _targeted_methods,
         "Mean over the targets, of the faces neither labelled nor classified as the target when "
         "clean.",
         lambda line: bool(line["targeted"]),
+        per_budget=True,
     ),
 )
 USABLE = (
@@ -256,33 +265,14 @@ USABLE = (
         "Means over the published images; protection of the white-box victims, or of all.",
     ),
 )
-ROWS = (
+VICTIMS = (
     View(
-        "Every surrogate and target",
-        _rows,
-        "The rows of leaderboard.csv under an equal budget; ranks are within budget, surrogate and "
-        "target. *eps*: at which the perturbation was computed, in grey levels, before its "
-        "projection onto the budget. *Seeds (sd)*: standard deviation of the rate over seeds.",
-        _equal_budget,
-    ),
-)
-DEFENSES = (
-    View(
-        "Defenses",
-        _defenses,
-        "Protection % pooled over surrogates, of the n images that a victim classifies correctly "
-        "when clean, under the same defense (*clean*: its accuracy then, %).",
-    ),
-)
-FILTERS = (
-    View(
-        "What the defenses do",
-        _texts("defense", "what", "source"),
-        select=lambda line: line["defense"] != "none",
+        "Clean accuracy of the victims, %",
+        _victims,
+        select=lambda line: line["defense"] == "none",
         per_dataset=False,
     ),
 )
-VICTIMS = (View("Clean accuracy of the victims, %", _victims, per_dataset=False),)
 FAILURES = (
     View(
         "Failures",
@@ -300,14 +290,5 @@ FAILURES = (
         lambda line: line["part"] != WHOLE,
         per_dataset=False,
         terminal=LOST,
-    ),
-)
-CODE = (
-    View(
-        "Code that made the rows",
-        _texts("part", "name", "digest"),
-        "Digests of the sources that each part imports, from this project or its own package.",
-        lambda line: line["name"] != "-",
-        per_dataset=False,
     ),
 )

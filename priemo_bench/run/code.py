@@ -65,7 +65,7 @@ LIBRARIES = {"art", "numpy", "PIL", "scipy", "timm", "torch", "torchattacks", "t
 ALWAYS = ("torch", "adversarial-robustness-toolbox")
 RUN = (f"{PROJECT}.run.execute", f"{PROJECT}.run.craft", f"{PROJECT}.run.collect")
 """What makes, measures and judges images, whatever the attack."""
-PAGE = (f"{PROJECT}.report:write_report", f"{PROJECT}.report:save_grid")
+PAGE = (f"{PROJECT}.report:write_report", f"{PROJECT}.report:save_examples")
 """What makes tables, figures and page of stored rows."""
 
 
@@ -182,7 +182,8 @@ def _entries(kind: str, names: Iterable[str]) -> dict[str, str]:
 
 def _templates() -> list[str]:
     folder = Path(__file__).parents[1] / "report"
-    return [path.read_text("utf-8") for path in sorted(folder.glob("*.jinja"))]
+    found = sorted([*folder.glob("*.jinja"), *folder.glob("web/*")])
+    return [path.read_text("utf-8") for path in found]
 
 
 def _digest(value: object) -> str:

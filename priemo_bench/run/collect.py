@@ -6,16 +6,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import union_categoricals
 
+from priemo_bench.contracts.columns import PROBABILITIES
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.metric import MEASURES
 from priemo_bench.contracts.rows import METHOD, NAMED, NUMBERS, Rows
-from priemo_bench.run.execute import columns, metric_names
+from priemo_bench.run.execute import PROBABILITY, columns, metric_names
 from priemo_bench.run.perturb import Workplace
 from priemo_bench.run.plan import Cell, broken_attacks
 from priemo_bench.run.spec import Spec
+from priemo_bench.run.store import Arrays
 
 UNSTORED = ("parts", "title", "attacked")
 """Facts of a cell that its store needs, and a report does not."""
@@ -87,11 +90,26 @@ def _names(cell: Cell) -> dict[str, str]:
     }
 
 
+_PROBABILITIES = tuple(
+    zip(PROBABILITIES, ("clean", "published", "published"), (1, 0, 1), strict=True)
+)
+"""Each column, of which images it is, and whether of the label (0) or of the prediction (1)."""
+
+
+def _thousandths(arrays: Arrays, column: str, n: int) -> npt.NDArray[np.float32]:
+    """(n, 2) probabilities beside the predictions `column`; NaN where none are stored."""
+    found = arrays.get(PROBABILITY.format(column), np.zeros(0))
+    if found.shape != (n, 2) or found.dtype != np.uint16:
+        return np.full((n, 2), np.nan, np.float32)
+    return (found / 1000).astype(np.float32)
+
+
 def _of_cell(cell: Cell, place: Workplace) -> tuple[pd.DataFrame, list[str]]:
     """Rows of a cell, for each victim and defense that predicted its images; what is missing."""
     faces = place.context.test_faces(cell)
     clean = place.store.arrays(f"{place.keys.clean(cell)}.predictions")
     protected = place.store.arrays(f"{cell.key}.predictions")
+    stored = {"clean": clean, "published": protected}
     measured = place.store.arrays(f"{cell.key}.metrics")
     wanted = columns(place, cell.defended)
     pairs = {p: column for p, column in wanted.items() if column in clean and column in protected}
@@ -112,6 +130,9 @@ def _of_cell(cell: Cell, place: Workplace) -> tuple[pd.DataFrame, list[str]]:
     for name, found in (("clean", clean), ("prediction", protected)):
         parts = [found[column] for column in pairs.values()]
         frame[name] = np.concatenate(parts) if parts else np.zeros(0, np.int8)
+    for name, which, part in _PROBABILITIES:
+        parts = [_thousandths(stored[which], column, n)[:, part] for column in pairs.values()]
+        frame[name] = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     for name, values in (("image", faces.ids), ("person", faces.persons)):
         codes, texts = pd.factorize(values.astype(object))
         frame[name] = pd.Categorical.from_codes(np.tile(codes, k), pd.Index(texts))
@@ -127,6 +148,7 @@ def _of_cell(cell: Cell, place: Workplace) -> tuple[pd.DataFrame, list[str]]:
 def _empty(spec: Spec) -> pd.DataFrame:
     frame = pd.DataFrame({name: pd.Series(dtype="int8") for name in NUMBERS})
     measures = dict.fromkeys([*MEASURES, *spec.metrics])
-    return frame.assign(**{name: pd.Series(dtype=float) for name in measures}).assign(
+    floats = dict.fromkeys(PROBABILITIES, "float32") | dict.fromkeys(measures, "float64")
+    return frame.assign(**{name: pd.Series(dtype=kind) for name, kind in floats.items()}).assign(
         **{name: pd.Categorical([], categories=["-"]) for name in NAMED}
     )

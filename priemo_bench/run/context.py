@@ -217,6 +217,10 @@ class RunContext:
         classes: Labels = self._clean(name, faces).argmax(1)
         return classes
 
+    def clean_probabilities(self, name: str, faces: FaceSet) -> Probabilities:
+        """(n, 7) probabilities that a victim gives clean faces, without a defense."""
+        return self._clean(name, faces)
+
     def probabilities(self, name: str, x: ByteImages | FloatImages) -> Probabilities:
         """(n, 7) softmax of a victim's logits.
 

@@ -1,4 +1,4 @@
-"""One face per emotion of what a run published, for the figure of its page."""
+"""One face per emotion of what a run published, for its page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from priemo_bench.contracts.image import ByteImages
+from priemo_bench.contracts.budgets import EQUAL
+from priemo_bench.contracts.columns import METHOD
+from priemo_bench.contracts.examples import Examples
 from priemo_bench.run.execute import published
 from priemo_bench.run.perturb import Workplace
 from priemo_bench.run.plan import Cell
@@ -15,18 +17,15 @@ SHOWABLE = ("rendered",)
 """Data sets without photographs of persons: only their faces are ever put on a page."""
 ATTACKS = 4
 
-Example = tuple[ByteImages, ByteImages]
-"""Originals and published images, (k, c, h, w) each, an emotion in each row."""
 
-
-def examples(cells: Sequence[Cell], place: Workplace) -> dict[str, Example]:
-    """By attack, from its first finished untargeted cell under the equal budget; ATTACKS at most.
+def examples(cells: Sequence[Cell], place: Workplace) -> list[Examples]:
+    """Of ATTACKS attacks at most, each from its first finished untargeted cell at the first floor.
 
     Empty where no such cell is of a showable data set.
     """
     chosen: dict[str, Cell] = {}
     for cell in cells:
-        showable = cell.dataset in SHOWABLE and cell.target < 0 and cell.budget == "equal"
+        showable = cell.dataset in SHOWABLE and cell.target < 0 and cell.budget == EQUAL
         if (
             showable
             and cell.scale != "one"
@@ -34,10 +33,13 @@ def examples(cells: Sequence[Cell], place: Workplace) -> dict[str, Example]:
             and place.store.has_images(cell.key)
         ):
             chosen.setdefault(cell.attack, cell)
-    found = {}
-    for name, cell in list(chosen.items())[:ATTACKS]:
+    found = []
+    for cell in list(chosen.values())[:ATTACKS]:
         faces = place.context.test_faces(cell)
-        _, first = np.unique(faces.labels, return_index=True)
+        labels, first = np.unique(faces.labels, return_index=True)
         images = np.concatenate(list(published(cell, place)))
-        found[name] = faces.images[first], images[first]
+        names = tuple(str(faces.ids[at]) for at in first)
+        named = {name: getattr(cell, name) for name in METHOD}
+        row = {**named, "surrogate": cell.surrogate, "target": "-"}
+        found.append(Examples(row, cell.seed, names, labels, faces.images[first], images[first]))
     return found

@@ -6,16 +6,17 @@ whose victim, defense or metric fails as incomplete, and the rest goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from priemo_bench.contracts.image import ByteImages, FloatImages, check_images
+from priemo_bench.contracts.image import ByteImages, FloatImages, Labels, check_images
 from priemo_bench.contracts.metric import MEASURES, MetricValues
+from priemo_bench.contracts.predict import Probabilities
 from priemo_bench.contracts.storage import StorageError
 from priemo_bench.errors import PriemoError
 from priemo_bench.quality.pixel import linf, psnr
@@ -26,6 +27,7 @@ from priemo_bench.run.limits import CellLimit, Limits, guarded
 from priemo_bench.run.perturb import Workplace, blocks_of, isolated
 from priemo_bench.run.plan import Cell
 from priemo_bench.run.profiling import Stopwatch
+from priemo_bench.run.store import Array
 
 Facts = dict[str, Any]
 Lost = dict[str, str]
@@ -51,9 +53,9 @@ def run_cell(cell: Cell, place: Workplace, limits: Limits) -> Facts:
         with guarded(limits, kill), plugin():
             if not (facts.get("attacked") and store.has_images(cell.key)):
                 facts = _craft(cell, place, watch)
-            lost = add_metrics(cell, place, watch) | add_predictions(
-                cell.key, cell.defended, place, lambda: published(cell, place), watch
-            )
+            images = _Images(place.context.test_faces(cell).labels, lambda: published(cell, place))
+            lost = add_metrics(cell, place, watch)
+            lost |= add_predictions(cell.key, cell.defended, place, images, watch)
         facts |= {"status": "incomplete" if lost else "done", "reason": "", "lost": as_list(lost)}
     except StorageError:
         raise
@@ -110,14 +112,23 @@ def _craft(cell: Cell, place: Workplace, watch: Stopwatch) -> Facts:
     }
 
 
+class _Images(NamedTuple):
+    """Images to predict, block by block, and the (n,) labels of all."""
+
+    labels: Labels
+    blocks: Callable[[], Iterator[ByteImages]]
+
+
 def add_predictions(
     name: str,
     defended: tuple[str, ...],
     place: Workplace,
-    images: Callable[[], Iterator[ByteImages]],
+    images: _Images,
     watch: Stopwatch,
 ) -> Lost:
     """Add to the predictions of `name` those of victims under defenses that are missing.
+
+    Beside them, where a victim gives any, its probabilities (`PROBABILITY`).
 
     Returns:
         What is still missing, and why.
@@ -129,9 +140,11 @@ def add_predictions(
     if defended:
         lost |= _broken(place, {f"defense {name}" for name in place.context.spec.defenses})
     if pairs:
-        found, failed = _predictions(pairs, images(), place, watch)
+        found, failed = _predictions(pairs, images, place, watch)
         lost |= failed
-        new = {wanted[pair]: predictions for pair, predictions in found.items()}
+        new: dict[str, Array] = {}
+        for pair, readings in found.items():
+            new |= _arrays(wanted[pair], readings, place.context.victims[pair[0]])
         with watch.of("write"):
             place.store.save_arrays(f"{name}.predictions", {**known, **new})
     return lost
@@ -142,15 +155,37 @@ def _broken(place: Workplace, parts: set[str]) -> Lost:
     return {part: why for part, why in place.context.broken.items() if part in parts}
 
 
-Predictions = dict[tuple[str, str], npt.NDArray[np.int8]]
+PROBABILITY = "{} probability"
+"""Name of the array of probabilities beside an array of predictions: (n, 2) uint16 thousandths, of
+the label and of the prediction. None of a victim that gives labels alone, nor in older stores."""
+Readings = npt.NDArray[np.uint16]
+"""(n, 3): the prediction, then the thousandths of PROBABILITY."""
+
+
+def _readings(scores: Probabilities, labels: Labels) -> Readings:
+    """From (n, 7) probabilities and (n,) labels."""
+    predictions, each = scores.argmax(1), np.arange(len(scores))
+    both = np.rint(1000 * np.stack([scores[each, labels], scores[each, predictions]], 1))
+    return np.column_stack([predictions, both]).astype(np.uint16)
+
+
+def _arrays(name: str, readings: Readings, victim: object) -> dict[str, Array]:
+    """What is kept of readings: the predictions as `name`, and PROBABILITY of it."""
+    found: dict[str, Array] = {name: readings[:, 0].astype(np.int8)}
+    if not getattr(victim, "labels_only", False):
+        found[PROBABILITY.format(name)] = readings[:, 1:]
+    return found
 
 
 def _predictions(
-    pairs: list[tuple[str, str]], images: Iterable[ByteImages], place: Workplace, watch: Stopwatch
-) -> tuple[Predictions, Lost]:
-    parts: dict[tuple[str, str], list[npt.NDArray[np.int8]]] = {pair: [] for pair in pairs}
+    pairs: list[tuple[str, str]], images: _Images, place: Workplace, watch: Stopwatch
+) -> tuple[dict[tuple[str, str], Readings], Lost]:
+    parts: dict[tuple[str, str], list[Readings]] = {pair: [] for pair in pairs}
     lost: Lost = {}
-    for block in images:
+    start = 0
+    for block in images.blocks():
+        labels = images.labels[start : start + len(block)]
+        start += len(block)
         for defense in dict.fromkeys(defense for _, defense in parts):
             try:
                 with watch.of("defend"):
@@ -163,7 +198,7 @@ def _predictions(
                 try:
                     with watch.of("predict"):
                         scores = place.context.probabilities(victim, x)
-                    parts[victim, defense].append(scores.argmax(1).astype(np.int8))
+                    parts[victim, defense].append(_readings(scores, labels))
                 except PriemoError as error:
                     under = "" if defense == "none" else f" under {defense}"
                     lost[f"victim {victim}{under}"] = str(error)
@@ -287,14 +322,16 @@ def run_clean(clean: Clean, place: Workplace) -> Lost:
     for (victim, _), column in columns(place, ()).items():
         if column not in known:
             with suppress(PriemoError):  # add_predictions says it
-                found = place.context.clean_predictions(victim, faces)
-                known[column] = found.astype(np.int8)
+                scores = place.context.clean_probabilities(victim, faces)
+                readings = _readings(scores, faces.labels)
+                known |= _arrays(column, readings, place.context.victims[victim])
     place.store.save_arrays(f"{name}.predictions", known)
 
     def blocks() -> Iterator[ByteImages]:
         return (faces.images[rows] for rows in blocks_of(len(faces)))
 
-    lost = add_predictions(name, clean.defended, place, blocks, Stopwatch())
+    images = _Images(faces.labels, blocks)
+    lost = add_predictions(name, clean.defended, place, images, Stopwatch())
     if lost:
         place.store.save_facts(name, {"status": "incomplete", "lost": as_list(lost)})
     return lost

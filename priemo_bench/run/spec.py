@@ -274,7 +274,7 @@ class Spec(StrictModel):
         """Budgets, targets, surrogates and seeds of an attack's rows, as far as the spec says."""
         targets = {t for name in attack.targets for t in (EMOTIONS if name == "all" else (name,))}
         groups = {as_tuple(item) for item in self.groups(attack)}
-        chosen = {name for name in self.budgets if attack.has_budget(name)}
+        chosen: set[object] = {name for name in self.budgets if attack.has_budget(name)}
         return chosen, set(targets), set(groups), set(attack.seeds or self.seeds)
 
     def groups(self, attack: AttackSpec) -> Surrogates:

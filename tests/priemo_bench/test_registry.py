@@ -109,3 +109,8 @@ def test_a_spec_imports_no_plugin(install: Install) -> None:
     spec = load("default", attacks=("theirs", "noise"))
     assert [attack.name for attack in spec.attacks] == ["theirs", "noise"]
     assert "their_attacks_plugin" not in sys.modules
+
+
+def test_a_name_given_under_itself_is_that_name() -> None:
+    """As in `victims={"mine": module, "resnet": "resnet"}`."""
+    assert registry.adopt("victims", ("resnet", "resnet")) == "resnet"

@@ -23,7 +23,7 @@ from priemo_bench.judge.leaderboard import Tables
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Two images of one cell."""
-    names = dict.fromkeys(NAMED, "x") | {"defense": "none"}
+    names = dict.fromkeys(NAMED, "x") | {"defense": "none", "budget": "equal"}
     numbers = {"seed": 0, "label": 1, "clean": 1, "prediction": 2, "target_label": -1}
     quality = {"ssim": 0.997, "ssim_full": 0.998, "psnr": 40.0, "linf": 0.01}
     frame = pd.DataFrame([{**names, **numbers, **quality, "image": str(i)} for i in range(2)])

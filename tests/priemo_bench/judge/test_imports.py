@@ -7,7 +7,7 @@ import sys
 
 IMPORTED = [
     "priemo_bench.judge.compare", "priemo_bench.judge.curves", "priemo_bench.judge.leaderboard",
-    "priemo_bench.report", "priemo_bench.report.curves", "priemo_bench.report.terminal",
+    "priemo_bench.report", "priemo_bench.report.palette", "priemo_bench.report.terminal",
 ]  # fmt: skip
 SLOW = ["art", "matplotlib", "pydantic", "scipy.stats", "seaborn", "timm", "torch"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from priemo_bench.contracts.metric import MEASURES
@@ -43,6 +45,7 @@ def method(**changes: Any) -> dict[str, Any]:
         "transfer_minus_noise": 0.2, "budget_used": 0.996, "on_floor": 0.982, "untouched": 0.0,
         "ssim": 0.9971, "ssim_worst": 0.99701, "psnr": 41.26, "within_budget": True,
         "ms_per_image": 2.0, "forwards_per_image": 25.0, "backwards_per_image": 24.0,
+        "ssim_floor": 0.997, "psnr_floor": NAN, "eps": 8 / 255,
         "fit_seconds": NAN, "n": 7, "seeds": 3, "survival": NAN, "worst_defense": NAN, **changes,
     }  # fmt: skip
 
@@ -61,56 +64,69 @@ def test_markdown_survives_bars_and_line_breaks() -> None:
 
 
 def test_methods_as_a_reader_sees_them() -> None:
-    first = method(rank_other=2)
-    lines = [method(attack="loud", rank=pd.NA, within_budget=False, n_without_kin=0), first,
+    lines = [method(attack="loud", rank=pd.NA, within_budget=False), method(),
              method(attack="zero", untouched=1.0)]  # fmt: skip
     (section,) = _sections(lines)
-    assert section.title == "Equal quality: one SSIM floor"
+    assert (
+        section.title == "Equal quality: SSIM at least 0.997, no pixel moved by more than 8 of 255"
+    )
     assert _line(section, 0) == {
-        "rank": "1", "rank at equal PSNR": "2", "attack": "x, one strength", "scope": "class",
-        "threat model": "white-box", "protection %": "50.0 [25.0, 75.0]", "worst surrogate": "40.0",
-        "macro %": "40.0 [25.0, 75.0]", "transfer %": "30.0 [25.0, 75.0]",
-        "next victim": "[25.0, 75.0]", "without kin": "35.1 (1 of 3)", "minus noise": "20.0",
-        "budget used (on floor)": "99.6 (98.2)", "SSIM": "0.9971", "worst SSIM": "0.9970",
-        "PSNR": "41.3", "within": "yes", "ms/image": "2.0", "passes f+b": "25+24", "fit s": "-",
-        "n": "7", "seeds": "3",
+        "rank": "1", "attack": "x, one strength", "scope": "class", "threat model": "white-box",
+        "protection %": "50.0 [25.0, 75.0]", "transfer %": "30.0 [25.0, 75.0]", "SSIM": "0.9971",
+        "PSNR": "41.3", "ms/image": "2.0",
     }  # fmt: skip
     last = _line(section, 1)
     assert len(section.table.rows) == 2  # the zero perturbation says nothing
-    assert [last[name] for name in ("rank", "attack", "within", "without kin")] == [
-        "-", "loud, one strength", "no", "none (0 of 3)",
-    ]  # fmt: skip
+    assert [last[name] for name in ("rank", "attack")] == ["-", "loud, one strength"]
 
 
-def test_methods_by_what_survives() -> None:
-    own = {"survival_low": 0.2, "survival_high": 0.4, "n_survival": 61, "filter_cost": 0.105}
+def test_methods_without_effect_are_named_only() -> None:
+    weak = {"protection_rate": 0.009, "transfer_rate": 0.0, "scale": "per image"}
+    lines = [method(attack="a", **weak), method(), method(attack="b", **weak)]
+    (section,) = _sections(lines)
+    assert [row[1] for row in section.table.rows] == ["x, one strength"]
+    assert section.foot == "No effect (below 1 %): a; b."
+    (terminal,) = _sections(lines, terminal=True)
+    assert (len(terminal.table.rows), terminal.foot) == (3, "")
+    (elsewhere,) = _sections([method(attack="a", **{**weak, "transfer_rate": 0.01})])
+    assert (len(elsewhere.table.rows), elsewhere.foot) == (1, "")
+
+
+def test_methods_with_what_survives() -> None:
+    own = {"survival_low": 0.2, "survival_high": 0.4}
     lines = [
         method(attack="a", survival=0.25, worst_defense=0.4, worst_filter="bits4", **own),
         method(attack="b", survival=0.3, worst_defense=0.35, worst_filter="median3", **own),
         method(attack="c"),
     ]
-    _, section = _sections(lines)
-    assert section.title == "Survival: the victim picks a filter for each image"
-    assert [row[0] for row in section.table.rows] == ["b, one strength", "a, one strength"]
-    shown = _line(section, 0)
-    assert [shown[h] for h in ("survival %", "worst filter", "clean cost", "survival n")] == [
-        "30.0 [20.0, 40.0]", "35.0 (median3)", "10.5", "61",
+    (section,) = _sections(lines)
+    assert [_line(section, k)["survival %"] for k in range(3)] == [
+        "25.0 [20.0, 40.0]", "30.0 [20.0, 40.0]", "-",
     ]  # fmt: skip
+    assert _line(section, 1)["worst filter %"] == "35.0 (median3)"
 
 
 def test_each_budget_and_data_set_has_a_section() -> None:
-    lines = [method(), method(budget="conventional"), method(targeted=True, targeted_rate=0.9),
-             method(dataset="c", budget="equal-psnr")]  # fmt: skip
+    psnr = {"ssim_floor": NAN, "psnr_floor": 42.0}
+    free = {"ssim_floor": NAN, "eps": NAN}
+    lines = [method(), method(budget="conventional", **free),
+             method(targeted=True, targeted_rate=0.9),
+             method(budget="equal-0.95", ssim_floor=0.95, eps=32 / 255, attack="y"),
+             method(dataset="c", budget="equal-psnr", **psnr)]  # fmt: skip
     found = _sections(lines)
-    assert [section.title for section in found] == [
-        "Equal energy: one PSNR floor on c", "Equal quality: one SSIM floor on d",
-        "Usual settings on d", "Targeted on d",
+    assert [section.title.split(", no pixel")[0] for section in found] == [
+        "Equal energy: PSNR at least 42 dB", "Equal quality: SSIM at least 0.997",
+        "Equal quality: SSIM at least 0.95", "Usual settings on d",
+        "Targeted: SSIM at least 0.997",
     ]  # fmt: skip
+    assert [section.title.endswith((" on c", " on d")) for section in found] == [True] * 5
     assert _line(found[-1], 0)["targeted %"] == "90.0"
-    assert [_line(found[k], 0)["attack"] for k in (0, 2)] == ["x, one strength", "x"]
+    names = [_line(found[k], 0)["attack"] for k in (0, 2, 3)]
+    assert names == ["x, one strength", "y, one strength", "x"]
     short = _sections(lines, terminal=True)
-    assert [section.title for section in short] == [found[0].title, found[1].title]
-    assert tuple(short[0].table.headings) == METHODS[0].terminal
+    assert [section.title for section in short] == [s.title for s in found[:3]]
+    shown = [name for name in METHODS[0].terminal if name != "survival %"]
+    assert short[0].table.headings == shown
 
 
 def _sections(lines: list[dict[str, Any]], terminal: bool = False) -> list[Section]:
@@ -125,7 +141,8 @@ def _line(section: Section, row: int) -> dict[str, str]:
 
 def facts(**changes: Any) -> dict[str, Any]:
     """Of a run of one cell, which failed."""
-    cell = {**dict.fromkeys(ROW, "x"), "seed": 0, "status": "failed", "reason": "luck"}
+    named = {**dict.fromkeys(ROW, "x"), "budget": "equal"}
+    cell = {**named, "seed": 0, "status": "failed", "reason": "luck"}
     return {
         "cells": [cell], "ssim_floor": 0.997, "eps": 8 / 255, "spec": "a = 1\n", "name": "small",
         "command": "run", "data": {}, "seeds": [0], "versions": {"priemo-bench": "0.3.0"},
@@ -147,6 +164,7 @@ def run(tmp_path: Path) -> Path:
     """A folder with the rows of a run: three images, one victim."""
     ones = dict.fromkeys(("ssim", "ssim_full"), 1.0) | {"psnr": float("inf"), "linf": 0.0}
     texts = {**dict.fromkeys(NAMED, "x"), "defense": "none", "surrogate": "-", "target": "-"}
+    texts["budget"] = "equal"
     frame = pd.DataFrame(
         [
             {**texts, **ones, "image": str(i), "seed": 0, "target_label": -1,
@@ -183,7 +201,9 @@ def test_a_new_table_is_one_entry(
     assert (run / "labels.csv").read_text() == "dataset,label,n\nx,0,2\nx,1,1\n"
     text = "## Labels\n\n2 labels.\n\n| label | n |\n|---|---|\n| 0 | 2 |\n| 1 | 1 |\n"
     assert text in (run / "README.md").read_text()
-    assert "<td>0</td><td>2</td>" in (run / "index.html").read_text()
+    html = (run / "index.html").read_text()
+    assert '<h2 id="further-0-title">Labels</h2>\n<p>2 labels.</p>' in html
+    assert re.search(r"<th scope=\"row\">0</th>\s*<td[^>]*>2</td>", html)
     terminal.summary(run)
     assert "┃ n ┃" in capsys.readouterr().out
     assert complete(run)
@@ -191,14 +211,22 @@ def test_a_new_table_is_one_entry(
 
 def test_a_new_figure_is_one_entry(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "TABLES", ())
+
+    def draw(lines: pd.DataFrame, figure: Figure) -> Axes:
+        axis = figure.subplots()
+        axis.plot(lines["a"])
+        return axis
+
     entries = (
-        ReportFigure("empty", "An empty figure.", lambda tables, dataset: Figure()),
-        ReportFigure("none", "None.", lambda tables, dataset: None),
+        ReportFigure("one", "A figure.", lambda tables, dataset: pd.DataFrame({"a": [1]}), draw),
+        ReportFigure("none", "None.", lambda tables, dataset: pd.DataFrame({"a": []}), draw),
     )
     monkeypatch.setattr(figures, "FIGURES", entries)
     write_report(run)
-    assert [path.name for path in (run / "figures").iterdir()] == ["empty-x.png"]
-    assert "![An empty figure.](figures/empty-x.png)" in (run / "README.md").read_text()
+    assert {path.name for path in (run / "figures").iterdir()} == {
+        "one-x.png", "one-x.svg", "one-x.pdf", "one-x.csv",
+    }  # fmt: skip
+    assert "![A figure.](figures/one-x.png)" in (run / "README.md").read_text()
 
 
 def test_a_report_is_complete_with_all_its_files_only(run: Path) -> None:
@@ -239,8 +267,9 @@ def test_the_page_names_its_code_state(tmp_path: Path) -> None:
     write_report(tmp_path)
     text = (tmp_path / "README.md").read_text()
     assert "**Code state**: `0123456789ab`" in text
-    assert "| attacks | pgd | cafe |" in text
-    assert "<code>0123456789ab</code>" in (tmp_path / "index.html").read_text()
+    html = (tmp_path / "index.html").read_text()
+    assert "<code>0123456789ab</code>" in html
+    assert "<td>pgd</td><td><code>cafe</code></td>" in html
 
 
 def test_costs_are_data(tmp_path: Path) -> None:
@@ -279,7 +308,7 @@ def test_names_of_strangers_stay_names(
     assert "<script" not in readme
     assert "![p](" not in readme
     assert not [line for line in readme.splitlines() if line.startswith("# [b]")]
-    assert "<script" not in (out / "index.html").read_text()
+    assert "<script>alert" not in (out / "index.html").read_text()
     failures = readme.split("## Failures")[1].split("\n\n")[2].splitlines()
     assert len({line.replace(r"\|", "").count("|") for line in failures}) == 1
     monkeypatch.setenv("COLUMNS", "300")

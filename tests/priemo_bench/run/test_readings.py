@@ -25,7 +25,7 @@ from priemo_bench.run.schedule import Workers
 from priemo_bench.run.session import Session
 from priemo_bench.run.spec import Spec, load
 
-ATTACKS = ("noise", "blur")
+ATTACKS = ({"name": "noise", "budgets": ["equal"]}, "blur")
 Line = dict[str, Any]
 
 
