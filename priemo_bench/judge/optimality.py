@@ -91,6 +91,8 @@ def _courses(
             continue
         parts = [predictions.arrays[own[name], "none", victim] for name in floors]
         at = np.flatnonzero(np.all([part.counted for part in parts], axis=0))
+        if not len(at):
+            continue
         outcomes = np.stack([part.outcome("protected")[:, at] for part in parts])
         key, threat = predictions.names[own[EQUAL]], predictions.judges[own[EQUAL]].threat
         method = (key["dataset"], key["attack"], key["scope"], key["scale"], threat)
@@ -104,7 +106,7 @@ def _compared(own: Course, others: list[Course], floors: Mapping[str, float]) ->
         at = np.searchsorted(other.images, own.images[known])
         best[:, known] = np.maximum(best[:, known], other.protected[:, at])
     values = list(floors.values())
-    rates = own.protected.mean(1) if len(own.images) else np.full(len(values), np.nan)
+    rates = own.protected.mean(1)
     mine, envelope = area(values, rates.tolist()), area(values, best.mean(1).tolist())
     half = [1 - floor for floor, rate in zip(values, rates, strict=True) if rate >= 0.5]
     return {

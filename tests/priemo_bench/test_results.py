@@ -38,7 +38,7 @@ def test_every_table_says_what_its_columns_hold(results: Results, name: str) -> 
     for own in table.attrs["columns"].values():
         assert set(own) == {"text", "unit", "direction"}
         assert own["text"]
-    if name not in ("curve", "failures"):
+    if name not in ("curve", "optimality", "failures"):  # which a run of one floor lacks
         assert len(table), name
 
 
