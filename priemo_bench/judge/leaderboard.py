@@ -209,6 +209,10 @@ class Tables:
 
     def transfer(self) -> pd.DataFrame:
         """One line per row of the leaderboard and victim: the surrogate x victim matrix."""
+        return self._transfer.copy()
+
+    @cached_property
+    def _transfer(self) -> pd.DataFrame:
         rates = self.rates.undefended.set_index("row")
         columns = {"protected": "protection_rate", "low": "protection_low",
                    "high": "protection_high", "hit": "targeted_rate", "flip": "flip_rate",

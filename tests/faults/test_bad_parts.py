@@ -126,6 +126,7 @@ def test_defenses(lab: Any, whole: Whole, tmp_path: Path) -> None:
     assert set(lab.rows(tmp_path)["defense"]) <= {"none", "toy-smooth", "bad-writes"}
 
 
+@pytest.mark.slow
 def test_metrics(lab: Any, whole: Whole, tmp_path: Path) -> None:
     check_parts(lab, whole, tmp_path, "metrics", METRICS)
 

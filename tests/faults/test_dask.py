@@ -77,6 +77,7 @@ def cluster(lab: Any, tmp_path: Path) -> Iterator[Cluster]:
     made.close()
 
 
+@pytest.mark.slow
 def test_rows_of_a_cluster_that_loses_a_worker(
     lab: Any, cluster: Cluster, tmp_path: Path, rng: np.random.Generator
 ) -> None:

@@ -57,6 +57,7 @@ def test_the_order_of_attacks_and_victims(lab: Any, whole: Whole, tmp_path: Path
     assert facts[0] == facts[1]
 
 
+@pytest.mark.slow
 def test_a_wider_run_has_the_rows_of_a_narrow_one(lab: Any, whole: Whole, tmp_path: Path) -> None:
     """What else is in a spec changes no row of an attack."""
     assert lab.finish(lab.spec(lab.ATTACKS[1]), tmp_path).code == 0

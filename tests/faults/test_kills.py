@@ -120,6 +120,7 @@ def test_workers_do_not_outlive_a_killed_parent(
     assert not lab.differences(lab.contents(undisturbed), lab.contents(tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_what_a_lost_write_leaves_is_swept_away(
     lab: Any, whole: Whole, tmp_path: Path, rng: np.random.Generator
 ) -> None:

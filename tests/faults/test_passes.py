@@ -27,7 +27,7 @@ def passes(lab: Any, spec: Path, tmp_path: Path, *options: object) -> Counter[st
     return seen
 
 
-@pytest.mark.parametrize("floors", [1, 2])
+@pytest.mark.parametrize("floors", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_an_attack_by_gradient(lab: Any, tmp_path: Path, floors: int) -> None:
     """Its strength chosen on fit faces; judged by two victims, bare and under one defense.
 
@@ -57,6 +57,7 @@ def test_an_attack_without_a_model(lab: Any, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_finished_run_asks_no_victim(lab: Any, tmp_path: Path) -> None:
     spec = lab.spec()
     assert passes(lab, spec, tmp_path)

@@ -37,6 +37,7 @@ def test_two_runs_at_once_often(
         check_two(lab, whole, tmp_path / str(n), rng.uniform(0, whole[2]), jobs)
 
 
+@pytest.mark.slow
 def test_the_second_goes_on_when_the_first_is_killed(
     lab: Any, whole: Whole, tmp_path: Path
 ) -> None:

@@ -64,7 +64,9 @@ def test_every_published_image_keeps_both_bounds(
 @pytest.mark.parametrize(
     ("scope", "steps"), [("image", 1), ("class", 10), ("universal", 10), ("generator", 1)]
 )
-@pytest.mark.parametrize(("channels", "side"), [(1, 48), (3, 512)])
+@pytest.mark.parametrize(
+    ("channels", "side"), [(1, 48), pytest.param(3, 512, marks=pytest.mark.slow)]
+)
 def test_small_and_large_images(scope: str, steps: int, channels: int, side: int) -> None:
     x, _ = toy_faces(2, channels, side)
     classifier = as_art(freeze(ToyVictim()), channels, side)

@@ -37,6 +37,7 @@ def test_every_scope_survives_the_filters_that_it_expects(scope: Any, bands: Any
     assert Budget(None, 8 / 255).holds(publish(bands.x), publish(surviving)).all()
 
 
+@pytest.mark.slow
 def test_a_generator_survives_the_filters_that_it_expects(bands: Any) -> None:
     params = {**CAP, "eps": 16 / 255, "steps": 25, "confidence": 0.0}
     found = PriEMO(bands.classifier, "generator", filters=["blur1"], **params)
