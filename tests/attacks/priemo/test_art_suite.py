@@ -79,7 +79,9 @@ def test_targeted_images(network: nn.Module, digits: Any) -> None:
     assert (estimator.predict(adversarial).argmax(1) == targets).mean() >= 0.5
 
 
-@pytest.mark.parametrize("defence", [SpatialSmoothing, JpegCompression])
+@pytest.mark.parametrize(
+    "defence", [SpatialSmoothing, pytest.param(JpegCompression, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("scope", SCOPES)
 def test_defended_images(network: nn.Module, digits: Any, scope: str, defence: Any) -> None:
     """`backend_test_defended_images`: changed, in range, labels not all equal."""
