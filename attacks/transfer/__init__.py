@@ -19,9 +19,8 @@ from priemo_bench.attacks.transfer.svre import SVRE
 __all__ = ["CWA", "MEF", "OPS", "PGN", "SIA", "SMER", "SVRE", "AdaEA", "TransferAttack"]
 
 
-def _preset(attack: type[TransferAttack], summary: str, source: str, **params: object) -> Preset:
-    traits = RANDOM if params else attack.traits
-    return Preset(attack, traits, params, summary, source)
+def _preset(attack: type[TransferAttack], summary: str, source: str) -> Preset:
+    return Preset(attack, attack.traits, {}, summary, source)
 
 
 sia = _preset(SIA, "blocks of the image changed independently", "Wang et al., ICCV 2023")
@@ -31,5 +30,5 @@ ops = _preset(OPS, "random noises and compositions of operators", "Guo et al., C
 svre = _preset(SVRE, "variance between surrogates reduced", "Xiong et al., CVPR 2022")
 adaea = _preset(AdaEA, "surrogates weighted by how their steps carry", "Chen et al., ICCV 2023")
 cwa = _preset(CWA, "surrogates one after another: common weakness", "Chen et al., ICLR 2024")
-ssa_cwa = _preset(CWA, "CWA over spectral views", "Chen et al., ICLR 2024", views=20)
+ssa_cwa = Preset(CWA, RANDOM, {"views": 20}, "CWA over spectral views", "Chen et al., ICLR 2024")
 smer = _preset(SMER, "surrogates in shuffled rounds, reweighed", "Tang et al., CVPR 2024")

@@ -7,6 +7,7 @@ direction d: for MI-FGSM the gradient; each paper here has another, in a file of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from numbers import Real
@@ -71,10 +72,15 @@ class Descent:
         outputs = [surrogate(clip(z))[1] for surrogate in surrogates or self.surrogates]
         return torch.stack(outputs).mean(0)
 
-    def gradient(self, z: Tensor, surrogates: list[Surrogate] | None = None) -> Tensor:
-        """(n, c, h, w) of `losses` of the mean logits at points, one for each image."""
+    def gradient(
+        self,
+        z: Tensor,
+        surrogates: list[Surrogate] | None = None,
+        view: Callable[[Tensor], Tensor] = lambda z: z,
+    ) -> Tensor:
+        """(n, c, h, w) at points, one for each image, of `losses` of the mean logits of a view."""
         z = z.detach().requires_grad_()
-        return input_gradient(self.losses(self.logits(z, surrogates)), z).detach()
+        return input_gradient(self.losses(self.logits(view(z), surrogates)), z).detach()
 
     def inside(self, z: Tensor) -> Tensor:
         """Points clipped to eps around the originals, and to [0, 1]."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Unpack
 
-import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
@@ -59,18 +58,20 @@ class OPS(TransferAttack):
             ratio = RATIOS[descent.integer(0, len(RATIOS) - 1)]
             noise = descent.uniform(z, self.radius * descent.eps * ratio)
             for _ in range(self.compositions):
-                point = z.detach().requires_grad_()
-                view = point + noise
-                for _ in range(descent.integer(*LEVELS)):
-                    view = OPERATORS[descent.integer(0, len(OPERATORS) - 1)](view, descent)
-                loss = descent.losses(descent.logits(view)).sum()
-                found += torch.autograd.grad(loss, point)[0]
+                found += descent.gradient(z + noise, view=lambda near: composed(near, descent))
         return found / (self.noises * self.compositions + 1)
 
     def _check_params(self) -> None:
         super()._check_params()
         require_int(self, "noises", "compositions")
         require_number(self, "radius")
+
+
+def composed(z: Tensor, descent: Descent) -> Tensor:
+    """A random composition of OPERATORS on images (n, c, h, w)."""
+    for _ in range(descent.integer(*LEVELS)):
+        z = OPERATORS[descent.integer(0, len(OPERATORS) - 1)](z, descent)
+    return z
 
 
 def _turned(angle: float) -> Operator:

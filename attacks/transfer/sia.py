@@ -49,10 +49,7 @@ class SIA(TransferAttack):
     def direction(self, z: Tensor, descent: Descent) -> Tensor:
         found = torch.zeros_like(z)
         for _ in range(self.samples):
-            point = z.detach().requires_grad_()
-            view = block_view(point, descent, self.blocks)
-            loss = descent.losses(descent.logits(view)).sum()
-            found += torch.autograd.grad(loss, point)[0]
+            found += descent.gradient(z, view=lambda z: block_view(z, descent, self.blocks))
         return found / self.samples
 
     def _check_params(self) -> None:

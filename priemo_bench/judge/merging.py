@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import tomli_w
 
-from priemo_bench.contracts.budgets import CONVENTIONAL, KINDS, Bounds, kind
+from priemo_bench.contracts.budgets import CONVENTIONAL, EQUAL, Bounds, kind
 from priemo_bench.contracts.columns import NAMED, ROW
 from priemo_bench.contracts.rows import Rows
 from priemo_bench.errors import PriemoError
@@ -97,7 +97,7 @@ def _name(name: str, own: Bounds, known: Mapping[str, Bounds]) -> str:
     for other, bounds in known.items():
         if bounds == own and kind(other) == kind(name):
             return other
-    floor = own.ssim_floor if kind(name) == KINDS[0] else own.psnr_floor
+    floor = own.ssim_floor if kind(name) == EQUAL else own.psnr_floor
     wanted = f"{kind(name)}-{floor:g}"
     if wanted in known:
         raise PriemoError(
@@ -186,7 +186,9 @@ def _spec(texts: Sequence[str], run: Rows) -> str:
         items = [item for spec in specs for item in spec.get(name, [])]
         if items:
             values[name] = [item for k, item in enumerate(items) if item not in items[:k]]
-    further = [own.ssim_floor for name, own in run.budgets.items() if name.startswith("equal-")]
+    further = [
+        own.ssim_floor for name, own in run.budgets.items() if name != EQUAL and kind(name) == EQUAL
+    ]
     if floors := [floor for floor in further if floor is not None]:
         values["floors"] = floors
     values["attacks"] = values.pop("attacks")  # tables last

@@ -238,7 +238,8 @@ class Spec(StrictModel):
     @model_validator(mode="after")
     def _budgets_exist(self) -> Spec:
         floors = (self.ssim_floor, *self.floors)
-        if self.floors and (None in floors or len(set(floors)) < len(floors)):
+        names = {f"{floor:g}" for floor in floors if floor is not None}
+        if self.floors and len(names) < len(floors):
             raise PriemoError(
                 f"floors are {list(self.floors)} beside the SSIM floor {self.ssim_floor}; give "
                 "each once, and an SSIM floor beside them"

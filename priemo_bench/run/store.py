@@ -34,7 +34,7 @@ Arrays = dict[str, Array]
 
 
 class Store:
-    """The files of a run under `out`; several runs may share one, as those of a curve do."""
+    """The files of a run under `out`; a run and its readings share one."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
