@@ -14,9 +14,9 @@ from art.attacks.attack import EvasionAttack
 from priemo_bench.attacks.adapter import RELATIVE_STEP, AdaptedAttack
 from priemo_bench.attacks.art_pgd import LinfPGD
 from priemo_bench.attacks.losses import with_loss
-from priemo_bench.attacks.preset import Preset
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, Labels
+from priemo_bench.contracts.preset import Preset
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 

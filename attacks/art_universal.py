@@ -20,10 +20,10 @@ from priemo_bench.attacks.adapter import RELATIVE_STEP
 from priemo_bench.attacks.art_adapter import art_attack_class, keyword_arguments, refusals
 from priemo_bench.attacks.base import require_bool, require_eps, require_int, temporary_seed
 from priemo_bench.attacks.losses import LOSSES, LossName, with_loss
-from priemo_bench.attacks.preset import Preset
 from priemo_bench.attacks.universal.base import BaseUniversalAttack, Goal
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, check_images
+from priemo_bench.contracts.preset import Preset
 from priemo_bench.errors import PriemoError, require
 from priemo_bench.registry import unknown
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import inf, isfinite
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -40,6 +41,16 @@ def require_int(attack: object, *names: str, low: int = 1) -> None:
         require(whole, name, value, f"a whole number from {low}")
 
 
+def require_number(attack: object, *names: str, low: float = 0.0, high: float = inf) -> None:
+    """PriemoError unless these attributes are finite numbers from `low` to `high`."""
+    for name in names:
+        value = getattr(attack, name)
+        holds = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+        holds = holds and isfinite(value) and low <= float(value) <= high
+        end = f" to {high:g}" if isfinite(high) else ""
+        require(holds, name, value, f"a number from {low:g}{end}")
+
+
 def require_bool(attack: object, *names: str) -> None:
     """PriemoError unless these attributes are True or False."""
     for name in names:
@@ -51,6 +62,11 @@ def require_eps(eps: float) -> None:
     """PriemoError unless `eps` is a perturbation size on the scale of [0, 1] images."""
     holds = isinstance(eps, Real) and 0 < float(eps) <= 1
     require(holds, "eps", eps, "a number in (0, 1] (8 grey levels are 8/255)")
+
+
+def as_surrogates(given: Any) -> tuple[PyTorchClassifier, ...]:
+    """`surrogates` of a constructor: one classifier, or a list or tuple of them, as a tuple."""
+    return tuple(given) if isinstance(given, list | tuple) else (given,)
 
 
 def check_labels(y: object, n: int, classes: int) -> Labels:

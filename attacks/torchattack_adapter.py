@@ -18,10 +18,10 @@ from priemo_bench.attacks.adapter import AdaptedAttack
 from priemo_bench.attacks.art_adapter import keyword_arguments
 from priemo_bench.attacks.base import temporary_seed
 from priemo_bench.attacks.losses import check_classifier
-from priemo_bench.attacks.preset import Preset
 from priemo_bench.attacks.torchattacks_adapter import WrappedModel
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, Labels
+from priemo_bench.contracts.preset import Preset
 from priemo_bench.errors import PriemoError
 from priemo_bench.registry import unknown
 

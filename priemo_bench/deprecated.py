@@ -11,7 +11,7 @@ from types import ModuleType
 
 MOVED = {
     "attack": ("contracts.attack",),
-    "attacks.entry": ("attacks.preset",),
+    "attacks.entry": ("contracts.preset",),
     "attacks.shared_noise": ("attacks.universal.base",),
     "attacks.wrapped": ("attacks.adapter",),
     "budget": ("quality.budget",),

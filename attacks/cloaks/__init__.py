@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from priemo_bench.attacks.cloaks.fawkes import Fawkes
 from priemo_bench.attacks.cloaks.tip_im import TIPIM
-from priemo_bench.attacks.preset import Preset
 from priemo_bench.contracts.attack import EPS_GRID, Traits
+from priemo_bench.contracts.preset import Preset
 
 __all__ = ["TIPIM", "Fawkes"]
 

@@ -13,7 +13,13 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from priemo_bench.attacks.base import GradientAttack, require_bool, require_eps, require_int
+from priemo_bench.attacks.base import (
+    GradientAttack,
+    as_surrogates,
+    require_bool,
+    require_eps,
+    require_int,
+)
 from priemo_bench.attacks.default_faces import default_faces
 from priemo_bench.attacks.surrogate import Surrogate, open_surrogates, predict_ensemble
 from priemo_bench.contracts.image import FloatImages, check_images
@@ -96,8 +102,7 @@ class Cloak(GradientAttack):
         super().__init__(estimator=classifier)
         self.eps = eps
         self._targeted = targeted
-        several = isinstance(surrogates, list | tuple)
-        self.surrogates = tuple(surrogates) if several else (surrogates,)
+        self.surrogates = as_surrogates(surrogates)
         self.layer = layer
         self.steps = steps
         self.batch_size = batch_size

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from priemo_bench.attacks.preset import Preset
 from priemo_bench.attacks.priemo.attack import PriEMO
 from priemo_bench.attacks.priemo.generator import GeneratorPriEMO
 from priemo_bench.attacks.priemo.image import ImagePriEMO
 from priemo_bench.attacks.priemo.universal import ClassPriEMO, UniversalPriEMO
 from priemo_bench.contracts.attack import Traits
+from priemo_bench.contracts.preset import Preset
 
 __all__ = [
     "ClassPriEMO", "GeneratorPriEMO", "ImagePriEMO", "PriEMO", "UniversalPriEMO", "priemo_class",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, ClassVar, Self, TypedDict, get_args
 
 import torch
 from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
-from priemo_bench.attacks.base import FittedAttack, require_bool, require_int
+from priemo_bench.attacks.base import (
+    FittedAttack,
+    as_surrogates,
+    require_bool,
+    require_int,
+    require_number,
+)
 from priemo_bench.attacks.filters import as_names, check_filters, open_filters
 from priemo_bench.attacks.priemo.objective import (
     Distance,
@@ -159,8 +163,7 @@ class PriEMO(FittedAttack):
         self.ssim_floor = ssim_floor
         self.eps = eps
         self.psnr_floor = psnr_floor
-        several = isinstance(surrogates, list | tuple)
-        self.surrogates = tuple(surrogates) if several else (surrogates,)
+        self.surrogates = as_surrogates(surrogates)
         self.layer = layer
         self.loss = loss
         self.distance = distance
@@ -355,18 +358,8 @@ class PriEMO(FittedAttack):
         if budget.floor is None and budget.eps is None:
             raise PriemoError("ssim_floor, psnr_floor and eps are all None; give a floor or a cap")
         require_int(self, "batch_size")
-        require_range(self, "delta", high=1)
+        require_number(self, "delta", high=1)
         require_bool(self, "targeted", "verbose")
-
-
-def require_range(attack: object, *names: str, high: float = math.inf) -> None:
-    """PriemoError unless these attributes are numbers from 0 to `high`."""
-    for name in names:
-        value = getattr(attack, name)
-        holds = isinstance(value, Real) and 0 <= float(value) <= high
-        require(
-            holds, name, value, f"a number in [0, {high:g}]" if high < math.inf else "0 or more"
-        )
 
 
 def _class_of(scope: str) -> type[PriEMO]:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from priemo_bench.attacks.base import require_int
-from priemo_bench.attacks.priemo.attack import PriEMO, require_range
+from priemo_bench.attacks.base import require_int, require_number
+from priemo_bench.attacks.priemo.attack import PriEMO
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.attacks.priemo.quantisation import match, perturb
 from priemo_bench.contracts.image import FloatImages, check_images
@@ -132,7 +132,7 @@ class FittedPriEMO(PriEMO):
         super()._check_params()
         if self.steps is not None:
             require_int(self, "steps")
-        require_range(self, "balance", high=1)
+        require_number(self, "balance", high=1)
 
 
 def sample_weights(emotions: Tensor, balance: float) -> Tensor:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from priemo_bench.attacks import unet
-from priemo_bench.attacks.priemo.attack import LATER, PriEMO, SharedParams, require_range
+from priemo_bench.attacks.base import require_number
+from priemo_bench.attacks.priemo.attack import LATER, PriEMO, SharedParams
 from priemo_bench.attacks.priemo.fitted import FitSet, FittedPriEMO
 from priemo_bench.attacks.priemo.geometry import rms
 from priemo_bench.attacks.priemo.objective import Objective, softplus_penalty
@@ -149,4 +150,4 @@ class GeneratorPriEMO(FittedPriEMO):
 
     def _check_params(self) -> None:
         super()._check_params()
-        require_range(self, "confidence")
+        require_number(self, "confidence")

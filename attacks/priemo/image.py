@@ -9,9 +9,9 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from priemo_bench.attacks.base import require_int
+from priemo_bench.attacks.base import require_int, require_number
 from priemo_bench.attacks.default_faces import default_faces
-from priemo_bench.attacks.priemo.attack import PriEMO, SharedParams, require_range
+from priemo_bench.attacks.priemo.attack import PriEMO, SharedParams
 from priemo_bench.attacks.priemo.descent import Descent
 from priemo_bench.attacks.priemo.input_transforms import input_diversity, smooth_gradient
 from priemo_bench.attacks.priemo.objective import Objective, softplus_penalty
@@ -236,8 +236,8 @@ class ImagePriEMO(PriEMO):
         require_int(self, "steps")
         require_int(self, "restarts", low=0)
         require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
-        require_range(self, "diversity", high=1)
-        require_range(self, "translation", "confidence")
+        require_number(self, "diversity", high=1)
+        require_number(self, "translation", "confidence")
 
 
 def _of(mask: Tensor | None, rows: Tensor | slice) -> Tensor | None:

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from priemo_bench.attacks.base import require_bool, require_int
-from priemo_bench.attacks.preset import Preset
 from priemo_bench.attacks.priemo.fitted import FitSet
 from priemo_bench.attacks.priemo.objective import Objective
 from priemo_bench.attacks.priemo.universal import ClassPriEMO, project
 from priemo_bench.contracts.attack import Scope, Traits
 from priemo_bench.contracts.image import FloatImages
+from priemo_bench.contracts.preset import Preset
 from priemo_bench.contracts.storage import Tensors
 from priemo_bench.errors import PriemoError
 

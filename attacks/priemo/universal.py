@@ -13,7 +13,8 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from priemo_bench.attacks.priemo.attack import LATER, PriEMO, SharedParams, require_range
+from priemo_bench.attacks.base import require_number
+from priemo_bench.attacks.priemo.attack import LATER, PriEMO, SharedParams
 from priemo_bench.attacks.priemo.fitted import FitSet, FittedPriEMO
 from priemo_bench.attacks.priemo.geometry import rms
 from priemo_bench.attacks.priemo.input_transforms import input_diversity
@@ -176,8 +177,8 @@ class UniversalPriEMO(FittedPriEMO):
 
     def _check_params(self) -> None:
         super()._check_params()
-        require_range(self, "diversity", high=1)
-        require_range(self, "sharpness")
+        require_number(self, "diversity", high=1)
+        require_number(self, "sharpness")
 
 
 class ClassPriEMO(UniversalPriEMO):

@@ -5,7 +5,6 @@ Further ones come with torchattack (`torchattack:BSR`, DeCoWA, SSA, ILPD, L2T, M
 
 from __future__ import annotations
 
-from priemo_bench.attacks.preset import Preset
 from priemo_bench.attacks.transfer.adaea import AdaEA
 from priemo_bench.attacks.transfer.base import RANDOM, TransferAttack
 from priemo_bench.attacks.transfer.cwa import CWA
@@ -15,6 +14,7 @@ from priemo_bench.attacks.transfer.pgn import PGN
 from priemo_bench.attacks.transfer.sia import SIA
 from priemo_bench.attacks.transfer.smer import SMER
 from priemo_bench.attacks.transfer.svre import SVRE
+from priemo_bench.contracts.preset import Preset
 
 __all__ = ["CWA", "MEF", "OPS", "PGN", "SIA", "SMER", "SVRE", "AdaEA", "TransferAttack"]
 

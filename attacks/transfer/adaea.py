@@ -14,14 +14,9 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from priemo_bench.attacks.base import require_number
 from priemo_bench.attacks.surrogate import input_gradient
-from priemo_bench.attacks.transfer.base import (
-    TRAITS,
-    Common,
-    Descent,
-    TransferAttack,
-    require_number,
-)
+from priemo_bench.attacks.transfer.base import TRAITS, Common, Descent, TransferAttack
 
 
 class AdaEA(TransferAttack):

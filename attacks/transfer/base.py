@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from math import isfinite
-from numbers import Real
 from typing import Any, ClassVar, TypedDict
 
-import numpy as np
 import torch
 from art.attacks.attack import EvasionAttack
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from priemo_bench.attacks.base import GradientAttack, require_bool, require_eps, require_int
+from priemo_bench.attacks.base import (
+    GradientAttack,
+    as_surrogates,
+    require_bool,
+    require_eps,
+    require_int,
+    require_number,
+)
 from priemo_bench.attacks.losses import LOSSES, LossName, clip
 from priemo_bench.attacks.surrogate import (
     Surrogate,
@@ -31,7 +35,6 @@ from priemo_bench.attacks.surrogate import (
 from priemo_bench.contracts.attack import EPS_GRID, Traits
 from priemo_bench.contracts.image import FloatImages, check_images
 from priemo_bench.contracts.predict import margin
-from priemo_bench.errors import require
 from priemo_bench.registry import unknown
 
 TRAITS = Traits("per-image", "image", "many", True, "eps", EPS_GRID)
@@ -151,8 +154,7 @@ class TransferAttack(GradientAttack):
         super().__init__(estimator=classifier)
         self.eps = eps
         self._targeted = targeted
-        several = isinstance(surrogates, list | tuple)
-        self.surrogates = tuple(surrogates) if several else (surrogates,)
+        self.surrogates = as_surrogates(surrogates)
         self.steps = steps
         self.step_size = step_size
         self.decay = decay
@@ -219,15 +221,3 @@ def scaled(gradient: Tensor) -> Tensor:
     """Each image's gradient over its mean absolute value; zero where that is zero."""
     size: Tensor = gradient.abs().mean((1, 2, 3), keepdim=True)
     return gradient / size.clamp_min(1e-12)
-
-
-def require_number(
-    attack: object, *names: str, low: float = 0.0, high: float = float("inf")
-) -> None:
-    """PriemoError unless these attributes are finite numbers from `low` to `high`."""
-    for name in names:
-        value = getattr(attack, name)
-        holds = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-        holds = holds and isfinite(value) and low <= float(value) <= high
-        end = f" to {high:g}" if isfinite(high) else ""
-        require(holds, name, value, f"a number from {low:g}{end}")

@@ -12,15 +12,9 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
-from priemo_bench.attacks.base import require_int
+from priemo_bench.attacks.base import require_int, require_number
 from priemo_bench.attacks.surrogate import Surrogate
-from priemo_bench.attacks.transfer.base import (
-    TRAITS,
-    Common,
-    Descent,
-    TransferAttack,
-    require_number,
-)
+from priemo_bench.attacks.transfer.base import TRAITS, Common, Descent, TransferAttack
 from priemo_bench.attacks.transfer.spectrum import spectral_view
 
 

@@ -14,8 +14,8 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from priemo_bench.attacks.base import require_int
-from priemo_bench.attacks.transfer.base import Common, Descent, TransferAttack, require_number
+from priemo_bench.attacks.base import require_int, require_number
+from priemo_bench.attacks.transfer.base import Common, Descent, TransferAttack
 
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 """Radius of a noise, in `radius` eps."""

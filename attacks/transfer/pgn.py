@@ -12,12 +12,11 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
-from priemo_bench.attacks.base import require_int
+from priemo_bench.attacks.base import require_int, require_number
 from priemo_bench.attacks.transfer.base import (
     Common,
     Descent,
     TransferAttack,
-    require_number,
     scaled,
 )
 

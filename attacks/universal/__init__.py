@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from priemo_bench.attacks.preset import Preset
 from priemo_bench.attacks.universal.attack import METHODS, TARGETED_METHODS, UniversalAttack
 from priemo_bench.contracts.attack import EPS_GRID, Traits
+from priemo_bench.contracts.preset import Preset
 
 __all__ = ["METHODS", "TARGETED_METHODS", "UniversalAttack"]
 

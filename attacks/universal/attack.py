@@ -11,7 +11,13 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
-from priemo_bench.attacks.base import check_labels, require_bool, require_eps, require_int
+from priemo_bench.attacks.base import (
+    as_surrogates,
+    check_labels,
+    require_bool,
+    require_eps,
+    require_int,
+)
 from priemo_bench.attacks.filters import as_names, check_filters
 from priemo_bench.attacks.surrogate import open_surrogates, predict_ensemble
 from priemo_bench.attacks.universal import cos_uap, df_uap, fi_uap, gd_uap, opom, sga, sgd_uap
@@ -98,8 +104,7 @@ class UniversalAttack(BaseUniversalAttack):
         self.eps = eps
         self._targeted = targeted
         self.goal = goal
-        several = isinstance(surrogates, list | tuple)
-        self.surrogates = tuple(surrogates) if several else (surrogates,)
+        self.surrogates = as_surrogates(surrogates)
         self.layer = layer
         self.passes = passes
         self.batch_size = batch_size

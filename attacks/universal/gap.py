@@ -19,7 +19,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from priemo_bench.attacks import unet
-from priemo_bench.attacks.base import FittedAttack, require_bool, require_eps, require_int
+from priemo_bench.attacks.base import (
+    FittedAttack,
+    as_surrogates,
+    require_bool,
+    require_eps,
+    require_int,
+)
 from priemo_bench.attacks.losses import clip
 from priemo_bench.attacks.serialization import image_shape
 from priemo_bench.attacks.surrogate import open_surrogates, predict_ensemble
@@ -87,7 +93,7 @@ class GAP(FittedAttack):
         super().__init__(estimator=classifier)
         self.eps = eps
         self._targeted = targeted
-        self.surrogates = tuple(surrogates)
+        self.surrogates = as_surrogates(surrogates)
         self.passes = passes
         self.batch_size = batch_size
         self.random_state = random_state

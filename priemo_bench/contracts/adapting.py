@@ -15,8 +15,7 @@ An attack is taken as
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ import numpy as np
 
 from priemo_bench.contracts.attack import EPS_GRID, Attack, AttackEntry, Traits
 from priemo_bench.contracts.image import FloatImages, Labels
+from priemo_bench.contracts.preset import Preset
 from priemo_bench.errors import PriemoError
 
 if TYPE_CHECKING:
@@ -55,34 +55,17 @@ def attack_entry(thing: Any, which: str) -> AttackEntry:
             "priemo_bench.contracts.attack.Traits"
         )
     if _is_of_art(thing):
-        return AdaptedEntry(thing, class_traits(thing))
+        return Preset(thing, class_traits(thing))
     if _is_of_art(type(thing)):
-        return AdaptedEntry(type(thing), class_traits(type(thing)), _settings(thing))
+        return Preset(type(thing), class_traits(type(thing)), _settings(thing))
     if isinstance(thing, type):
-        return AdaptedEntry(partial(_on_tensors, _model_class(thing, which)), _traits(thing, "one"))
+        return Preset(partial(_on_tensors, _model_class(thing, which)), _traits(thing, "one"))
     if callable(thing):
-        return AdaptedEntry(partial(_of_function, thing), _function_traits(thing, which))
+        return Preset(partial(_of_function, thing), _function_traits(thing, which))
     raise PriemoError(
         f"{which} is a {type(thing).__name__}; an attack is an ART EvasionAttack (its class or an "
         "object), a class of attacks on a torch model, or a function of x and y"
     )
-
-
-@dataclass(frozen=True)
-class AdaptedEntry:
-    """An entry of attacks around a stranger's thing.
-
-    Attributes:
-        make: called as `make(classifier, **params)`.
-        params: arguments that a call may override.
-    """
-
-    make: Callable[..., Attack]
-    traits: Traits
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-    def __call__(self, classifier: Any, **params: Any) -> Attack:
-        return self.make(classifier, **{**self.params, **params})
 
 
 def class_traits(thing: type) -> Traits:

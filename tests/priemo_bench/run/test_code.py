@@ -162,7 +162,7 @@ def test_things_stand_for_their_modules_and_show_their_parameters() -> None:
     assert code_of(partial(Jpeg, 75)).sources != code_of(partial(Jpeg, 50)).sources
     assert "priemo_bench.defenses.compression" in code_of(Jpeg(75).__call__).modules
     preset = code_of(registry.get("attacks", "priemo-image"))
-    assert {"priemo_bench.attacks.priemo.image", "priemo_bench.attacks.preset"} <= set(
+    assert {"priemo_bench.attacks.priemo.image", "priemo_bench.contracts.preset"} <= set(
         preset.modules
     )
 

@@ -1,4 +1,4 @@
-"""Named configurations of an attack class, as the registry lists them."""
+"""An entry of attacks: what makes one, with arguments of its own."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preset:
-    """An attack class with default arguments of its own: an `AttackEntry`.
+    """An attack class, or a function that makes one, with default arguments: an `AttackEntry`.
 
     Attributes:
-        attack: the class, called as `attack(classifier, **params)`.
+        attack: called as `attack(classifier, **params)`.
         params: arguments that a call may override.
         summary, source: what it is, and its paper, for `priemo-bench list --long`.
     """
