@@ -212,10 +212,11 @@ def republish(
     done = [_make(pages, page, data, jobs, device, dry_run, say) for page in pages.named(names)]
     if not dry_run:
         from priemo_bench.contracts.storage import write_text
+        from priemo_bench.published.results import submitted
         from priemo_bench.report import write_overview
 
         write_text(pages.folder / "README.md", pages.index())
-        write_overview(pages.folder)
+        write_overview(pages.folder, submitted(pages.folder))
     return all(done)
 
 

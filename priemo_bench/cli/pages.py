@@ -48,13 +48,14 @@ def report(
     """
     from priemo_bench.adversaries.front import rewrite as rewrite_study
     from priemo_bench.judge.kinship import COUNTED_RELATIONS
+    from priemo_bench.published.results import submitted
     from priemo_bench.report import write_overview, write_report
     from priemo_bench.report.export import check_formats, write_tables
     from priemo_bench.report.terminal import sort_heading, summary
 
     wanted, by = check_formats(formats or ()), sort_heading(sort) if sort else ""
     if (folder / "pages.toml").is_file():
-        print(write_overview(folder))
+        print(write_overview(folder, submitted(folder)))
         return
     counted = COUNTED_RELATIONS if kin is None else kin
     if rewrite_study(folder):

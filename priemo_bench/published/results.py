@@ -18,6 +18,7 @@ from priemo_bench.published.benchmarks import Definition, benchmark, names
 from priemo_bench.published.checking import check
 from priemo_bench.published.submission import Submission
 from priemo_bench.registry import unknown
+from priemo_bench.report.overview import Submitted, best_of
 from priemo_bench.results import TABLES, Results
 
 OWN = "priemo-bench"
@@ -125,6 +126,18 @@ def submissions(reports: Path) -> Iterator[Submission]:
             raise PriemoError(f"{path} calls itself {made.name}")
         check(made)
         yield made
+
+
+def submitted(reports: Path) -> list[Submitted]:
+    """The same for the overview of all pages; PriemoError as for `submissions`."""
+    return [
+        Submitted(
+            made.name, ", ".join(made.authors), made.link, made.benchmark,
+            f"{SUBMISSIONS}/{made.name}.json", made.reevaluates,
+            best_of([line.model_dump() for line in made.methods]),
+        )
+        for made in submissions(reports)
+    ]  # fmt: skip
 
 
 def _submissions(reports: Path, found: Definition) -> Iterator[Submission]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,26 @@ class Entry:
     best: list[Best] = field(default_factory=list)
 
 
-def write_overview(folder: Path) -> Path:
-    """Write index.html over the pages that pages.toml in `folder` lists.
+@dataclass(frozen=True)
+class Submitted:
+    """A stranger's checked result.
+
+    Attributes:
+        name, authors, link, benchmark: its own. file: of it, below the folder of the pages.
+        reevaluates: the entry that it evaluates again, or "". best: its best rows.
+    """
+
+    name: str
+    authors: str
+    link: str
+    benchmark: str
+    file: str
+    reevaluates: str
+    best: list[Best]
+
+
+def write_overview(folder: Path, submitted: Sequence[Submitted] = ()) -> Path:
+    """Write index.html over the pages that pages.toml in `folder` lists, and what was submitted.
 
     Raises:
         PriemoError: there is no such file, or it is not one of pages.
@@ -74,7 +92,8 @@ def write_overview(folder: Path) -> Path:
     first = str(listed.get("leaderboard", LEADERBOARD))
     entries = [_entry(folder, *page, first) for page in pages]
     entries.sort(key=lambda own: (not own.first, bool(own.archived)))
-    write_text(folder / PAGE, as_html("web/overview.html.jinja", {"entries": entries}))
+    values = {"entries": entries, "submitted": submitted}
+    write_text(folder / PAGE, as_html("web/overview.html.jinja", values))
     return folder / PAGE
 
 
@@ -105,8 +124,8 @@ def _facts(here: Path) -> Mapping[str, Any]:
 
 
 def _data(facts: Mapping[str, Any]) -> str:
-    data = facts.get("data", {})
-    return ", ".join(f"{own['test']} of {own['of']} faces of {name}" for name, own in data.items())
+    known = [(name, own) for name, own in facts.get("data", {}).items() if {"test", "of"} <= {*own}]
+    return ", ".join(f"{own['test']} of {own['of']} faces of {name}" for name, own in known)
 
 
 def _version(facts: Mapping[str, Any]) -> str:
@@ -117,31 +136,35 @@ def _version(facts: Mapping[str, Any]) -> str:
 
 
 def _best(path: Path) -> tuple[str, list[Best]]:
-    """The floor, and the best untargeted methods, of the first budget in methods.csv."""
+    """The floor, and the best rows, of the first budget in methods.csv."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file))
-        kept = [
-            line
-            for line in lines
-            if line["targeted"] == "False" and line["within_budget"] == "True"
-            and line["budget"] == lines[0]["budget"] != CONVENTIONAL
-        ]  # fmt: skip
-        kept.sort(key=lambda line: -float(line["protection_rate"] or "nan"))
-        floors = {name: float((kept or lines)[0].get(name) or "nan") for name in FLOORS}
-        rows = [
-            Best(line["attack"], line["threat"], _rate(line, "protection"), _rate(line, "transfer"))
-            for line in kept[:BEST]
-        ]
+        rows = best_of(lines)
+        floor = floor_of({name: float(lines[0].get(name) or "nan") for name in FLOORS})
     except (OSError, ValueError, KeyError, IndexError, csv.Error):
         return "", []
-    floor = floor_of(floors)
     return "" if floor == "no bound" else floor, rows
 
 
 FLOORS = ("ssim_floor", "psnr_floor", "eps")
 
 
-def _rate(line: Mapping[str, str], name: str) -> str:
+def best_of(lines: Sequence[Mapping[str, Any]]) -> list[Best]:
+    """The best untargeted methods under the first budget, of lines as in methods.csv."""
+    kept = [
+        line
+        for line in lines
+        if f"{line['targeted']}" == "False" and f"{line['within_budget']}" == "True"
+        and line["budget"] == lines[0]["budget"] != CONVENTIONAL
+    ]  # fmt: skip
+    kept.sort(key=lambda line: -float(line["protection_rate"] or "nan"))
+    return [
+        Best(line["attack"], line["threat"], _rate(line, "protection"), _rate(line, "transfer"))
+        for line in kept[:BEST]
+    ]
+
+
+def _rate(line: Mapping[str, Any], name: str) -> str:
     value, low, high = (float(line[f"{name}_{end}"] or "nan") for end in ("rate", "low", "high"))
     return "" if value != value else f"{percent(value)} [{percent(low)}, {percent(high)}]"

@@ -15,8 +15,9 @@ from priemo_bench.errors import PriemoError
 from priemo_bench.judge.leaderboard import Tables
 from priemo_bench.published.checking import stated
 from priemo_bench.published.perturbations import LIST, SHIPPED, perturbations
-from priemo_bench.published.results import reports_folder
+from priemo_bench.published.results import reports_folder, submitted
 from priemo_bench.published.submission import Submission
+from priemo_bench.report import write_overview
 
 NAME = "priemo-bench-rendered-v1"
 
@@ -53,6 +54,22 @@ def lowered(made: Submission) -> Submission:
         update={"name": "lift", "reevaluates": "pgd", "entries": tuple(entries)}
     )
     return again.model_copy(update={"methods": tuple(stated(Tables(again.rows())))})
+
+
+def test_the_overview_has_it_as_text_and_with_its_links(reports: Path, made: Submission) -> None:
+    (reports / "pages.toml").write_text("[[pages]]\nname = 'default'\nshows = 'the main job'\n")
+    hostile = made.model_copy(update={"authors": ("<script>hacked()</script>",)})
+    (reports / "submissions" / "two-attacks.json").write_text(hostile.model_dump_json())
+    text = write_overview(reports, submitted(reports)).read_text("utf-8")
+    card = text[text.index('id="submitted-two-attacks"') :]
+    assert 'href="submissions/two-attacks.json"' in card
+    assert 'href="https://example.org/code"' in card
+    assert "&lt;script&gt;hacked" in card
+    assert "<script>hacked" not in text
+    first = [line for line in made.methods if line.budget == made.methods[0].budget]
+    best = max(line.protection_rate or 0 for line in first if not line.targeted)
+    assert f"<td>{100 * best:.1f} [" in card
+    assert "Submitted results" not in write_overview(reports).read_text("utf-8")
 
 
 def test_a_submission_stands_beside_the_page(reports: Path) -> None:

@@ -28,7 +28,11 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_a_page_runs_its_own_scripts_only() -> None:
-    page = as_html("web/overview.html.jinja", {"entries": []}, scripts=(*SCRIPTS, VEGA, CHARTS))
+    page = as_html(
+        "web/overview.html.jinja",
+        {"entries": [], "submitted": []},
+        scripts=(*SCRIPTS, VEGA, CHARTS),
+    )
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)
     assert policy is not None
     rules = dict(rule.split(" ", 1) for rule in policy[1].replace("&#39;", "'").split("; "))
