@@ -42,7 +42,7 @@ def darker(x: Any, eps: float = 8 / 255) -> Any:
     return np.clip(x - eps, 0, 1)
 
 
-@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_things_in_memory(tmp_path: Path, jobs: int) -> None:
     results = Benchmark(
         attacks={"mine": darker, "fast": "art:FastGradientMethod"},

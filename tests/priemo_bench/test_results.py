@@ -78,7 +78,7 @@ def test_a_run_of_one_floor_has_no_curve(results: Results) -> None:
 
 def test_a_run_of_two_floors_has_a_curve(tmp_path: Path) -> None:
     """The rows of a run, and the same under another floor's name."""
-    rows = Rows.load(Path("reports/generator/results.parquet"))
+    rows = Rows.load(Path("reports/usability/results.parquet"))
     frame = rows.frame[rows.frame["defense"] == "none"]
     lower = frame.assign(budget="equal-0.98")
     cells = [{**c, "budget": b} for c in rows.facts["cells"] for b in ("equal", "equal-0.98")]

@@ -1,0 +1,161 @@
+"""The tables of README.md and docs/results.md, from the published pages.
+
+python docs/tables.py            # prints them
+python docs/tables.py --write    # writes each between its two marks
+
+<!-- TABLE defenses: begin, by docs/tables.py -->
+<!-- TABLE defenses: end -->
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from priemo_bench import load_results
+
+ROOT = Path(__file__).parents[1]
+FILES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+MARKS = re.compile(
+    r"(<!-- TABLE (?P<name>[a-z0-9-]+): begin, by docs/tables.py -->\n).*?"
+    r"(<!-- TABLE (?P=name): end -->)",
+    re.DOTALL,
+)
+PER_IMAGE = "Pri-EMO, one perturbation per image"
+CLASS, SHARED = "Pri-EMO, one for each emotion", "Pri-EMO, one for all"
+SURVIVE, EXPECTS = "`priemo-survive`: Pri-EMO that expects the filters", "expecting four filters"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A row a method.
+
+    Attributes:
+        page: of reports/. columns: heading to the budget and the rate that it shows ("protection",
+            "transfer", "survival", or "worst", the worst filter).
+        methods: by their names there, as the table calls them; None is all, the best first.
+    """
+
+    page: str
+    columns: Mapping[str, tuple[str, str]]
+    methods: Mapping[str, str] | None = None
+
+    def __str__(self) -> str:
+        methods = load_results(self.page)
+        methods = methods[~methods["targeted"] & (methods["scale"] != "one")]
+        cells = methods.set_index(["attack", "budget"])
+        budget, rate = next(iter(self.columns.values()))
+        first = methods[methods["budget"] == budget].sort_values(f"{rate}_rate", ascending=False)
+        shown = self.methods or {name: f"`{name}`" for name in first["attack"]}
+        lines = [["%", *self.columns], ["---"] * (1 + len(self.columns))]
+        for attack, name in shown.items():
+            found = [
+                _cell(cells.loc[(attack, own)], kind) if (attack, own) in cells.index else ""
+                for own, kind in self.columns.values()
+            ]
+            lines.append([name, *found])
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(line: pd.Series, kind: str) -> str:
+    if kind == "worst":
+        return f"{100 * line['worst_defense']:.1f} ({line['worst_filter']})"
+    middle = "survival" if kind == "survival" else f"{kind}_rate"
+    if pd.isna(line[middle]):
+        return ""
+    rate, low, high = (100 * line[name] for name in (middle, f"{kind}_low", f"{kind}_high"))
+    return f"{rate:.1f} [{low:.1f}, {high:.1f}]"
+
+
+FLOORS = {
+    "SSIM 0.997, 8/255": ("equal", "protection"),
+    "0.98, 16/255": ("equal-0.98", "protection"),
+    "0.95, 32/255": ("equal-0.95", "protection"),
+}
+FILTERED = {
+    "no filter": ("equal", "protection"),
+    "survival": ("equal", "survival"),
+    "worst single filter": ("equal", "worst"),
+}
+TABLES = {
+    "protection": Table(
+        "fer2013",
+        {
+            **FLOORS,
+            "transfer, 0.98": ("equal-0.98", "transfer"),
+            "survival, 0.98": ("equal-0.98", "survival"),
+        },
+        {
+            "priemo-image": PER_IMAGE, "pgd": "PGD, 25 steps", "fgsm": "FGSM",
+            "priemo-class": CLASS, "priemo-universal": SHARED, "sga": "SGA, one for all",
+            "uap": "UAP, one for all", "noise": "random noise",
+        },
+    ),
+    "fer2013": Table(
+        "fer2013",
+        {
+            "SSIM 0.997": ("equal", "protection"),
+            "transfer": ("equal", "transfer"),
+            "survival": ("equal", "survival"),
+            "PSNR 42 dB": ("equal-psnr", "protection"),
+            "its transfer": ("equal-psnr", "transfer"),
+        },
+        {
+            "priemo-image": PER_IMAGE, "ddn": "DDN", "pgd": "PGD, 25 steps", "fgsm": "FGSM",
+            "priemo-class": CLASS, "priemo-universal": SHARED, "sga": "SGA, one for all",
+            "uap": "UAP, one for all", "noise": "random noise",
+        },
+    ),
+    "unseen": Table(
+        "unseen",
+        {
+            "SSIM 0.997, 8/255": ("equal", "transfer"),
+            "0.98, 16/255": ("equal-0.98", "transfer"),
+        },
+    ),
+    "defenses": Table(
+        "defenses",
+        FILTERED,
+        {
+            "priemo-survive": SURVIVE, "priemo-image": f"{PER_IMAGE}, 25 steps",
+            "pgd, set-1": "PGD-50 on the mean logits over the filters", "pgd": "PGD-25",
+            "noise": "random noise",
+        },
+    ),
+    "transfer-filters": Table(
+        "transfer-filters",
+        FILTERED,
+        {
+            "priemo-transfer, filters": f"`priemo-transfer`, {EXPECTS}",
+            "priemo-transfer": "`priemo-transfer`", "noise": "random noise",
+        },
+    ),
+    "default": Table(
+        "default",
+        {**FLOORS, "unseen, 0.98": ("equal-0.98", "transfer")},
+        {
+            "priemo-image": f"{PER_IMAGE}, at one classifier",
+            "priemo-transfer": "the same, at three", "pgd": "PGD, 25 steps",
+            "priemo-class": CLASS, "priemo-universal": SHARED, "sga": "SGA, one for all",
+        },
+    ),
+}  # fmt: skip
+
+
+def written(text: str) -> str:
+    """A page with the tables of today between their marks."""
+    return MARKS.sub(lambda marks: f"{marks[1]}{TABLES[marks['name']]}\n{marks[3]}", text)
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        for file in FILES:
+            file.write_text(written(file.read_text("utf-8")), "utf-8")
+    else:
+        for name, table in TABLES.items():
+            print(f"{name}\n{table}\n")
