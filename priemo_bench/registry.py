@@ -15,33 +15,21 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from functools import cache
-from hashlib import sha256
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 from priemo_bench.errors import PriemoError
+from priemo_bench.errors import unknown as unknown
+from priemo_bench.references import imported, importing, is_reference, named_reference
 
 GROUPS = ("attacks", "victims", "datasets", "defenses", "metrics")
 _OWN: dict[tuple[str, str], Any] = {}
 """What was registered in this process, by kind and name: things, and references as text."""
 T = TypeVar("T")
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> PriemoError:
-    """The error for a name that is not in `known`, with the nearest ones that are."""
-    known = sorted(known)
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
-    return PriemoError(f"no {kind.removesuffix('s')} is called {name!r}; {hint}")
 
 
 @cache
@@ -125,7 +113,7 @@ def adopt(kind: str, item: Any) -> str:
         PriemoError: as for `register`; or a thing that has no name, such as a lambda.
     """
     if isinstance(item, str):
-        name, reference = _named_reference(item)
+        name, reference = named_reference(item)
         if item in _points(kind) or not is_reference(reference):
             return item
         check(kind, reference)
@@ -162,23 +150,6 @@ def adopt_all(kind: str, items: Any) -> tuple[str, ...]:
                 f"two {kind} are called {name!r}; give them names, as {{'name': thing}}"
             )
     return found
-
-
-def is_reference(text: str) -> bool:
-    """Whether `text` names a thing by where it is, and not by a name."""
-    return text.endswith(".toml") or ":" in text
-
-
-def _named_reference(text: str) -> tuple[str, str]:
-    """Name and reference of [NAME=]REFERENCE; without a name, that of what it refers to."""
-    alias = re.fullmatch(r"([^=:/\\]+)=(.+)", text)
-    if alias and is_reference(alias[2]):
-        return alias[1], alias[2]
-    place, _, thing = text.rpartition(":")
-    is_path = "/" in thing or "\\" in thing or os.path.exists(thing)
-    if not place or is_path or text.endswith(".toml"):
-        return Path(thing).stem, text
-    return thing.rpartition(".")[2], text
 
 
 def reference(kind: str, name: str) -> str | None:
@@ -244,7 +215,7 @@ def get(kind: str, name: str) -> Any:
         )
     point = _points(kind)[name]
     which = f"{_one(kind)} {name!r} of {_package(point)}"
-    thing = _imported(which, point.load)
+    thing = importing(which, point.load)
     if not callable(thing):
         raise PriemoError(f"{which} is a {type(thing).__name__}; it must be callable")
     if kind == "attacks" and not hasattr(getattr(thing, "traits", None), "family"):
@@ -260,82 +231,6 @@ def _of_reference(kind: str, text: str) -> Any:
         prefix, _, rest = text.partition(":")
         return _loaders()[f"{kind}.{prefix}"].load()(rest)
     return _adapted(kind, imported(kind, text), which)
-
-
-def imported(kind: str, text: str) -> Any:
-    """The thing that "module:Thing" or "file.py:Thing" names, as it is.
-
-    Raises:
-        PriemoError: there is none, or its module cannot be imported.
-    """
-    which = f"{_one(kind)} {text!r}"
-    place, _, path = text.rpartition(":")
-    if not place or not path:
-        raise PriemoError(f"{which} must be module:Thing or file.py:Thing")
-    module = _imported(which, lambda: _module(place))
-    thing: Any = module
-    for part in path.split("."):
-        if not hasattr(thing, part):
-            known = [name for name in vars(module) if not name.startswith("_")]
-            raise PriemoError(f"{which}: {unknown('things', path, known)}")
-        thing = getattr(thing, part)
-    return thing
-
-
-def _module(place: str) -> ModuleType:
-    if not place.endswith(".py"):
-        return import_module(place)
-    path = Path(place).resolve()
-    return _of_file(path, path.stat().st_mtime_ns)
-
-
-_FILES: dict[Path, ModuleType] = {}
-_RELOADS: list[Path] = []
-
-
-def reloads() -> int:
-    """How often a file was imported again because it had changed."""
-    return len(_RELOADS)
-
-
-def is_of_file(module: str) -> bool:
-    """Whether a module came from a reference file.py:Thing."""
-    return any(found.__name__ == module for found in _FILES.values())
-
-
-@cache
-def _of_file(path: Path, changed: int) -> ModuleType:
-    """The module of a file, under its stem where that is free; its folder can be imported from."""
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    if path in _FILES:
-        _RELOADS.append(path)
-        name = _FILES[path].__name__
-    else:
-        spec = None if path.stem in sys.modules else find_spec(path.stem)
-        own = path.stem if spec is not None and spec.origin == str(path) else ""
-        name = own or f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
-    spec = spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    _FILES[path] = module
-    return module
-
-
-def _imported(which: str, load: Callable[[], Any]) -> Any:
-    try:
-        return load()
-    except PriemoError:
-        raise
-    except (Exception, SystemExit) as error:  # any that a module may raise when it is imported
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise PriemoError(f"{which} cannot be imported: {reason}") from error
 
 
 def _adapted(kind: str, thing: Any, which: str) -> Any:

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from priemo_bench import registry
+from priemo_bench import references, registry
 from priemo_bench.contracts.sources import is_importable, source_text
 from priemo_bench.errors import PriemoError
 from priemo_bench.run.source import Import, Source, names_in, source
@@ -43,6 +43,7 @@ NO_NUMBERS = {
     "priemo_bench.deprecated",
     "priemo_bench.errors",
     "priemo_bench.progress",
+    "priemo_bench.references",
     "priemo_bench.registry",
     "priemo_bench.run.faults",
     "priemo_bench.run.limits",
@@ -336,7 +337,7 @@ class _Closure:
 def _by_value(module: str) -> bool:
     """Whether what a module defines goes to a worker by value, as it cannot import it."""
     top = _top(module)
-    known = top in sys.stdlib_module_names or registry.is_of_file(module)
+    known = top in sys.stdlib_module_names or references.is_of_file(module)
     return module == "__main__" or not (known or is_importable(top))
 
 

@@ -17,7 +17,7 @@ from importlib.util import decode_source
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
-from priemo_bench import registry
+from priemo_bench import references
 
 UNCOUNTED = {"__all__", "__version__"}
 """Names whose assignments decide no number."""
@@ -140,7 +140,7 @@ class Source:
 
 def source(module: str) -> Source | None:
     """The source of a module by its name; None where there is no such module, or no source."""
-    return _source(module, registry.reloads())
+    return _source(module, references.reloads())
 
 
 @cache

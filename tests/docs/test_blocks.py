@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from priemo_bench import cli, registry
+from priemo_bench.references import is_reference
 from priemo_bench.run.spec import BUNDLED, parse
 
 Block = Any  # tests/docs/conftest.py
@@ -64,7 +65,7 @@ def test_commands_are_parsed(command: str) -> None:
         given = arguments[arguments.index(option) + 1] if option in arguments else ""
         for item in filter(None, given.replace("+", ",").split(",")):
             plain = item.partition("=")[2] or item
-            assert registry.is_reference(plain) or plain in (*registry.names(kind), "set-1"), item
+            assert is_reference(plain) or plain in (*registry.names(kind), "set-1"), item
 
 
 def test_quick_commands_run(quick_command: str, capsys: pytest.CaptureFixture[str]) -> None:

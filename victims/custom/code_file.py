@@ -7,15 +7,15 @@ from typing import Any
 
 from torch import nn
 
-from priemo_bench import registry
 from priemo_bench.contracts.probe import reason
 from priemo_bench.errors import PriemoError
+from priemo_bench.references import imported
 from priemo_bench.victims.custom.description import Description
 
 
 def thing(described: Description) -> Any:
     """What the reference of a description names; PriemoError where it cannot be imported."""
-    return registry.imported("victims", str(described.file))
+    return imported("victims", str(described.file))
 
 
 def function(described: Description) -> Callable[[Any], Any]:

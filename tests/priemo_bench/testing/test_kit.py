@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from priemo_bench import cli, registry, testing
+from priemo_bench import cli, testing
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.errors import PriemoError
+from priemo_bench.references import module_of_file
 from priemo_bench.testing import victims as victim_rules
 
 SPECIMENS = [
@@ -29,7 +30,7 @@ CHECKS = {
 }
 
 
-MADE = [registry._of_file(path, 0) for path in SPECIMENS]
+MADE = [module_of_file(path, 0) for path in SPECIMENS]
 CONFORMING = {kind: things for module in MADE for kind, things in module.CONFORMING.items()}
 BREAKS = {kind: rules for module in MADE for kind, rules in module.BREAKS.items()}
 
