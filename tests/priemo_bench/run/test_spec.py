@@ -276,9 +276,10 @@ def test_files_that_are_no_specs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_bundled_specs_choose_strengths_on_a_hundred_faces(name: str) -> None:
-    """Fewer only where each step of an attack is a pass for each filter, which its spec says."""
+    """Fewer only where each step is a pass for each filter, or for nine surrogates, as specs say."""
     spec = load(name)
     own = [attack for attack in spec.attacks if attack.select_limit]
     limits = [a.select_limit for a in own if "filters" not in a.params]
-    assert min(limit for limit in (spec.select_limit, *limits) if limit) >= 100
+    least = 30 if name == "unseen" else 100
+    assert min(limit for limit in (spec.select_limit, *limits) if limit) >= least
     assert all(a.select_limit >= 20 for a in own)
