@@ -39,11 +39,13 @@ class Table:
         page: of reports/. columns: heading to the budget and the rate that it shows ("protection",
             "transfer", "survival", or "worst", the worst filter).
         methods: by their names there, as the table calls them; None is all, the best first.
+        corner: the heading of their column.
     """
 
     page: str
     columns: Mapping[str, tuple[str, str]]
     methods: Mapping[str, str] | None = None
+    corner: str = "%"
 
     def __str__(self) -> str:
         methods = load_results(self.page)
@@ -52,7 +54,7 @@ class Table:
         budget, rate = next(iter(self.columns.values()))
         first = methods[methods["budget"] == budget].sort_values(f"{rate}_rate", ascending=False)
         shown = self.methods or {name: f"`{name}`" for name in first["attack"]}
-        lines = [["%", *self.columns], ["---"] * (1 + len(self.columns))]
+        lines = [[self.corner, *self.columns], ["---"] * (1 + len(self.columns))]
         for attack, name in shown.items():
             found = [
                 _cell(cells.loc[(attack, own)], kind) if (attack, own) in cells.index else ""
@@ -95,6 +97,7 @@ TABLES = {
             "priemo-class": CLASS, "priemo-universal": SHARED, "sga": "SGA, one for all",
             "uap": "UAP, one for all", "noise": "random noise",
         },
+        "% protected at",
     ),
     "fer2013": Table(
         "fer2013",
