@@ -76,8 +76,9 @@ class AttackCase:
 
     @cached_property
     def protected(self) -> FloatImages:
-        """Protected images of `x` by `attack`."""
-        found: FloatImages = self.run(self.attack)
+        """Protected images of `x` by `attack`, or by a new cipher: each draws anew in each call."""
+        is_cipher = self.entry.traits.family == "cryptographic"
+        found: FloatImages = self.run(self.make() if is_cipher else self.attack)
         return found
 
     @cached_property

@@ -276,7 +276,7 @@ def test_files_that_are_no_specs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_bundled_specs_choose_strengths_on_a_hundred_faces(name: str) -> None:
-    """Fewer only where each step is a pass for each filter, or for nine surrogates, as specs say."""
+    """Fewer only where each step is a pass for each filter, or for each of nine surrogates."""
     spec = load(name)
     own = [attack for attack in spec.attacks if attack.select_limit]
     limits = [a.select_limit for a in own if "filters" not in a.params]
