@@ -6,34 +6,23 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from concurrent.futures import Executor, Future
 from itertools import islice
-from operator import methodcaller
 from pathlib import Path
-from threading import Lock
 
-import torch
-
-from priemo_bench.contracts.storage import StorageError, write_file
-from priemo_bench.data.pictures import open_picture
-from priemo_bench.data.reading import told
-from priemo_bench.errors import PriemoError
-from priemo_bench.photos.photo import read_photo
 from priemo_bench.photos.places import Source, collect, places
-from priemo_bench.photos.protector import Protector
-from priemo_bench.photos.record import FORMAT, Line, Record, held, stamp
-from priemo_bench.photos.saving import encoded
+from priemo_bench.photos.record import Line, Record, held
 from priemo_bench.photos.settings import Settings
+from priemo_bench.photos.working import Worker, line_in_process, n_pixels, processes
 from priemo_bench.progress import Mode, Progress
 from priemo_bench.progress import progress as show
 
 LARGE = 6_000_000
 """Photos of more pixels are worked on one at a time: memory."""
-
+MANY = 200
+"""Photos from which processes are worth the seconds that they take to start."""
 WORKERS = 8
-"""Photos that a perturbation is added to at once, at most."""
+"""Processes at most."""
 
 
 def protect_photos(
@@ -59,7 +48,7 @@ def protect_photos(
         warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata, told or not needed
         digest = settings.digest()
         paths = places(sources, out, settings.suffix, record.places)
-        job = Job(settings, out, digest, record)
+        job = Job(Worker(settings, out, digest), record, shown)
         for note in notes:
             shown.say(note)
         pairs = list(zip(sources, paths, strict=True))
@@ -68,10 +57,10 @@ def protect_photos(
         if n_known:
             shown.say(f"{n_known} of {len(pairs)} photos were protected before")
         if n_known < len(pairs):
-            job.open(shown)
+            job.open()
         shown.run(len(pairs) - n_known)
         todo = [pair for pair in pairs if known[pair[0].key] is None]
-        lines = job.run(todo, shown)
+        lines = job.run(todo)
         for source, _ in pairs:
             line = known[source.key]
             if line is None:
@@ -81,110 +70,59 @@ def protect_photos(
 
 
 class Job:
-    """Photos read, protected and written, one after the other or two at a time."""
+    """The photos of a folder, each worked on once: here, or several at a time in processes."""
 
-    def __init__(self, settings: Settings, out: Path, digest: str, record: Record) -> None:
-        self.settings, self.out, self.digest, self.record = settings, out, digest, record
-        self._large = Lock()
+    def __init__(self, worker: Worker, record: Record, shown: Progress) -> None:
+        self.worker, self.record, self.shown = worker, record, shown
 
-    @cached_property
-    def protector(self) -> Protector:
-        """With its models."""
-        return Protector(self.settings)
-
-    def open(self, shown: Progress) -> None:
+    def open(self) -> None:
         """Load what all photos need."""
-        s = self.settings
+        s = self.worker.settings
         what = s.attack if s.perturbation is None else str(s.perturbation)
-        shown.say(f"opening {what} and {', '.join(self.protector.readers) or 'no classifier'}")
+        readers = ", ".join(self.worker.protector.readers) or "no classifier"
+        self.shown.say(f"opening {what} and {readers}")
 
-    def run(self, pairs: Sequence[tuple[Source, Path]], shown: Progress) -> Iterator[Line]:
-        """The lines of photos, in order; those of a perturbation are made several at a time."""
-        workers = 1
-        if self.settings.perturbation is not None:
-            workers = max(1, min(os.cpu_count() or 1, len(pairs), WORKERS))
-        if workers == 1:  # in this thread, where Ctrl-C stops an attack at once
+    def run(self, pairs: Sequence[tuple[Source, Path]]) -> Iterator[Line]:
+        """The lines of photos, in order; many of a perturbation are made several at a time."""
+        workers = min(os.cpu_count() or 1, WORKERS)
+        if self.worker.settings.perturbation is None or len(pairs) < MANY or workers == 1:
             for source, path in pairs:
-                self._begin(source, path, shown)
-                yield self._told(source, self._line(source, path), shown)
+                self._begin(source, path)
+                yield self._told(source, self.worker.line(source, path))
             return
         rest = iter(pairs)
         waiting: deque[tuple[Source, Future[Line]]] = deque()
-        with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
+        with processes(self.worker, workers) as pool:
             try:
-                for source, path in islice(rest, 2 * workers):
-                    waiting.append((source, self._submit(pool, source, path, shown)))
-                while waiting:
+                while True:
+                    more = islice(rest, max(0, 2 * workers - len(waiting)))
+                    waiting.extend((s, self._submitted(pool, s, path)) for s, path in more)
+                    if not waiting:
+                        return
                     source, future = waiting.popleft()
-                    yield self._told(source, future.result(), shown)
-                    for source, path in islice(rest, 1):
-                        waiting.append((source, self._submit(pool, source, path, shown)))
+                    yield self._told(source, future.result())
             finally:
-                pool.shutdown(cancel_futures=True)
+                for _, future in waiting:
+                    future.cancel()
 
-    def _begin(self, source: Source, path: Path, shown: Progress) -> None:
+    def _submitted(self, pool: Executor, source: Source, path: Path) -> Future[Line]:
+        """The line to come; a large photo is worked on here, one at a time."""
+        self._begin(source, path)
+        if n_pixels(source.path) <= LARGE:
+            return pool.submit(line_in_process, source, path)
+        future: Future[Line] = Future()
+        future.set_result(self.worker.line(source, path))
+        return future
+
+    def _begin(self, source: Source, path: Path) -> None:
         """Say so, in the record too: what a killed job leaves at `path` is known as its own."""
-        self.record.add({**self._head(source), "status": "begun", "out": self._below(path)})
-        shown.begin(source.key, str(source.path))
+        head, below = self.worker.head(source), self.worker.below(path)
+        self.record.add({**head, "status": "begun", "out": below})
+        self.shown.begin(source.key, str(source.path))
 
-    def _head(self, source: Source) -> Line:
-        return {
-            "format": FORMAT,
-            "photo": source.key,
-            "of": stamp(source.path),
-            "settings": self.digest,
-        }
-
-    def _below(self, path: Path) -> str:
-        return path.relative_to(self.out).as_posix()
-
-    def _told(self, source: Source, line: Line, shown: Progress) -> Line:
-        shown.end(source.key, str(source.path), line["status"])
+    def _told(self, source: Source, line: Line) -> Line:
+        self.shown.end(source.key, str(source.path), line["status"])
         return line
-
-    def _submit(
-        self, pool: ThreadPoolExecutor, source: Source, path: Path, shown: Progress
-    ) -> Future[Line]:
-        self._begin(source, path, shown)
-        return pool.submit(self._line, source, path)
-
-    def _line(self, source: Source, path: Path) -> Line:
-        line = self._head(source)
-        try:
-            return line | self._protected(source.path, path)
-        except StorageError:
-            raise
-        except PriemoError as error:
-            return line | {"status": "failed", "reason": str(error)}
-        except MemoryError:
-            return line | {"status": "failed", "reason": f"memory ran out at {source.path}"}
-
-    def _protected(self, source: Path, path: Path) -> Line:
-        with told(source, "cannot be read as a picture"), open_picture(source) as file:
-            is_large = file.width * file.height > LARGE
-        with self._large if is_large else nullcontext():
-            photo = read_photo(source)
-            boxes = self.protector.find(photo)
-            found = self.protector(photo, boxes)
-            notes = [*photo.notes, *(face.note for face in found.faces if not face.is_protected)]
-            if not any(face.is_protected for face in found.faces):
-                return {"status": "no face", "notes": notes}
-            data, faces = encoded(found, self.protector)
-        write_file(path, methodcaller("write", data))
-        notes = list(photo.notes)
-        return {"status": "done", "out": self._below(path), "faces": faces, "notes": notes}
-
-
-@contextmanager
-def _one_thread_each(workers: int) -> Iterator[None]:
-    """Torch with one thread in each of several workers, which share the cores."""
-    before = torch.get_num_threads()
-    if workers > 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def sentence(line: Line, out: Path) -> str:

@@ -7,7 +7,6 @@ path. A process that dies costs what it was running, and that is tried again.
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 import tomllib
@@ -23,10 +22,10 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from priemo_bench.contracts.sources import TEXTS, is_importable
+from priemo_bench.contracts.sources import TEXTS
 from priemo_bench.errors import PriemoError
 from priemo_bench.progress import Progress
-from priemo_bench.registry import receive, registered
+from priemo_bench.registry import registered
 from priemo_bench.run.context import RunContext
 from priemo_bench.run.execute import Clean, columns, metric_names, run_cell, run_clean
 from priemo_bench.run.faults import die_with_parent, stoppable
@@ -35,6 +34,7 @@ from priemo_bench.run.limits import Limits
 from priemo_bench.run.perturb import Workplace
 from priemo_bench.run.plan import Cell
 from priemo_bench.run.running import Running
+from priemo_bench.run.sending import packed, unpack
 from priemo_bench.run.spec import parse
 from priemo_bench.run.store import Store
 
@@ -205,7 +205,7 @@ def _pool(workers: Workers, place: Workplace, running: Running) -> Iterator[Any]
         max(1, cpu_count() // workers.jobs) if local else None,
     )
     at_once = workers.jobs if local else -1
-    things = _packed(registered())
+    things = packed(registered())
 
     def run(work: Sequence[Batch]) -> Iterable[list[Ended]]:
         pool = Parallel(
@@ -258,41 +258,6 @@ def _sees(out: Path) -> bool:
     return out.is_dir()
 
 
-def _packed(things: Mapping[tuple[str, str], Any]) -> bytes:
-    """Registered things for a worker; those of modules that it cannot import by value.
-
-    Raises:
-        PriemoError: one that cannot be sent to another process.
-    """
-    import cloudpickle
-
-    for thing in things.values():
-        own = thing if hasattr(thing, "__qualname__") else type(thing)
-        module = sys.modules.get(getattr(own, "__module__", None) or "")
-        top = module.__name__.partition(".")[0] if module else "builtins"
-        if not is_importable(top):
-            cloudpickle.register_pickle_by_value(module)
-    packed = {}
-    for (kind, name), thing in things.items():
-        try:
-            packed[kind, name] = cloudpickle.dumps(thing)
-        except Exception as error:  # any that a stranger's thing may raise
-            raise PriemoError(
-                f"{kind.removesuffix('s')} {name!r} cannot be sent to another process: "
-                f"{' '.join(str(error).split())}; run in one, or give it as file.py:Thing"
-            ) from error
-    found: bytes = cloudpickle.dumps(packed)
-    return found
-
-
-@lru_cache(maxsize=1)
-def _unpack(packed: bytes) -> None:
-    """Register what `_packed` has packed; it comes from this run's own first process."""
-    import cloudpickle
-
-    receive({key: cloudpickle.loads(thing) for key, thing in cloudpickle.loads(packed).items()})
-
-
 def _died(workers: Workers) -> tuple[type[BaseException], ...]:
     """What a pool raises when one of its processes dies."""
     if workers.backend == "loky":
@@ -309,7 +274,7 @@ def _in_worker(
     texts: Mapping[str, str],
 ) -> list[Ended]:
     """What a batch ends with, in a process that has the things registered in this one."""
-    _unpack(things)
+    unpack(things)
     TEXTS.update(texts)
     with _ONE_AT_A_TIME, stoppable():
         place = _workplace(assignment)

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 from priemo_bench import cli, protect
 from priemo_bench.contracts.storage import load_tensors, save_tensors
 from priemo_bench.errors import PriemoError
-from priemo_bench.photos import folder
+from priemo_bench.photos import folder, working
 from priemo_bench.photos.folder import protect_photos
 from priemo_bench.photos.settings import Settings
 from priemo_bench.run.deploy import FitRequest, fit_to_file
@@ -82,7 +82,7 @@ def test_what_a_killed_job_wrote_is_its_own(
     for settings in (SETTINGS, asked):
         out = tmp_path / str(settings is asked)
 
-        def killed(source: object, line: object, shown: object) -> None:
+        def killed(source: object, line: object) -> None:
             raise KeyboardInterrupt  # its file is there, its line is not
 
         with monkeypatch.context() as patch:
@@ -133,7 +133,7 @@ def test_a_place_is_tried_before_the_work(
     tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(folder, "Protector", lambda *_: pytest.fail("opened"))
+    monkeypatch.setattr(working, "Protector", lambda *_: pytest.fail("opened"))
     with pytest.raises(PriemoError, match="cannot be written"):
         run([photo(tmp_path / "a.png")], tmp_path / place)
     for wrong in ([tmp_path / "none.png"], [tmp_path / "empty"]):
@@ -164,6 +164,43 @@ def perturbation(tmp_path: Path) -> Path:
     request = FitRequest("sga", ("toy-a",), DatasetSpec(name="toys"), params, limit=14)
     fit_to_file(request, tmp_path / "u.safetensors", "quiet")
     return tmp_path / "u.safetensors"
+
+
+def test_many_photos_are_shared_by_processes(
+    holiday: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, perturbation: Path
+) -> None:
+    settings = Settings(perturbation=perturbation, readers=(), whole=True)
+    alone = run([holiday], tmp_path / "alone", settings)
+    monkeypatch.setattr(folder, "MANY", 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert run([holiday], tmp_path / "shared", settings) == alone
+    for line in alone:
+        if line["status"] == "done":
+            files = (tmp_path / name / line["out"] for name in ("alone", "shared"))
+            assert len({file.read_bytes() for file in files}) == 1
+    monkeypatch.setattr(folder, "LARGE", -1)  # all in this process
+    monkeypatch.setattr(folder, "line_in_process", None)
+    assert run([holiday], tmp_path / "large", settings) == alone
+
+
+class Deadly:
+    """Ends the process that it is sent to."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (1,)
+
+
+def test_a_process_that_dies_is_told(
+    holiday: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, perturbation: Path
+) -> None:
+    settings = Settings(perturbation=perturbation, readers=(), whole=True)
+    monkeypatch.setattr(folder, "MANY", 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "registered", lambda: {("victims", "deadly"): Deadly()})
+        with pytest.raises(PriemoError, match="protects photos died"):
+            run([holiday], tmp_path / "out", settings)
+    assert len(run([holiday], tmp_path / "out", settings)) == 5
 
 
 def test_a_perturbation_for_photos_of_every_size_and_colour(
