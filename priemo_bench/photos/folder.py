@@ -56,8 +56,6 @@ def protect_photos(
         n_known = sum(line is not None for line in known.values())
         if n_known:
             shown.say(f"{n_known} of {len(pairs)} photos were protected before")
-        if n_known < len(pairs):
-            job.open()
         shown.run(len(pairs) - n_known)
         todo = [pair for pair in pairs if known[pair[0].key] is None]
         lines = job.run(todo)
@@ -75,7 +73,7 @@ class Job:
     def __init__(self, worker: Worker, record: Record, shown: Progress) -> None:
         self.worker, self.record, self.shown = worker, record, shown
 
-    def open(self) -> None:
+    def _open(self) -> None:
         """Load what all photos need."""
         s = self.worker.settings
         what = s.attack if s.perturbation is None else str(s.perturbation)
@@ -85,7 +83,10 @@ class Job:
     def run(self, pairs: Sequence[tuple[Source, Path]]) -> Iterator[Line]:
         """The lines of photos, in order; many of a perturbation are made several at a time."""
         workers = min(os.cpu_count() or 1, WORKERS)
+        if not pairs:
+            return
         if self.worker.settings.perturbation is None or len(pairs) < MANY or workers == 1:
+            self._open()
             for source, path in pairs:
                 self._begin(source, path)
                 yield self._told(source, self.worker.line(source, path))
@@ -93,6 +94,7 @@ class Job:
         rest = iter(pairs)
         waiting: deque[tuple[Source, Future[Line]]] = deque()
         with processes(self.worker, workers) as pool:
+            self._open()
             try:
                 while True:
                     more = islice(rest, max(0, 2 * workers - len(waiting)))

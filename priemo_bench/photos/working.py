@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import methodcaller
@@ -114,6 +114,8 @@ def processes(worker: Worker, n: int) -> Iterator[Executor]:
         n, initializer=_open, initargs=(fresh, packed(registered()), os.getpid())
     )
     try:
+        for _ in range(n):  # they open their models while this process goes on
+            pool.submit(_prepare)
         yield pool
     except BrokenProcessPool:
         raise PriemoError(
@@ -135,6 +137,11 @@ def _open(worker: Worker, things: bytes, parent: int) -> None:
     torch.set_num_threads(1)
     unpack(things)
     _OPEN[:] = [worker]
+
+
+def _prepare() -> None:
+    with suppress(PriemoError):  # which the first process meets, too
+        _ = _OPEN[0].protector
 
 
 def line_in_process(source: Source, path: Path) -> Line:
