@@ -65,6 +65,8 @@ class Table:
 
 
 def _cell(line: pd.Series, kind: str) -> str:
+    if kind in METRICS:
+        return METRICS[kind].format(line[kind])
     if kind == "worst":
         return f"{100 * line['worst_defense']:.1f} ({line['worst_filter']})"
     middle = "survival" if kind == "survival" else f"{kind}_rate"
@@ -74,6 +76,7 @@ def _cell(line: pd.Series, kind: str) -> str:
     return f"{rate:.1f} [{low:.1f}, {high:.1f}]"
 
 
+METRICS = {"lpips": "{:.4f}", "face_found": "{:.0%}", "same_person": "{:.0%}"}
 FLOORS = {
     "SSIM 0.997, 8/255": ("equal", "protection"),
     "0.98, 16/255": ("equal-0.98", "protection"),
@@ -145,6 +148,24 @@ TABLES = {
             "priemo-image": f"{PER_IMAGE}, at one classifier",
             "priemo-transfer": "the same, at three", "pgd": "PGD, 25 steps",
             "priemo-class": CLASS, "priemo-universal": SHARED, "sga": "SGA, one for all",
+        },
+    ),
+    "usability": Table(
+        "usability",
+        {
+            "protected, equal quality": ("equal", "protection"),
+            "face found": ("equal", "face_found"),
+            "same person": ("equal", "same_person"),
+            "LPIPS": ("equal", "lpips"),
+            "protected, usual": ("conventional", "protection"),
+            "face found, usual": ("conventional", "face_found"),
+            "same person, usual": ("conventional", "same_person"),
+        },
+        {
+            "priemo-image": PER_IMAGE, "ddn": "DDN", "fawkes": "Fawkes", "tip-im": "TIP-IM",
+            "pgd": "PGD, 25 steps", "aes-ctr": "AES-CTR (not bound by a floor)",
+            "cat-map": "cat map (the same)", "etc": "EtC (the same)", "pixelate": "pixelation",
+            "occlude": "occlusion", "blur": "blur",
         },
     ),
 }  # fmt: skip

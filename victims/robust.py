@@ -1,11 +1,11 @@
-"""repvgg, adversarially trained at further strengths, from the weights of an embedded victim."""
+"""Embedded victims, adversarially trained at further strengths, from the weights of another."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from priemo_bench.victims.zoo import EmbeddedVictim, repvgg, repvgg_robust
+from priemo_bench.victims.zoo import EmbeddedVictim, botnet, repvgg, repvgg_robust, resnet
 
 if TYPE_CHECKING:
     from priemo_bench.victims.timm_victim import TimmVictim
@@ -37,5 +37,7 @@ class FineTuned(EmbeddedVictim):
 
 repvgg_robust_1 = FineTuned("repvgg-robust-1", origin=repvgg)
 repvgg_robust_4 = FineTuned("repvgg-robust-4", origin=repvgg_robust)
+resnet_robust_1 = FineTuned("resnet-robust-1", origin=resnet)
+botnet_robust_1 = FineTuned("botnet-robust-1", origin=botnet)
 
-ROBUST = (repvgg_robust_1, repvgg_robust_4)
+ROBUST = (repvgg_robust_1, repvgg_robust_4, resnet_robust_1, botnet_robust_1)

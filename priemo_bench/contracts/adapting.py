@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from priemo_bench.contracts.attack import EPS_GRID, Attack, AttackEntry, Traits
+from priemo_bench.contracts.defense import described
 from priemo_bench.contracts.image import FloatImages, Labels
 from priemo_bench.contracts.preset import Preset
 from priemo_bench.errors import PriemoError
@@ -54,6 +56,11 @@ def attack_entry(thing: Any, which: str) -> AttackEntry:
             f"{which} has `traits` that are a {type(thing.traits).__name__}; they must be a "
             "priemo_bench.contracts.attack.Traits"
         )
+    summary, source = described(thing)
+    return replace(_preset(thing, which), summary=summary, source=source)
+
+
+def _preset(thing: Any, which: str) -> Preset:
     if _is_of_art(thing):
         return Preset(thing, class_traits(thing))
     if _is_of_art(type(thing)):

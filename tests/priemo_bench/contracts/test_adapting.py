@@ -16,6 +16,7 @@ from torch import nn
 from priemo_bench import registry
 from priemo_bench.contracts.adapting import attack_entry, called, victim_entry
 from priemo_bench.contracts.attack import make_attack
+from priemo_bench.contracts.defense import described
 from priemo_bench.errors import PriemoError
 from priemo_bench.testing import toy_classifier, toy_faces
 
@@ -28,6 +29,7 @@ def classifier() -> Any:
 
 
 def shift(x: Any, eps: float = EPS) -> Any:
+    """Every pixel is made lighter."""
     return np.clip(x + eps, 0, 1)
 
 
@@ -60,6 +62,13 @@ def test_a_function_of_arrays_needs_no_model(classifier: Any) -> None:
     entry, change = run(shift, classifier, eps=4 / 255)
     assert (entry.traits.surrogates, entry.traits.knob) == ("none", "eps")
     assert change.max() == pytest.approx(4 / 255, abs=1e-6)
+
+
+def test_lists_describe_it_in_its_own_words() -> None:
+    lighter = attack_entry(shift, "attack 'it'")
+    assert (lighter.summary, lighter.source) == ("Every pixel is made lighter.", __name__)
+    (found, first), *_ = (described(e) for e in (attack_entry(FastGradientMethod, ""), lighter))
+    assert found.startswith("This attack") and first.startswith("art.attacks.evasion")
 
 
 def test_a_function_of_tensors_is_fgsm(classifier: Any) -> None:
