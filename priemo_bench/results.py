@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from priemo_bench.judge.leaderboard import Tables
 
 TABLES = (
-    "methods", "leaderboard", "curve", "optimality", "transfer", "defenses", "victims", "costs",
-    "failures", "rows",
+    "methods", "leaderboard", "curve", "optimality", "together", "transfer", "defenses", "victims",
+    "costs", "failures", "rows",
 )  # fmt: skip
 """Methods of `Results` that give a table."""
 GLOSSED = {"curve": "curves", "rows": "results"}
@@ -90,6 +90,12 @@ class Results:
         from priemo_bench.judge.optimality import optimality
 
         return _documented(optimality(self.tables), "optimality")
+
+    def together(self) -> pd.DataFrame:
+        """What all victims of a line of the leaderboard lose at once, where there are several."""
+        from priemo_bench.judge.together import together
+
+        return _documented(together(self.tables), "together")
 
     def transfer(self) -> pd.DataFrame:
         """As transfer.csv: one line per line of the leaderboard and victim."""

@@ -79,6 +79,11 @@ TRANSFER = [
     "targeted_rate", "flip_rate", "clean_accuracy",
 ]  # fmt: skip
 """Of transfer.csv."""
+TOGETHER = [
+    *ROW, "threat", "n_victims", "together", "together_low", "together_high", "n_together",
+    "protection_rate",
+]  # fmt: skip
+"""Of `Results.together()`."""
 CURVES = [
     "dataset", "measure", "attack", "scope", "scale", "targeted", "threat", "area", "budget",
     *BOUNDS, "n", "seeds", "surrogates", "rank", "protection_rate", "protection_low",
@@ -113,7 +118,7 @@ CLAIMS = [
 """Of claims.csv."""
 TABLES = {
     "methods": METHODS, "leaderboard": COLUMNS, "transfer": TRANSFER,
-    "defenses": [*ROW, *DEFENDED], "curves": CURVES, "optimality": OPTIMALITY,
+    "defenses": [*ROW, *DEFENDED], "curves": CURVES, "optimality": OPTIMALITY, "together": TOGETHER,
     "costs": COSTS_BY_CELL, "failures": FAILURES, "results": READINGS,
     "victims": ["dataset", "victim", "defense", "images", "correct", "low", "high"],
     "filters": ["defense", "what", "source"], "code": ["part", "name", "digest"],

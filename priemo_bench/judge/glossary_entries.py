@@ -92,6 +92,11 @@ RATES = [
       "clean, the share that it no longer classifies as their emotion; mean over the judging "
       "victims", SHARE, HIGHER),
     *_interval("protection", "protection", "protection_rate"),
+    C("together", "together %", "of the faces that all judging victims classify correctly when "
+      "clean, the share that none of them does once published", SHARE, HIGHER),
+    *_interval("together", "together", "together"),
+    C("n_together", "together n", "faces that all judging victims classify correctly when clean",
+      COUNT),
     C("lowest", "worst surrogate %", "lowest protection_rate among the choices of surrogates that "
       "are pooled", SHARE, HIGHER),
     C("macro_protection_rate", "macro %", "mean of the protection rate over the emotions of which "

@@ -68,7 +68,8 @@ def test_lists_describe_it_in_its_own_words() -> None:
     lighter = attack_entry(shift, "attack 'it'")
     assert (lighter.summary, lighter.source) == ("Every pixel is made lighter.", __name__)
     (found, first), *_ = (described(e) for e in (attack_entry(FastGradientMethod, ""), lighter))
-    assert found.startswith("This attack") and first.startswith("art.attacks.evasion")
+    assert found.startswith("This attack")
+    assert first.startswith("art.attacks.evasion")
 
 
 def test_a_function_of_tensors_is_fgsm(classifier: Any) -> None:
