@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/results.md, from the published pages.
+"""The tables of README.md, docs/results.md and docs/defenses.md, from the published pages.
 
 python docs/tables.py            # prints them
 python docs/tables.py --write    # writes each between its two marks
@@ -20,7 +20,7 @@ import pandas as pd
 from priemo_bench import load_results
 
 ROOT = Path(__file__).parents[1]
-FILES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+FILES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "defenses.md")
 MARKS = re.compile(
     r"(<!-- TABLE (?P<name>[a-z0-9-]+): begin, by docs/tables.py -->\n).*?"
     r"(<!-- TABLE (?P=name): end -->)",
@@ -64,6 +64,40 @@ class Table:
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+@dataclass(frozen=True)
+class AdversaryTable:
+    """A row an attack: what each adversary leaves of its protection on one victim.
+
+    Attributes:
+        attacks: by name and SSIM floor, what the table calls them.
+        columns: heading to the adversary, what he is given begins with, and what is shown:
+            "protection" before, what is left "after", or "hidden" from a detector.
+    """
+
+    attacks: Mapping[tuple[str, float], str]
+    columns: Mapping[str, tuple[str, str, str]]
+    victim: str = "resnet"
+
+    def __str__(self) -> str:
+        table = pd.read_csv(ROOT / "reports" / "adversaries" / "adversaries.csv")
+        table = table[table["victim"] == self.victim]
+        lines = [["%", *self.columns], ["---"] * (1 + len(self.columns))]
+        for (attack, floor), name in self.attacks.items():
+            own = table[(table["attack"] == attack) & (table["ssim_floor"] == floor)]
+            lines.append([name, *(_left(own, *column) for column in self.columns.values())])
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _left(table: pd.DataFrame, adversary: str, given: str, kind: str) -> str:
+    is_asked = (table["adversary"] == adversary) & table["given"].fillna("").str.startswith(given)
+    found = [dict(line) for _, line in table[is_asked].iterrows()]
+    if not found:
+        return ""
+    middle = "protection_after" if kind == "after" else kind
+    rate, low, high = (100 * found[0][n] for n in (middle, f"{kind}_low", f"{kind}_high"))
+    return f"{rate:.1f} [{low:.1f}, {high:.1f}]"
+
+
 def _cell(line: pd.Series, kind: str) -> str:
     if kind in METRICS:
         return METRICS[kind].format(line[kind])
@@ -87,7 +121,33 @@ FILTERED = {
     "survival": ("equal", "survival"),
     "worst single filter": ("equal", "worst"),
 }
-TABLES = {
+AVERAGED, KNOWN = ("average, plain", "100 "), ("average, plain, labels known", "100 ")
+TABLES: dict[str, AdversaryTable | Table] = {
+    "adversaries": AdversaryTable(
+        {
+            ("priemo-class", 0.95): "one for each emotion, SSIM 0.95",
+            ("priemo-pool", 0.95): "a keyed pool of four, 0.95",
+            ("priemo-universal", 0.95): "one for all, 0.95",
+            ("priemo-image", 0.997): "per image, 15 steps, 0.997",
+        },
+        {
+            "nobody knows": ("none", "", "protection"),
+            "average of 100 published images": (*AVERAGED, "after"),
+            "the same, emotions known": (*KNOWN, "after"),
+            "what was fitted leaked, the key not": ("leak", "", "after"),
+            "purifier from 1,000 leaked pairs": ("purifier", "1000 pairs of the same", "after"),
+            "hidden from a detector of 200 pairs": ("detector, learned", "", "hidden"),
+        },
+    ),
+    "pool": AdversaryTable(
+        {("priemo-class", 0.95): "`priemo-class`", ("priemo-pool", 0.95): "`priemo-pool`"},
+        {
+            "before": ("none", "", "protection"),
+            "averaged, emotions not known": (*AVERAGED, "after"),
+            "known": (*KNOWN, "after"),
+            "what was fitted leaked, not the key": ("leak", "", "after"),
+        },
+    ),
     "protection": Table(
         "fer2013",
         {
