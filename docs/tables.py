@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from priemo_bench import load_results
+from priemo_bench import Results, load_results
 
 ROOT = Path(__file__).parents[1]
 FILES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "defenses.md")
@@ -54,14 +54,13 @@ class Table:
         budget, rate = next(iter(self.columns.values()))
         first = methods[methods["budget"] == budget].sort_values(f"{rate}_rate", ascending=False)
         shown = self.methods or {name: f"`{name}`" for name in first["attack"]}
-        lines = [[self.corner, *self.columns], ["---"] * (1 + len(self.columns))]
-        for attack, name in shown.items():
-            found = [
+        return _drawn(self.corner, self.columns, {
+            name: [
                 _cell(cells.loc[(attack, own)], kind) if (attack, own) in cells.index else ""
                 for own, kind in self.columns.values()
             ]
-            lines.append([name, *found])
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+            for attack, name in shown.items()
+        })  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,11 @@ class AdversaryTable:
     def __str__(self) -> str:
         table = pd.read_csv(ROOT / "reports" / "adversaries" / "adversaries.csv")
         table = table[table["victim"] == self.victim]
-        lines = [["%", *self.columns], ["---"] * (1 + len(self.columns))]
+        rows = {}
         for (attack, floor), name in self.attacks.items():
             own = table[(table["attack"] == attack) & (table["ssim_floor"] == floor)]
-            lines.append([name, *(_left(own, *column) for column in self.columns.values())])
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+            rows[name] = [_left(own, *column) for column in self.columns.values()]
+        return _drawn("%", self.columns, rows)
 
 
 def _left(table: pd.DataFrame, adversary: str, given: str, kind: str) -> str:
@@ -94,8 +93,72 @@ def _left(table: pd.DataFrame, adversary: str, given: str, kind: str) -> str:
     if not found:
         return ""
     middle = "protection_after" if kind == "after" else kind
-    rate, low, high = (100 * found[0][n] for n in (middle, f"{kind}_low", f"{kind}_high"))
-    return f"{rate:.1f} [{low:.1f}, {high:.1f}]"
+    return _interval(*(found[0][n] for n in (middle, f"{kind}_low", f"{kind}_high")))
+
+
+@dataclass(frozen=True)
+class FilterTable:
+    """A row an attack: what each defense leaves of it on the victims that judge it.
+
+    Attributes:
+        page: of reports/. attacks: by their names there, as the table calls them.
+        columns: heading to the budget and the defense.
+    """
+
+    page: str
+    attacks: Mapping[str, str]
+    columns: Mapping[str, tuple[str, str]]
+
+    def __str__(self) -> str:
+        lines = load_results(self.page, "defenses").set_index(["attack", "budget", "defense"])
+        names = [f"protection_{end}" for end in ("rate", "low", "high")]
+        return _drawn("%", self.columns, {
+            name: [_interval(*lines.loc[(attack, *own), names]) for own in self.columns.values()]
+            for attack, name in self.attacks.items()
+        })  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EnsembleTable:
+    """A row an ensemble: what its surrogates lose, all at once, and what `unseen` victims lose."""
+
+    page: str
+    attacks: Mapping[str, str]
+    budgets: Mapping[str, str]
+    unseen: tuple[str, ...]
+
+    def __str__(self) -> str:
+        results = Results(ROOT / "reports" / self.page)
+        rates, together = results.tables.rates, results.together().set_index(["attack", "budget"])
+        kinds = ("surrogates", "all of them at once", "three unseen")
+        rows: dict[str, list[str]] = {name: [] for name in self.attacks.values()}
+        for budget in self.budgets:
+            for row, names in enumerate(results.tables.predictions.names):
+                if names["budget"] != budget or names["attack"] not in self.attacks:
+                    continue
+                own = rates.judged([row])
+                seen = (own.value, *own.interval)
+                at_once, key = seen, (names["attack"], budget)
+                if key in together.index:
+                    ends = [f"together{end}" for end in ("", "_low", "_high")]
+                    at_once = tuple(together.loc[key, ends])
+                new = rates.estimate({(row, victim): 1.0 for victim in self.unseen})
+                rows[self.attacks[names["attack"]]] += [
+                    _interval(*seen), _interval(*at_once), _interval(new.value, *new.interval),
+                ]  # fmt: skip
+        headings = [f"{kind}, {name}" for name in self.budgets.values() for kind in kinds]
+        return _drawn("%", headings, rows)
+
+
+def _drawn(corner: str, headings: Iterable[str], rows: Mapping[str, list[str]]) -> str:
+    """Markdown of rows of cells, by what they are called."""
+    head = [corner, *headings]
+    lines = [head, ["---"] * len(head), *([name, *cells] for name, cells in rows.items())]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _interval(rate: float, low: float, high: float) -> str:
+    return f"{100 * rate:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _cell(line: pd.Series, kind: str) -> str:
@@ -106,8 +169,7 @@ def _cell(line: pd.Series, kind: str) -> str:
     middle = "survival" if kind == "survival" else f"{kind}_rate"
     if pd.isna(line[middle]):
         return ""
-    rate, low, high = (100 * line[name] for name in (middle, f"{kind}_low", f"{kind}_high"))
-    return f"{rate:.1f} [{low:.1f}, {high:.1f}]"
+    return _interval(*(line[name] for name in (middle, f"{kind}_low", f"{kind}_high")))
 
 
 METRICS = {"lpips": "{:.4f}", "face_found": "{:.0%}", "same_person": "{:.0%}"}

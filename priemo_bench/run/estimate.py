@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
+from priemo_bench import registry
+from priemo_bench.contracts.filter_sets import expanded
+from priemo_bench.run.execute import columns
 from priemo_bench.run.perturb import Workplace
 from priemo_bench.run.plan import Cell
 
 UNKNOWN = {"per-image": "pgd", "universal": "uap"}
 """What an attack that nobody measured is expected to cost, by family; without a model as noise."""
+PREDICTION = 2e-3
+"""Seconds that a victim takes for an image, filtered or not."""
 
 
 @cache
@@ -19,6 +25,12 @@ def _costs() -> dict[str, tuple[float, float]]:
     text = (files("priemo_bench.run") / "costs.csv").read_text("utf-8")
     lines = csv.DictReader(text.splitlines())
     return {line["attack"]: (float(line["image"]), float(line["fit_face"])) for line in lines}
+
+
+def _views(params: Mapping[str, object]) -> int:
+    """What an attack looks at of each image: itself, and as the filters that it expects show it."""
+    names = params.get("filters", ())
+    return 1 + len(expanded(names)) if isinstance(names, list | tuple) else 1
 
 
 def seconds_of(cell: Cell, place: Workplace) -> float:
@@ -31,4 +43,7 @@ def seconds_of(cell: Cell, place: Workplace) -> float:
     fitted = min(cell.fit_limit or len(fit), len(fit))
     selected = min(cell.select_limit or len(fit), len(fit)) * len(cell.eps_grid)
     images = len(test) + (selected if cell.has_choice else 0)
-    return float(max(1, len(cell.surrogates)) * (images * image + fitted * fit_face))
+    own = getattr(registry.get("attacks", cell.entry), "params", {})
+    passes = max(1, len(cell.surrogates)) * _views({**own, **cell.params}) / _views(own)
+    attack = passes * (images * image + fitted * fit_face)
+    return float(attack + PREDICTION * len(test) * len(columns(place, cell.defended)))
