@@ -272,6 +272,37 @@ TABLES: dict[str, AdversaryTable | Table] = {
             "priemo-class": CLASS, "priemo-universal": SHARED, "sga": "SGA, one for all",
         },
     ),
+    "ensemble": EnsembleTable(
+        "ensemble",
+        {
+            "k = 1": "`resnet`", "k = 1, robust": "`resnet-robust-1`", "k = 2": "and `vgg`",
+            "k = 3": "and `repvgg`", "k = 3, robust": "the three trained inside 1/255",
+            "k = 3, diffusion": "`resnet`, `vgg`, `repvgg` through `diffusion-25`",
+            "k = 5": "`resnet`, `vgg`, `repvgg`, `botnet`, `pvt`", "k = 9": "nine",
+            "k = 12": "nine, and the three trained inside 1/255",
+            "k = 12, diffusion": "the same through `diffusion-25`",
+        },
+        {"equal": "0.997", "equal-0.98": "0.98"},
+        ("networkv2", "face-api", "fer"),
+    ),
+    "purifiers": FilterTable(
+        "purifiers",
+        {
+            "priemo-image": PER_IMAGE, "priemo-survive, denoiser": "Pri-EMO through `denoiser`",
+            "priemo-survive, diffusion-25": "Pri-EMO through `diffusion-25`",
+            "priemo-survive, diffusion-50": "Pri-EMO through `diffusion-50`",
+            "pgd": "PGD, 25 steps", "pgd, diffusion-25": "PGD through `diffusion-25`",
+            "noise": "random noise",
+        },
+        {
+            f"{heading}{floor}": (budget, defense)
+            for budget, floor in (("equal", ""), ("equal-0.98", ", 0.98"))
+            for heading, defense in (
+                ("nothing", "none"), ("`denoiser`", "denoiser"),
+                ("`diffusion-25`", "diffusion-25"), ("`diffusion-50`", "diffusion-50"),
+            )
+        },
+    ),
     "usability": Table(
         "usability",
         {
