@@ -275,12 +275,12 @@ TABLES: dict[str, AdversaryTable | Table] = {
     "ensemble": EnsembleTable(
         "ensemble",
         {
-            "k = 1": "`resnet`", "k = 1, robust": "`resnet-robust-1`", "k = 2": "and `vgg`",
-            "k = 3": "and `repvgg`", "k = 3, robust": "the three trained inside 1/255",
-            "k = 3, diffusion": "`resnet`, `vgg`, `repvgg` through `diffusion-25`",
-            "k = 5": "`resnet`, `vgg`, `repvgg`, `botnet`, `pvt`", "k = 9": "nine",
-            "k = 12": "nine, and the three trained inside 1/255",
-            "k = 12, diffusion": "the same through `diffusion-25`",
+            "k = 1": "1: `resnet`", "k = 2": "2: and `vgg`", "k = 3": "3: and `repvgg`",
+            "k = 5": "5: and `botnet`, `pvt`", "k = 9": "9: the embedded ones",
+            "k = 12": "12: and the three trained inside 1/255",
+            "k = 1, robust": "1: `resnet-robust-1`",
+            "k = 3, robust": "3: those trained inside 1/255",
+            "k = 3, diffusion": "3: `resnet`, `vgg`, `repvgg`, also behind `diffusion-25`",
         },
         {"equal": "0.997", "equal-0.98": "0.98"},
         ("networkv2", "face-api", "fer"),
