@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisWarning
 
 from priemo_bench.errors import PriemoError
 
@@ -111,7 +113,9 @@ class Fuzz:
         def tried(value: Any) -> None:
             self.once(lambda: attempt(value))
 
-        tried()
+        with warnings.catch_warnings():  # of inputs that are long to print
+            warnings.simplefilter("ignore", HypothesisWarning)
+            tried()
 
     def once(self, attempt: Callable[[], object]) -> None:
         before = signal.signal(signal.SIGALRM, _late)
