@@ -14,10 +14,10 @@ class PriemoError(ValueError):
     Example:
         >>> from priemo_bench import PriemoError, load_victim
         >>> try:
-        ...     load_victim("botnt")
+        ...     load_victim("convnxt")
         ... except PriemoError as error:
         ...     print(error)
-        no victim is called 'botnt'; did you mean botnet?
+        no victim is called 'convnxt'; did you mean convnext?
     """
 
     def __str__(self) -> str:

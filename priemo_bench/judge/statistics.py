@@ -127,7 +127,8 @@ def mean(values: Iterable[float]) -> float:
     """
     found = np.asarray(list(values), float)
     found = found[~np.isnan(found)]
-    return float(found.mean()) if len(found) else float("nan")
+    with np.errstate(over="ignore"):  # a stranger's metric may be as large as it likes
+        return float(found.mean()) if len(found) else float("nan")
 
 
 def finite(resampled: FloatArray) -> FloatArray:

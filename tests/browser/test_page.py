@@ -228,18 +228,14 @@ def test_charts_answer_to_the_pointer(page: Opened) -> None:
     names = page.page.locator("#matrix-method option").all_inner_texts()
     before = page.page.locator("#chart-matrix").inner_html()
     page.page.select_option("#matrix-method", names[-1])
-    page.page.wait_for_function(
-        "b => document.querySelector('#chart-matrix').innerHTML !== b", arg=before
-    )
+    page.until("b => document.querySelector('#chart-matrix').innerHTML !== b", before)
 
 
 def test_a_floor_changes_table_and_charts(page: Opened) -> None:
     page.drawn()
     before = page.page.locator("#chart-intervals").inner_html()
     choose(page, "budget", "equal-0.95")
-    page.page.wait_for_function(
-        "b => document.querySelector('#chart-intervals').innerHTML !== b", arg=before
-    )
+    page.until("b => document.querySelector('#chart-intervals').innerHTML !== b", before)
     assert page.page.locator("#methods tr.group:visible").count() == 1
     assert "SSIM at least 0.95" in page.page.locator("#methods tr.group:visible").inner_text()
     choose(page, "budget", "")
