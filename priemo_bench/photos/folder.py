@@ -82,9 +82,9 @@ class Job:
 
     def run(self, pairs: Sequence[tuple[Source, Path]]) -> Iterator[Line]:
         """The lines of photos, in order; many of a perturbation are made several at a time."""
-        workers = min(os.cpu_count() or 1, WORKERS)
         if not pairs:
             return
+        workers = min(os.cpu_count() or 1, WORKERS)
         if self.worker.settings.perturbation is None or len(pairs) < MANY or workers == 1:
             self._open()
             for source, path in pairs:
@@ -97,7 +97,7 @@ class Job:
             self._open()
             try:
                 while True:
-                    more = islice(rest, max(0, 2 * workers - len(waiting)))
+                    more = islice(rest, 2 * workers - len(waiting))
                     waiting.extend((s, self._submitted(pool, s, path)) for s, path in more)
                     if not waiting:
                         return

@@ -90,8 +90,8 @@ def test_many_photos_with_a_perturbation(
 ) -> None:
     """1,000 photos of 1024x1024 with a face of 300 pixels each; the detector is left out.
 
-    Two idle cores: 27 to 28 a second from JPEG without readers, of which six seconds are the start
-    of two processes (31 to 35 a second after it). The aim was 30.
+    Two cores, JPEG, three runs: 23 to 27 a second without readers, 21 with `resnet`; the start of
+    two processes takes some six seconds of that. The aim was 30.
     """
     file = tmp_path / "u.safetensors"
     dataset = DatasetSpec(name="rendered")
