@@ -2,9 +2,9 @@
 
 The zoo is trained on faces that are turned, resized, brightened and erased in part, and its victims
 resemble each other more than a recogniser that somebody else trained: as surrogates they say little
-of it. These were hardly augmented (mirrored, shifted by a pixel or two, turned by three degrees), by
-other optimisers and losses, and read other crops. They are meant as further surrogates of attacks that are to transfer, and know no rendered
-faces.
+of it. These were hardly augmented (mirrored, shifted by a pixel or two, turned by three degrees),
+by other optimisers and losses, and read other crops. They are meant as further surrogates of
+attacks that are to transfer, and know no rendered faces.
 """
 
 from __future__ import annotations

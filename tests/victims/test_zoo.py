@@ -88,7 +88,7 @@ def test_reaches_its_floors(entry: EmbeddedVictim) -> None:
 def test_plain_victims_read_the_middle_of_faces_that_were_hardly_altered(
     entry: PlainlyTrained,
 ) -> None:
-    """What is outside the crop decides nothing; half of the faces that chose the epoch are right."""
+    """What is outside the crop decides nothing."""
     assert entry.card.accuracy["fer2013 choice"]["overall"]["value"] >= 0.5
     altered = entry.spec.augmentation
     assert not any((altered.contrast, altered.brightness, altered.gamma, altered.erased))
