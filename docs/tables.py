@@ -150,6 +150,29 @@ class EnsembleTable:
         return _drawn("%", headings, rows)
 
 
+@dataclass(frozen=True)
+class PassesTable:
+    """A row a method: its transfer after so many passes through each surrogate.
+
+    Attributes:
+        page: of reports/, whose attacks are called "METHOD, PASSES". methods: what the table calls
+            each. columns: heading to the budget and the passes.
+    """
+
+    page: str
+    methods: Mapping[str, str]
+    columns: Mapping[str, tuple[str, int]]
+
+    def __str__(self) -> str:
+        cells = load_results(self.page).set_index(["attack", "budget"])
+        rows = {}
+        for method, name in self.methods.items():
+            keys = [(f"{method}, {passes}", budget) for budget, passes in self.columns.values()]
+            found = [cells.loc[key] if key in cells.index else None for key in keys]
+            rows[name] = ["" if line is None else _cell(line, "transfer") for line in found]
+        return _drawn("%", self.columns, rows)
+
+
 def _drawn(corner: str, headings: Iterable[str], rows: Mapping[str, list[str]]) -> str:
     """Markdown of rows of cells, by what they are called."""
     head = [corner, *headings]
@@ -276,14 +299,33 @@ TABLES: dict[str, AdversaryTable | Table] = {
         "ensemble",
         {
             "k = 1": "1: `resnet`", "k = 2": "2: and `vgg`", "k = 3": "3: and `repvgg`",
-            "k = 5": "5: and `botnet`, `pvt`", "k = 9": "9: the embedded ones",
+            "k = 5": "5: and `botnet`, `pvt`", "k = 9": "9: the zoo",
             "k = 12": "12: and the three trained inside 1/255",
             "k = 1, robust": "1: `resnet-robust-1`",
             "k = 3, robust": "3: those trained inside 1/255",
             "k = 3, diffusion": "3: `resnet`, `vgg`, `repvgg`, also behind `diffusion-25`",
+            "k = 1, plain": "1: `vgg-plain`",
+            "k = 3, plain": "3: `resnet`, `vgg-plain`, `densenet-plain`",
+            "k = 5, plain": "5: those trained on faces as they are",
+            "k = 9, plain": "9: these and `resnet`, `vgg`, `repvgg`, `botnet`",
+            "k = 3, bound": "the bound: the three unseen themselves",
         },
         {"equal": "0.997", "equal-0.98": "0.98"},
         ("networkv2", "face-api", "fer"),
+    ),
+    "passes": PassesTable(
+        "passes",
+        {
+            "priemo": "`priemo-transfer`",
+            **{name: f"`{name}`" for name in (
+                "admix", "mef", "gra", "difgsm", "pgn", "svre", "sia", "bsr",
+            )},
+        },
+        {
+            f"{heading}, {passes}": (budget, passes)
+            for budget, heading in (("equal", "SSIM 0.997"), ("equal-0.98", "0.98"))
+            for passes in (25, 100, 400)
+        },
     ),
     "purifiers": FilterTable(
         "purifiers",
