@@ -313,20 +313,6 @@ TABLES: dict[str, AdversaryTable | Table] = {
         {"equal": "0.997", "equal-0.98": "0.98"},
         ("networkv2", "face-api", "fer"),
     ),
-    "passes": PassesTable(
-        "passes",
-        {
-            "priemo": "`priemo-transfer`",
-            **{name: f"`{name}`" for name in (
-                "admix", "mef", "gra", "difgsm", "pgn", "svre", "sia", "bsr",
-            )},
-        },
-        {
-            f"{heading}, {passes}": (budget, passes)
-            for budget, heading in (("equal", "SSIM 0.997"), ("equal-0.98", "0.98"))
-            for passes in (25, 100, 400)
-        },
-    ),
     "purifiers": FilterTable(
         "purifiers",
         {
