@@ -313,6 +313,18 @@ TABLES: dict[str, AdversaryTable | Table] = {
         {"equal": "0.997", "equal-0.98": "0.98"},
         ("networkv2", "face-api", "fer"),
     ),
+    "passes": PassesTable(
+        "passes",
+        {
+            "priemo": "`priemo-transfer`", "admix": "`admix`", "mef": "`mef`", "gra": "`gra`",
+            "difgsm": "`difgsm`",
+        },
+        {
+            f"{heading}, {passes}": (budget, passes)
+            for budget, heading in (("equal", "SSIM 0.997"), ("equal-0.98", "0.98"))
+            for passes in (25, 100, 400)
+        },
+    ),
     "purifiers": FilterTable(
         "purifiers",
         {
