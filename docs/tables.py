@@ -56,8 +56,7 @@ class Table:
         shown = self.methods or {name: f"`{name}`" for name in first["attack"]}
         return _drawn(self.corner, self.columns, {
             name: [
-                _cell(cells.loc[(attack, own)], kind) if (attack, own) in cells.index else ""
-                for own, kind in self.columns.values()
+                _found(cells, (attack, own), kind) for own, kind in self.columns.values()
             ]
             for attack, name in shown.items()
         })  # fmt: skip
@@ -165,12 +164,13 @@ class PassesTable:
 
     def __str__(self) -> str:
         cells = load_results(self.page).set_index(["attack", "budget"])
-        rows = {}
-        for method, name in self.methods.items():
-            keys = [(f"{method}, {passes}", budget) for budget, passes in self.columns.values()]
-            found = [cells.loc[key] if key in cells.index else None for key in keys]
-            rows[name] = ["" if line is None else _cell(line, "transfer") for line in found]
-        return _drawn("%", self.columns, rows)
+        return _drawn("%", self.columns, {
+            name: [
+                _found(cells, (f"{method}, {passes}", budget), "transfer")
+                for budget, passes in self.columns.values()
+            ]
+            for method, name in self.methods.items()
+        })  # fmt: skip
 
 
 def _drawn(corner: str, headings: Iterable[str], rows: Mapping[str, list[str]]) -> str:
@@ -182,6 +182,11 @@ def _drawn(corner: str, headings: Iterable[str], rows: Mapping[str, list[str]]) 
 
 def _interval(rate: float, low: float, high: float) -> str:
     return f"{100 * rate:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _found(cells: pd.DataFrame, key: tuple[str, str], kind: str) -> str:
+    """The cell of an attack and a budget; nothing where there is none."""
+    return _cell(cells.loc[key], kind) if key in cells.index else ""
 
 
 def _cell(line: pd.Series, kind: str) -> str:

@@ -1,10 +1,11 @@
-"""Embedded victims trained on faces as they are, as strangers mostly are.
+"""Embedded victims trained on faces nearly as they are, unlike the zoo.
 
-The zoo is trained on faces that are turned, resized, brightened and erased in part, and its victims
-resemble each other more than a recogniser that somebody else trained: as surrogates they say little
-of it. These were hardly augmented (mirrored, shifted by a pixel or two, turned by three degrees),
-by other optimisers and losses, and read other crops. They are meant as further surrogates of
-attacks that are to transfer, and know no rendered faces.
+The zoo is trained on faces that are turned, resized, brightened and erased in part; its victims
+resemble each other more than recognisers that others trained (victims/README.md), and what one of
+them loses when it is left out says little of these. The ones here were hardly augmented (mirrored,
+shifted by a pixel or two, turned by three degrees, resized by 3 %), by other optimisers and losses,
+and read other crops. They are judges and surrogates for attacks that are to transfer, and have seen
+no rendered faces.
 """
 
 from __future__ import annotations
