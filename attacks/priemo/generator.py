@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from priemo_bench.attacks import unet
-from priemo_bench.attacks.base import require_number
+from priemo_bench.attacks.base import require, require_bool, require_int, require_number
 from priemo_bench.attacks.priemo.attack import LATER, PriEMO, SharedParams
 from priemo_bench.attacks.priemo.fitted import FitSet, FittedPriEMO
 from priemo_bench.attacks.priemo.geometry import rms
@@ -37,12 +37,19 @@ class Generator(unet.UNet):
     """Images (n, c, h, w) in [0, 1] to normalised perturbations u of the same shape.
 
     Args:
-        channels, size: as for `UNet`.
+        channels, size, width, bfloat16: as for `UNet`.
         bounded: |u| <= 1, for a budget without a floor; otherwise an rms of 1.
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], bounded: bool) -> None:
-        super().__init__(channels, size)
+    def __init__(
+        self,
+        channels: int,
+        size: tuple[int, int],
+        bounded: bool,
+        width: int = 32,
+        bfloat16: bool = False,
+    ) -> None:
+        super().__init__(channels, size, width, bfloat16)
         self.bounded = bounded
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,6 +69,9 @@ class GeneratorPriEMO(FittedPriEMO):
         confidence: margin beyond the decision boundary up to which an image is optimised, in mean
             margins of clean faces.
         balance: as for `UniversalPriEMO`.
+        width: channels of the network at a half of the image's side, a multiple of 8. Wider ones
+            learn more from many faces.
+        bfloat16: train in bfloat16, as for `UNet`; `apply` is in float32.
 
     Raises:
         PriemoError: a parameter out of range.
@@ -76,7 +86,7 @@ class GeneratorPriEMO(FittedPriEMO):
     """
 
     scope: Scope = "generator"
-    attack_params = [*PriEMO.attack_params, "steps", "confidence", "balance"]
+    attack_params = [*PriEMO.attack_params, "steps", "confidence", "balance", "width", "bfloat16"]
 
     def __init__(
         self,
@@ -86,12 +96,16 @@ class GeneratorPriEMO(FittedPriEMO):
         steps: int = 100,
         confidence: float = 0.5,
         balance: float = 0.0,
+        width: int = 32,
+        bfloat16: bool = False,
         **shared: Unpack[SharedParams],
     ) -> None:
         super().__init__(classifier, scope, **shared)
         self.steps = steps
         self.confidence = confidence
         self.balance = balance
+        self.width = width
+        self.bfloat16 = bfloat16
         self._net: Generator | None = None
         self._check_params()
 
@@ -99,7 +113,9 @@ class GeneratorPriEMO(FittedPriEMO):
         return softplus_penalty(margins, self.confidence)
 
     def _new_net(self, channels: int, height: int, width: int) -> Generator:
-        return Generator(channels, (height, width), bounded=self.budget.floor is None)
+        return Generator(
+            channels, (height, width), self.budget.floor is None, self.width, self.bfloat16
+        )
 
     def _train(self, data: FitSet, objective: Objective) -> None:
         def loss(net: Generator, images: Tensor, rows: Tensor) -> Tensor:
@@ -151,3 +167,7 @@ class GeneratorPriEMO(FittedPriEMO):
     def _check_params(self) -> None:
         super()._check_params()
         require_number(self, "confidence")
+        require_int(self, "width")
+        fits = self.width % unet.GROUPS == 0
+        require(fits, "width", self.width, f"a multiple of {unet.GROUPS}")
+        require_bool(self, "bfloat16")

@@ -80,21 +80,25 @@ def install(
 
 @app.command()
 def train(
-    victim: Annotated[str, typer.Argument(metavar="VICTIM", help="an embedded one")],
+    victims: Annotated[list[str], typer.Argument(metavar="VICTIM...", help="embedded ones")],
     data: Annotated[Path, typer.Option(help="your copy of FER2013")],
-    out: Annotated[Path | None, typer.Option(help="folder; the victim's own by default")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder; the victims' own by default")] = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train an embedded victim again, from its committed spec; goes on where it stopped.
+    """Train embedded victims again, from their committed specs; goes on where it stopped.
 
-    Example: priemo-bench train resnet --data fer2013.csv --out runs/resnet
+    Example: priemo-bench train resnet vgg-plain --data fer2013.csv --out runs/victims
     """
     from priemo_bench.train import train_victim
+    from priemo_bench.train.embedded import trainable
 
+    for name in victims:
+        trainable(name)  # a wrong name is told before hours of training
     with interruptible():
-        print(train_victim(victim, data, out, device, mode(quiet, json)))
+        for name in victims:
+            print(train_victim(name, data, out, device, mode(quiet, json)))
 
 
 @app.command(name="train-purifier")

@@ -195,6 +195,8 @@ def test_a_universal_perturbation_needs_no_classifier(
         ("image", {"steps": None}, "steps"),
         ("universal", {"sharpness": -1.0}, "sharpness"),
         ("generator", {"confidence": None}, "confidence"),
+        ("generator", {"width": 12}, "width"),
+        ("generator", {"bfloat16": 1}, "bfloat16"),
         ("class", {"delta": 2}, "delta"),
         ("class", {"diversity": 1.5}, "diversity"),
         ("class", {"targeted": 1}, "targeted"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from priemo_bench.attacks.priemo import PriEMO
-from priemo_bench.attacks.priemo.generator import Generator
+from priemo_bench.attacks.priemo.generator import Generator, GeneratorPriEMO
 from priemo_bench.contracts.image import publish
 from priemo_bench.errors import PriemoError
 from priemo_bench.quality.budget import Budget
@@ -54,6 +56,27 @@ def test_faces_that_need_opposite_changes_get_them(
         halves, "universal", ssim_floor=None, eps=6 / 255, random_state=0, verbose=False
     ).fit(faces(128, 1))
     assert (halves.predict(one.apply(x)).argmax(1) != clean).mean() <= 0.55
+
+
+def test_bfloat16_is_for_training_only(halves: PyTorchClassifier, tmp_path: Path) -> None:
+    """Another width, too, and a saved one is the same."""
+    attack = PriEMO(
+        halves, "generator", ssim_floor=None, eps=6 / 255, steps=12, batch_size=32, width=16,
+        bfloat16=True, random_state=0, verbose=False,
+    ).fit(faces(128, 1))  # fmt: skip
+    assert isinstance(attack, GeneratorPriEMO)
+    net, x = attack._net, faces(64, 2)
+    assert net is not None
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    assert net.enter.out_channels == 16
+    images = torch.from_numpy(x)
+    exact = deepcopy(net).double()(images.double())
+    assert torch.allclose(net(images), exact.float(), atol=1e-4)
+    clean = halves.predict(x).argmax(1)
+    assert (halves.predict(attack.apply(x)).argmax(1) != clean).mean() > 0.9
+    attack.save(tmp_path / "g.safetensors")
+    again = PriEMO.load(tmp_path / "g.safetensors")
+    np.testing.assert_array_equal(again.apply(x), attack.apply(x))
 
 
 def test_apply_needs_no_victim(halves: PyTorchClassifier, fitted: PriEMO) -> None:

@@ -9,6 +9,7 @@ from priemo_bench.contracts.dataset import SPLITS
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.data.fer2013 import Fer2013
 from priemo_bench.data.fer2013_split import RowList
+from priemo_bench.data.fer2013_wide import WideFer2013
 from priemo_bench.errors import PriemoError
 
 HELD_OUT = {"choice": 7, "fit": 7}
@@ -115,6 +116,21 @@ def test_size_and_repeated_faces(faces, rows, tmp_path):
     assert sum(name.endswith("-2") for name in data.public_test.ids) == 1
     assert data.split("test").images.shape == (21, 1, 32, 32)
     assert data.split("test").notes[1].startswith("1 PublicTest faces repeat another")
+
+
+def test_the_wide_fit_split_is_all_of_training_but_the_choice_part(faces, rows, tmp_path):
+    path = write_csv(tmp_path, lines(faces))
+    narrow, wide = Fer2013(path, rows=rows), WideFer2013(path, rows=rows)
+    parts = [narrow.split(split) for split in ("fit", "train")]
+    fit = wide.split("fit")
+    assert (fit.name, fit.split, len(fit)) == ("fer2013-wide", "fit", 63)
+    assert fit.ids.tolist() == sorted(i for part in parts for i in part.ids)
+    known = {i: part.take(np.array([k])) for part in parts for k, i in enumerate(part.ids)}
+    for k, i in enumerate(fit.ids):
+        assert fit.take(np.array([k])).fingerprint == known[i].fingerprint
+        assert fit.columns["source"][k] == known[i].columns["source"][0]
+    for split in ("choice", "test"):
+        assert wide.split(split).fingerprint == narrow.split(split).fingerprint
 
 
 def test_faces_that_the_list_does_not_know_train_victims(faces, patterns, tmp_path):
