@@ -68,7 +68,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.size = (8 * math.ceil(size[0] / 8), 8 * math.ceil(size[1] / 8))
-        self.bfloat16 = bfloat16
+        self.mixed = bfloat16
         half, quarter, eighth = width, 2 * width, 2 * width
         self.enter = nn.Conv2d(8 * channels, half, 3, padding=1)
         self.down = nn.ModuleList(
@@ -92,7 +92,7 @@ class UNet(nn.Module):
         if x.shape[-2:] != self.size:
             resized = F.interpolate(x, self.size, mode="bilinear", antialias=True)
         pair = torch.cat([2 * resized - 1, (resized - blur(resized)) / CONTRAST], 1)
-        with torch.autocast(x.device.type, torch.bfloat16, self.training and self.bfloat16):
+        with torch.autocast(x.device.type, torch.bfloat16, self.training and self.mixed):
             u = self._convolved(pair).float()
         if x.shape[-2:] != self.size:
             u = F.interpolate(u, x.shape[-2:], mode="bilinear")

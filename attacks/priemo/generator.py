@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from priemo_bench.attacks import unet
-from priemo_bench.attacks.base import require, require_bool, require_int, require_number
+from priemo_bench.attacks.base import require_bool, require_int, require_number
 from priemo_bench.attacks.priemo.attack import LATER, PriEMO, SharedParams
 from priemo_bench.attacks.priemo.fitted import FitSet, FittedPriEMO
 from priemo_bench.attacks.priemo.geometry import rms
@@ -24,6 +24,7 @@ from priemo_bench.attacks.serialization import image_shape
 from priemo_bench.attacks.surrogate import predict_ensemble
 from priemo_bench.contracts.attack import Scope
 from priemo_bench.contracts.storage import Tensors
+from priemo_bench.errors import require
 
 if TYPE_CHECKING:
     from art.estimators.classification import PyTorchClassifier

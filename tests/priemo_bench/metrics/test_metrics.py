@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from priemo_bench import registry
 from priemo_bench.contracts.storage import home
+from priemo_bench.contracts.weights import face_recognition as recognition
 from priemo_bench.contracts.weights import tfjs
 from priemo_bench.contracts.weights.archive import Archive
 from priemo_bench.errors import PriemoError
@@ -104,7 +105,7 @@ def test_the_best_box_is_decoded_as_yolo_has_it(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("side", [10, 11])
 def test_down_block_is_written_out(side: int) -> None:
     torch.manual_seed(0)
-    block, x = embedding.Block(4, 6, down=True), torch.randn(2, 4, side, side)
+    block, x = recognition.Block(4, 6, down=True), torch.randn(2, 4, side, side)
     half = side // 2
     branch = block.conv2(block.conv1(x).relu())
     expected = torch.zeros(2, 6, half, half)
@@ -115,11 +116,11 @@ def test_down_block_is_written_out(side: int) -> None:
 
 
 def test_a_file_of_another_kind_is_one_sentence(tmp_path: Path) -> None:
-    binary, manifest = tfjs.files(embedding.MODEL)
+    binary, manifest = tfjs.files(recognition.MODEL)
     (tmp_path / binary).write_bytes(b"")
     (tmp_path / manifest).write_text('[{"weights": []}]')
     with pytest.raises(PriemoError, match="does not hold the recognition network"):
-        embedding.load(tmp_path)
+        recognition.load(tmp_path)
     with pytest.raises(PriemoError, match="has SHA-256"):
         detector.load(tmp_path / binary)
 

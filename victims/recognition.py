@@ -1,0 +1,83 @@
+"""An embedded victim whose training starts from a face-recognition network.
+
+Most recognisers in use start from networks that have learned to tell persons apart, not from random
+weights. This one starts from dlib's (King 2017), which the metric `same_person` reads too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from priemo_bench.contracts.image import EMOTIONS
+from priemo_bench.contracts.victim import Victim
+from priemo_bench.contracts.weights.face_api import MEAN
+from priemo_bench.contracts.weights.face_recognition import ARCHIVE, FaceRecognition, load
+from priemo_bench.victims.zoo import EmbeddedVictim
+
+FEATURES = 256
+
+
+class RecognitionVictim(Victim):
+    """dlib's residual network of 29 convolutions without batch norm, and a linear layer.
+
+    Args:
+        size: side of the input in pixels, 112 or more.
+        dropout: probability of a feature in training.
+        mirrored: features are the mean over a face and its mirror image (in evaluation mode only).
+        bfloat16: the network is trained in bfloat16, which processors with matrix instructions
+            compute twice as fast; weights, and predictions in evaluation mode, are float32.
+    """
+
+    def __init__(
+        self, size: int, dropout: float = 0.0, mirrored: bool = False, bfloat16: bool = False
+    ) -> None:
+        super().__init__(size, 3, MEAN, (1.0, 1.0, 1.0))
+        self.architecture = "dlib face recognition ResNet (29 convolutions)"
+        self.net = FaceRecognition()
+        self.net.last = nn.Linear(FEATURES, len(EMOTIONS))
+        self.dropout = nn.Dropout(dropout)
+        self.mirrored, self.mixed = mirrored, bfloat16
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Network input (n, 3, size, size) to features (n, 256)."""
+        with torch.autocast(x.device.type, torch.bfloat16, self.training and self.mixed):
+            features = self._features(x).float()
+        if self.mirrored and not self.training:
+            features = (features + self._features(x.flip(-1))) / 2
+        return features
+
+    def _features(self, x: Tensor) -> Tensor:
+        features: Tensor = self.net.features(x)
+        return features
+
+    def head(self, f: Tensor) -> Tensor:
+        """Features (n, 256) to logits (n, 7)."""
+        logits: Tensor = self.net.last(self.dropout(f))
+        return logits
+
+
+@dataclass(frozen=True, repr=False)
+class FromRecognition(EmbeddedVictim):
+    """Entry point of an embedded victim that starts from dlib's face-recognition network."""
+
+    def build(self) -> RecognitionVictim:  # type: ignore[override]  # a Victim, no timm network
+        """The network with random weights, in float32."""
+        return RecognitionVictim(**self.spec.model)
+
+    def initial(self) -> RecognitionVictim:  # type: ignore[override]
+        """The network as its training starts: all but the last layer from the face-api package.
+
+        Raises:
+            PriemoError: the weights of the metric `same_person` are not installed.
+        """
+        victim = self.build()
+        pretrained = load(ARCHIVE.checked())
+        pretrained.last = victim.net.last
+        victim.net = pretrained
+        return victim
+
+
+dlib_resnet = FromRecognition("dlib-resnet")
