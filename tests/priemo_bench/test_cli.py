@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from priemo_bench import cli, registry
+from priemo_bench.errors import PriemoError
 
 SPEC = """name = "t"
 victims = ["toy-a"]
@@ -101,6 +102,7 @@ MISTAKES = [
     (["compare", ".", "."], "results.parquet does not exist"),
     (["install", "toy-a"], "nothing to install"),
     (["cards", "toy-a", "--data", "fer2013.csv"], "is not measured here"),
+    (["train", "toy-a", "--data", "fer2013.csv"], "is not trained here"),
     (["fit", "pgd", "--surrogates", "toy-a", "--out", "f.safetensors"], "nothing to save"),
     (["fit", "priemo-universal", "--surrogates", "toy-a", "--out", "f.pt"], "must end in"),
     (["protect", "a.png", "--with", "f.safetensors", "--out", "o"], "f.safetensors does not exist"),
@@ -121,6 +123,27 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     assert said in captured.err
     assert "Traceback" not in captured.err
     assert len(captured.err.strip().splitlines()) == 1
+
+
+def test_train_takes_several_names_and_refuses_a_wrong_one_first(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained: list[str] = []
+
+    def train(name: str, *rest: object) -> Path:
+        trained.append(name)
+        return Path(f"{name}.safetensors")
+
+    def trainable(name: str) -> None:
+        if name == "toy-b":
+            raise PriemoError("victim 'toy-b' is not trained here")
+
+    monkeypatch.setattr("priemo_bench.train.train_victim", train)
+    monkeypatch.setattr("priemo_bench.train.embedded.trainable", trainable)
+    assert call(monkeypatch, "train", "toy-a", "toy-c", "--data", "fer2013.csv") == 0
+    assert capsys.readouterr().out.split() == ["toy-a.safetensors", "toy-c.safetensors"]
+    assert call(monkeypatch, "train", "toy-a", "toy-b", "--data", "fer2013.csv") == 2
+    assert trained == ["toy-a", "toy-c"]
 
 
 def test_ctrl_c(
