@@ -46,3 +46,12 @@ def test_filters_of_an_attack_cost_as_many_passes_more(tmp_path: Path) -> None:
     fewer, _ = seconds(tmp_path, ["none"], name="priemo-survive", params=seen)
     usual, _ = seconds(tmp_path, ["none"], name="priemo-survive")
     assert fewer - judged == pytest.approx((usual - judged) * 4 / 11)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("priemo-image", "steps"), ("pgd", "max_iter")])
+def test_more_steps_cost_more(tmp_path: Path, name: str, steps: str) -> None:
+    """Both make 25 unless told otherwise: the one by its class, the other by its entry."""
+    usual, n = seconds(tmp_path, ["none"], name=name)
+    more, _ = seconds(tmp_path, ["none"], name=name, params={steps: 100})
+    judged = n * 2 * PREDICTION
+    assert more - judged == pytest.approx(4 * (usual - judged))
