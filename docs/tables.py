@@ -318,6 +318,15 @@ TABLES: dict[str, AdversaryTable | Table] = {
         {"equal": "0.997", "equal-0.98": "0.98"},
         ("networkv2", "face-api", "fer"),
     ),
+    "generator": Table(
+        "generator",
+        {
+            "SSIM 0.997, 8/255": ("equal", "protection"),
+            "unseen": ("equal", "transfer"),
+            "0.98, 16/255": ("equal-0.98", "protection"),
+            "its unseen": ("equal-0.98", "transfer"),
+        },
+    ),
     "passes": PassesTable(
         "passes",
         {
