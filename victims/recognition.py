@@ -7,6 +7,7 @@ weights. This one starts from dlib's (King 2017), which the metric `same_person`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,10 @@ class FromRecognition(EmbeddedVictim):
         pretrained.last = victim.net.last
         victim.net = pretrained
         return victim
+
+    def install(self, archive: Path | None = None) -> Path:
+        """Download the face-recognition network; see `Archive.install`."""
+        return ARCHIVE.install(archive)
 
 
 dlib_resnet = FromRecognition("dlib-resnet")

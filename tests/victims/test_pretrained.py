@@ -13,6 +13,7 @@ from priemo_bench.contracts.training import TrainingSpec
 from priemo_bench.errors import PriemoError
 from priemo_bench.train.card import provenance
 from priemo_bench.victims.pretrained import load_pretrained
+from priemo_bench.victims.recognition import dlib_resnet
 from priemo_bench.victims.zoo import ZOO, EmbeddedVictim, effnet_lite, vgg
 
 MEMBER, LICENCE = "net/net.pth", "net-1.0.dist-info/LICENSE"
@@ -151,9 +152,9 @@ def test_a_start_with_a_missing_field_is_named(tmp_path: Path) -> None:
 
 
 def test_embedded_weights_trained_from_pretrained_ones_come_with_their_licence() -> None:
-    started = [entry for entry in ZOO if entry.spec.start]
-    assert effnet_lite in started
+    started = [entry for entry in (*ZOO, dlib_resnet) if entry.spec.start]
+    assert {effnet_lite, dlib_resnet} <= set(started)
     for entry in started:
         assert entry.spec.start is not None
-        licence = entry.weights.parent / f"{entry.spec.start.project}.LICENSE"
+        licence = entry.weights.parent / f"{Path(entry.spec.start.project).name}.LICENSE"
         assert entry.weights.name in licence.read_text()

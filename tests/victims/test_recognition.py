@@ -50,6 +50,14 @@ def test_training_starts_from_the_published_weights(
     assert started["last.weight"].shape == (7, 256)
 
 
+def test_its_spec_names_the_package_that_is_installed_for_it() -> None:
+    start, archive = dlib_resnet.spec.start, recognition.ARCHIVE
+    assert start is not None
+    assert (start.project, start.version) == (archive.project, archive.version)
+    assert (start.sha256, start.file_sha256) == (archive.sha256, archive.files[start.file])
+    assert dlib_resnet.card.start == start.file_sha256
+
+
 def test_without_these_weights_one_sentence_says_how_to_get_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
