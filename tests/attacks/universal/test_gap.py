@@ -6,6 +6,7 @@ With a narrow network and a high learning rate, which find the optimum in a few 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def faces(n: int, seed: int) -> np.ndarray:
 @pytest.fixture(scope="module", autouse=True)
 def _small_and_fast() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unet, "WIDTHS", (16, 16, 16))
+        patch.setattr(unet, "UNet", partial(unet.UNet, width=16))
         patch.setattr(gap, "RATE", 2e-3)
         yield
 
