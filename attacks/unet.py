@@ -59,8 +59,8 @@ class UNet(nn.Module):
         size: (h, w) of the training images, rounded up to multiples of 8; other images are resized
             to it, and the output is resized back.
         width: channels at a half of the side, a multiple of 8; twice as many at less.
-        bfloat16: convolve in bfloat16 while training, which processors with matrix instructions
-            compute twice as fast.
+        bfloat16: convolve in bfloat16 while training, which is faster on processors with matrix
+            instructions for it.
     """
 
     def __init__(

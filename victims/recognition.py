@@ -1,7 +1,7 @@
 """An embedded victim whose training starts from a face-recognition network.
 
-Most recognisers in use start from networks that have learned to tell persons apart, not from random
-weights. This one starts from dlib's (King 2017), which the metric `same_person` reads too.
+The others start from random weights or from ImageNet; this one from a network that has learned to
+tell persons apart, dlib's (King 2017), which the metric `same_person` reads too.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class RecognitionVictim(Victim):
         size: side of the input in pixels, 112 or more.
         dropout: probability of a feature in training.
         mirrored: features are the mean over a face and its mirror image (in evaluation mode only).
-        bfloat16: the network is trained in bfloat16, which processors with matrix instructions
-            compute twice as fast; weights, and predictions in evaluation mode, are float32.
+        bfloat16: the network is trained in bfloat16, which is faster on processors with matrix
+            instructions for it; weights, and predictions in evaluation mode, are float32.
     """
 
     def __init__(
@@ -45,13 +45,9 @@ class RecognitionVictim(Victim):
     def embed(self, x: Tensor) -> Tensor:
         """Network input (n, 3, size, size) to features (n, 256)."""
         with torch.autocast(x.device.type, torch.bfloat16, self.training and self.mixed):
-            features = self._features(x).float()
+            features = self.net.features(x).float()
         if self.mirrored and not self.training:
-            features = (features + self._features(x.flip(-1))) / 2
-        return features
-
-    def _features(self, x: Tensor) -> Tensor:
-        features: Tensor = self.net.features(x)
+            features = (features + self.net.features(x.flip(-1))) / 2
         return features
 
     def head(self, f: Tensor) -> Tensor:

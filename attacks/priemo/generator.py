@@ -70,8 +70,7 @@ class GeneratorPriEMO(FittedPriEMO):
         confidence: margin beyond the decision boundary up to which an image is optimised, in mean
             margins of clean faces.
         balance: as for `UniversalPriEMO`.
-        width: channels of the network at a half of the image's side, a multiple of 8. Wider ones
-            learn more from many faces.
+        width: channels of the network at a half of the image's side, a multiple of 8.
         bfloat16: train in bfloat16, as for `UNet`; `apply` is in float32.
 
     Raises:

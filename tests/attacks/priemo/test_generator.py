@@ -72,6 +72,9 @@ def test_bfloat16_is_for_training_only(halves: PyTorchClassifier, tmp_path: Path
     images = torch.from_numpy(x)
     exact = deepcopy(net).double()(images.double())
     assert torch.allclose(net(images), exact.float(), atol=1e-4)
+    rounded = deepcopy(net).train()(images)
+    assert not torch.allclose(rounded, exact.float(), atol=1e-4)
+    assert torch.allclose(rounded, exact.float(), atol=0.2)
     clean = halves.predict(x).argmax(1)
     assert (halves.predict(attack.apply(x)).argmax(1) != clean).mean() > 0.9
     attack.save(tmp_path / "g.safetensors")
