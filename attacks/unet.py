@@ -6,7 +6,7 @@ Trained on augmented faces (AUGMENTATION), because it would overfit a few hundre
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -14,6 +14,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from priemo_bench.attacks.maps import FeatureMaps, MapShape
 from priemo_bench.contracts.augmentation import Augmentation, augment
 from priemo_bench.errors import PriemoError
 from priemo_bench.quality.structural import blur
@@ -30,6 +31,11 @@ AUGMENTATION = Augmentation(
 )
 CONTRAST = 0.1
 """Divisor of an image's deviation from its local mean, the second input of the network."""
+
+
+def rounded(size: tuple[int, int]) -> tuple[int, int]:
+    """A size (h, w) rounded up to multiples of 8."""
+    return 8 * math.ceil(size[0] / 8), 8 * math.ceil(size[1] / 8)
 
 
 class Residual(nn.Module):
@@ -61,14 +67,21 @@ class UNet(nn.Module):
         width: channels at a half of the side, a multiple of 8; twice as many at less.
         bfloat16: convolve in bfloat16 while training, which is faster on processors with matrix
             instructions for it.
+        maps: of images of the rounded size, which the network is to read too.
     """
 
     def __init__(
-        self, channels: int, size: tuple[int, int], width: int = 32, bfloat16: bool = False
+        self,
+        channels: int,
+        size: tuple[int, int],
+        width: int = 32,
+        bfloat16: bool = False,
+        maps: FeatureMaps | None = None,
     ) -> None:
         super().__init__()
-        self.size = (8 * math.ceil(size[0] / 8), 8 * math.ceil(size[1] / 8))
+        self.size = rounded(size)
         self.mixed = bfloat16
+        self.maps = maps
         half, quarter, eighth = width, 2 * width, 2 * width
         self.enter = nn.Conv2d(8 * channels, half, 3, padding=1)
         self.down = nn.ModuleList(
@@ -80,6 +93,16 @@ class UNet(nn.Module):
         )
         self.after = nn.ModuleList([Residual(eighth), Residual(quarter), Residual(half)])
         self.leave = nn.Conv2d(half, 4 * channels, 3, padding=1)
+        shapes = maps.shapes if maps else []
+        self.levels = [self._level(shape) for shape in shapes]
+        self.read = nn.ModuleList(
+            [
+                nn.Conv2d(shape[0], (half, quarter, eighth)[level], 1)
+                for shape, level in zip(shapes, self.levels, strict=True)
+            ]
+        )
+        scores = [maps.scores] * 3 if maps else []
+        self.told = nn.ModuleList(map(nn.Linear, scores, (half, quarter, eighth)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -92,17 +115,32 @@ class UNet(nn.Module):
         if x.shape[-2:] != self.size:
             resized = F.interpolate(x, self.size, mode="bilinear", antialias=True)
         pair = torch.cat([2 * resized - 1, (resized - blur(resized)) / CONTRAST], 1)
+        seen = self.maps(resized) if self.maps else None
         with torch.autocast(x.device.type, torch.bfloat16, self.training and self.mixed):
-            u = self._convolved(pair).float()
+            u = self._convolved(pair, self._read(*seen) if seen else (0, 0, 0)).float()
         if x.shape[-2:] != self.size:
             u = F.interpolate(u, x.shape[-2:], mode="bilinear")
         return u
 
-    def _convolved(self, pair: Tensor) -> Tensor:
+    def _level(self, shape: MapShape) -> int:
+        """Index of the smallest level that has no fewer rows than a map; of a larger map, 0."""
+        fits = [level for level in range(3) if shape[1] <= self.size[0] >> (level + 1)]
+        return max(fits, default=0)
+
+    def _read(self, maps: Sequence[Tensor], scores: Tensor) -> list[Tensor]:
+        """What is read of maps (n, k, i, j) and scores (n, k), for each level (n, k, h, w)."""
+        sums: list[Tensor] = [told(scores)[:, :, None, None] for told in self.told]
+        height, width = self.size
+        for level, read, found in zip(self.levels, self.read, maps, strict=True):
+            size = (height >> (level + 1), width >> (level + 1))
+            sums[level] = sums[level] + F.adaptive_avg_pool2d(read(found), size)
+        return sums
+
+    def _convolved(self, pair: Tensor, read: Sequence[Tensor | int]) -> Tensor:
         """(n, 2c, *size) image and deviation from its local mean to (n, c, *size)."""
-        first = self.before[0](self.enter(F.pixel_unshuffle(pair, 2)))
-        second = self.before[1](self.down[0](first))
-        deep = self.after[0](self.before[2](self.down[1](second)))
+        first = self.before[0](self.enter(F.pixel_unshuffle(pair, 2)) + read[0])
+        second = self.before[1](self.down[0](first) + read[1])
+        deep = self.after[0](self.before[2](self.down[1](second) + read[2]))
         deep = self.after[1](second + self.up[0](deep))
         deep = self.after[2](first + self.up[1](deep))
         return F.pixel_shuffle(self.leave(deep), 2)

@@ -1,8 +1,10 @@
 """Scope generator: a small network, fitted once, that outputs a perturbation for each image.
 
 A U-Net from the image to u in the metric of the budget, which the image's own map M scales as it
-scales universal perturbations (geometry.py). `apply` needs no gradient, label or surrogate: one
-forward pass, matched to the budget. The design is ours; generative adversarial perturbations are
+scales universal perturbations (geometry.py). `apply` needs no gradient and no label: one forward
+pass, matched to the budget. It needs no surrogate either, unless the network also reads the feature
+maps of the surrogates (maps.py), as an encoder that is trained already; these are then run forward
+once. The design is ours; generative adversarial perturbations are
 Poursaeed et al.'s (universal/gap.py, the baseline).
 """
 
@@ -15,13 +17,14 @@ from torch import Tensor
 
 from priemo_bench.attacks import unet
 from priemo_bench.attacks.base import require_bool, require_int, require_number
+from priemo_bench.attacks.maps import FeatureMaps
 from priemo_bench.attacks.priemo.attack import LATER, PriEMO, SharedParams
 from priemo_bench.attacks.priemo.fitted import FitSet, FittedPriEMO
 from priemo_bench.attacks.priemo.geometry import rms
 from priemo_bench.attacks.priemo.objective import Objective, softplus_penalty
 from priemo_bench.attacks.priemo.quantisation import perturb_quantised
 from priemo_bench.attacks.serialization import image_shape
-from priemo_bench.attacks.surrogate import predict_ensemble
+from priemo_bench.attacks.surrogate import open_surrogates, predict_ensemble
 from priemo_bench.contracts.attack import Scope
 from priemo_bench.contracts.storage import Tensors
 from priemo_bench.errors import require
@@ -38,7 +41,7 @@ class Generator(unet.UNet):
     """Images (n, c, h, w) in [0, 1] to normalised perturbations u of the same shape.
 
     Args:
-        channels, size, width, bfloat16: as for `UNet`.
+        channels, size, width, bfloat16, maps: as for `UNet`.
         bounded: |u| <= 1, for a budget without a floor; otherwise an rms of 1.
     """
 
@@ -49,8 +52,9 @@ class Generator(unet.UNet):
         bounded: bool,
         width: int = 32,
         bfloat16: bool = False,
+        maps: FeatureMaps | None = None,
     ) -> None:
-        super().__init__(channels, size, width, bfloat16)
+        super().__init__(channels, size, width, bfloat16, maps)
         self.bounded = bounded
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,6 +76,8 @@ class GeneratorPriEMO(FittedPriEMO):
         balance: as for `UniversalPriEMO`.
         width: channels of the network at a half of the image's side, a multiple of 8.
         bfloat16: train in bfloat16, as for `UNet`; `apply` is in float32.
+        feature_maps: the network also reads the feature maps of the surrogates: fools them more
+            often, but `apply` runs them, and a saved one is loaded with its classifier.
 
     Raises:
         PriemoError: a parameter out of range.
@@ -86,7 +92,10 @@ class GeneratorPriEMO(FittedPriEMO):
     """
 
     scope: Scope = "generator"
-    attack_params = [*PriEMO.attack_params, "steps", "confidence", "balance", "width", "bfloat16"]
+    attack_params = [
+        *PriEMO.attack_params,
+        "steps", "confidence", "balance", "width", "bfloat16", "feature_maps",
+    ]  # fmt: skip
 
     def __init__(
         self,
@@ -98,6 +107,7 @@ class GeneratorPriEMO(FittedPriEMO):
         balance: float = 0.0,
         width: int = 32,
         bfloat16: bool = False,
+        feature_maps: bool = False,
         **shared: Unpack[SharedParams],
     ) -> None:
         super().__init__(classifier, scope, **shared)
@@ -106,6 +116,7 @@ class GeneratorPriEMO(FittedPriEMO):
         self.balance = balance
         self.width = width
         self.bfloat16 = bfloat16
+        self.feature_maps = feature_maps
         self._net: Generator | None = None
         self._check_params()
 
@@ -113,9 +124,12 @@ class GeneratorPriEMO(FittedPriEMO):
         return softplus_penalty(margins, self.confidence)
 
     def _new_net(self, channels: int, height: int, width: int) -> Generator:
-        return Generator(
-            channels, (height, width), self.budget.floor is None, self.width, self.bfloat16
-        )
+        size, maps = unet.rounded((height, width)), None
+        if self.feature_maps:
+            surrogates = open_surrogates(self.estimator, self.surrogates, self.layer)
+            maps = FeatureMaps(surrogates, channels, size)
+        bounded = self.budget.floor is None
+        return Generator(channels, size, bounded, self.width, self.bfloat16, maps)
 
     def _train(self, data: FitSet, objective: Objective) -> None:
         def loss(net: Generator, images: Tensor, rows: Tensor) -> Tensor:
@@ -170,4 +184,4 @@ class GeneratorPriEMO(FittedPriEMO):
         require_int(self, "width")
         fits = self.width % unet.GROUPS == 0
         require(fits, "width", self.width, f"a multiple of {unet.GROUPS}")
-        require_bool(self, "bfloat16")
+        require_bool(self, "bfloat16", "feature_maps")
