@@ -10,6 +10,7 @@ Poursaeed et al.'s (universal/gap.py, the baseline).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Unpack
 
 import torch
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from art.estimators.classification import PyTorchClassifier
 
 LEARNING_RATE = 2e-3
+ADDED = {"width": 32, "bfloat16": False, "feature_maps": False}
+"""Parameters that files of earlier versions lack."""
 PREFIX = "generator."
 """Of the names of the weights in saved files."""
 
@@ -177,6 +180,9 @@ class GeneratorPriEMO(FittedPriEMO):
         }
         net = self._new_net(*image_shape(image))
         self._net = unet.restore(net, weights).to(self._device)
+
+    def _check_settings(self, settings: Mapping[str, object]) -> None:
+        super()._check_settings({**ADDED, **settings})
 
     def _check_params(self) -> None:
         super()._check_params()

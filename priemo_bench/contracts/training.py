@@ -39,7 +39,8 @@ class Distillation(StrictModel):
     teacher and student get the same augmented image.
 
     Attributes:
-        teachers: names of victims, whose probabilities are averaged.
+        teachers: names of victims; each batch has one of them, drawn at random, so that the loss
+            is that of their mean probabilities in expectation, for the time of one.
         trust: weight of the teachers in the label; the rest is the label of the data set.
     """
 

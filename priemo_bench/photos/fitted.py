@@ -45,16 +45,15 @@ class ByFile:
         entry = registry.get("attacks", registry.adopt("attacks", metadata[ENTRY]))
         self._any_size = entry.traits.scope == "generator"
         self.surrogates: dict[str, nn.Module] = {}
-        if entry.traits.scope == "class" or settings.readers is None:
+        looks = _looks(entry, metadata, self.path)
+        if looks or settings.readers is None:
             self.surrogates = {n: registry.get("victims", n)() for n in names}
         with told(self.path, "cannot be read as a perturbation"):
-            self.attack = self._loaded(entry)
+            self.attack = self._loaded(entry) if looks else entry.load(self.path)
         self.budget = _stricter(self.attack, settings.bounds)
 
     def _loaded(self, entry: Any) -> FittableAttack:
-        """The attack; with its surrogates only where it predicts the emotion of a face first."""
-        if entry.traits.scope != "class":
-            return cast(FittableAttack, entry.load(self.path))
+        """The attack with its surrogates."""
         channels, side, _ = self.shape
         models = [as_art(model, channels, side) for model in self.surrogates.values()]
         more = {"surrogates": tuple(models[1:])} if len(models) > 1 else {}
@@ -80,6 +79,13 @@ class ByFile:
             f"its perturbation was made at {small.shape[3]}x{small.shape[2]} pixels"
         )  # fmt: skip
         return carried(crop, difference(x, protected), self.budget), note
+
+
+def _looks(entry: Any, metadata: Mapping[str, str], path: Path) -> bool:
+    """Whether surrogates look at a face before it is protected: for its emotion, or their maps."""
+    with told(path, "cannot be read as a perturbation"):
+        reads = json.loads(metadata["settings"]).get("feature_maps", False)
+    return reads is True or entry.traits.scope == "class"
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -174,10 +174,10 @@ class Training:
 
     @torch.no_grad()
     def _label(self, x: Tensor, y: Tensor) -> Tensor:
-        """The labels (n,), or (n, 7) mixed with the teachers' mean probabilities for `x`."""
+        """The labels (n,), or (n, 7) mixed with the probabilities of a random teacher for `x`."""
         if not (teaching := self.spec.teaching):
             return y
-        taught = torch.stack([teacher(x).softmax(1) for teacher in self.teachers]).mean(0)
+        taught = self.teachers[int(torch.randint(len(self.teachers), ()))](x).softmax(1)
         given = nn.functional.one_hot(y, taught.shape[1])
         return torch.lerp(given.to(taught.dtype), taught, teaching.trust)
 

@@ -15,6 +15,7 @@ from art.estimators.classification import PyTorchClassifier
 from priemo_bench.attacks.art_universal import ArtUniversal
 from priemo_bench.attacks.base import LATER_PARAMS, FittedAttack
 from priemo_bench.attacks.priemo import PriEMO
+from priemo_bench.attacks.priemo.generator import ADDED
 from priemo_bench.attacks.priemo.pool import PoolPriEMO
 from priemo_bench.attacks.universal import UniversalAttack
 from priemo_bench.attacks.universal.gap import GAP
@@ -118,7 +119,7 @@ def test_whatever_setting_is_wrong(
             rewrite(source, path, change)
             use(cls, path, toy)
 
-        if name in LATER_PARAMS:
+        if name in {**LATER_PARAMS, **ADDED}:
             continue  # a file of an earlier version
 
         def drop(tensors: Tensors, metadata: dict[str, str]) -> None:
@@ -129,6 +130,19 @@ def test_whatever_setting_is_wrong(
         rewrite(source, path, drop)
         with pytest.raises(PriemoError, match=f"lacks '{name}'|does not act in scope"):
             cls.load(path, toy)
+
+
+def test_a_generator_of_an_earlier_version(toy: PyTorchClassifier, tmp_path: Path) -> None:
+    attack = ATTACKS["generator"](toy).fit(X, Y)  # type: ignore[attr-defined]
+    attack.save(tmp_path / "new")
+
+    def change(tensors: Tensors, metadata: dict[str, str]) -> None:
+        settings = json.loads(metadata["settings"])
+        kept = {name: value for name, value in settings.items() if name not in ADDED}
+        metadata["settings"] = json.dumps(kept)
+
+    rewrite(tmp_path / "new", tmp_path / "old", change)
+    np.testing.assert_array_equal(PriEMO.load(tmp_path / "old").apply(X), attack.apply(X))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"eps": NaN}', "{}", "[" * 9999])

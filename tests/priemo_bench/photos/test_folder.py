@@ -223,12 +223,21 @@ def test_a_perturbation_for_photos_of_every_size_and_colour(
             assert np.abs(change - 255 * noise.transpose(1, 2, 0)).max() <= 0.51
 
 
-@pytest.mark.parametrize("attack", ["priemo-generator", "gap", "priemo-class"])
-def test_what_makes_a_perturbation_for_each_photo(tmp_path: Path, attack: str) -> None:
-    params: dict[str, object] = {"passes": 2} if attack == "gap" else {"steps": 2}
+@pytest.mark.parametrize(
+    ("attack", "surrogates", "params"),
+    [
+        ("priemo-generator", ("toy-a", "toy-b"), {"steps": 2}),
+        ("priemo-generator", ("repvgg",), {"steps": 2, "feature_maps": True}),
+        ("gap", ("toy-a", "toy-b"), {"passes": 2}),
+        ("priemo-class", ("toy-a", "toy-b"), {"steps": 2}),
+    ],
+)
+def test_what_makes_a_perturbation_for_each_photo(
+    tmp_path: Path, attack: str, surrogates: tuple[str, ...], params: dict[str, object]
+) -> None:
     file = tmp_path / "g.safetensors"
     fit_to_file(
-        FitRequest(attack, ("toy-a", "toy-b"), DatasetSpec(name="toys"), params, limit=14),
+        FitRequest(attack, surrogates, DatasetSpec(name="toys"), params, limit=14),
         file,
         "quiet",
     )

@@ -96,6 +96,21 @@ def test_a_student_learns_the_predictions_of_its_teacher(
     assert torch.allclose(labels, 0.75 * torch.eye(7)[[0, 5]] + 0.25 * torch.eye(7)[[5, 5]])
 
 
+def test_each_batch_has_one_of_the_teachers(
+    start: Callable[..., Training], spec: TrainingSpec, tmp_path: Path
+) -> None:
+    """Of two that are sure of different emotions; in expectation their mean."""
+    teaching = Distillation(teachers=("a", "b"), trust=1.0)
+    student = start(tmp_path, spec=spec.model_copy(update={"teaching": teaching}))
+    sure = [torch.full((3, 7), -30.0).index_fill(1, torch.tensor(k), 30.0) for k in (1, 4)]
+    student.teachers = [lambda x, logits=logits: logits for logits in sure]
+    torch.manual_seed(0)
+    labels = [student._label(torch.zeros(3, 1, 16, 16), torch.zeros(3).long()) for _ in range(400)]
+    assert all(any(torch.allclose(given, z.softmax(1)) for z in sure) for given in labels)
+    share = torch.stack(labels).mean((0, 1))
+    assert torch.allclose(share[[1, 4]], torch.full((2,), 0.5), atol=0.1)
+
+
 def test_a_card_says_who_taught(build: Build, spec: TrainingSpec) -> None:
     taught = spec.model_copy(update={"teaching": Distillation(teachers=("a", "b"), trust=0.5)})
     assert provenance(taught, {})["kin"] == {"a": ("teachers",), "b": ("teachers",)}
