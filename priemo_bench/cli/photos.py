@@ -11,6 +11,7 @@ from priemo_bench.cli.options import (
     Eps,
     Items,
     Json,
+    Params,
     PsnrFloor,
     Quiet,
     Seed,
@@ -18,6 +19,7 @@ from priemo_bench.cli.options import (
     interruptible,
     items,
     mode,
+    setting,
 )
 from priemo_bench.errors import PriemoError
 
@@ -44,6 +46,7 @@ def fit(
     ssim_floor: SsimFloor = None,
     psnr_floor: PsnrFloor = None,
     eps: Eps = None,
+    param: Params = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     json: Json = False,
@@ -58,7 +61,8 @@ def fit(
     bounds = {"ssim_floor": ssim_floor, "psnr_floor": psnr_floor, "eps": eps}
     if psnr_floor and not ssim_floor:
         bounds["ssim_floor"] = "none"
-    params = {name: number(text) for name, text in bounds.items() if text is not None}
+    params = dict(map(setting, param or ()))
+    params |= {name: number(text) for name, text in bounds.items() if text is not None}
     source = DatasetSpec(name=dataset, data=data, size=size)
     request = FitRequest(
         attack, tuple(surrogates), source, params, limit=limit, target=target, seed=seed

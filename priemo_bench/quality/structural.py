@@ -72,7 +72,7 @@ def _filter(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """rows @ x @ columns.T of banded matrices; on the CPU in blocks, without the zeros."""
     if x.device.type != "cpu":
         return rows @ x @ columns.T
-    planes = x.reshape(-1, *x.shape[-2:])
+    planes = x.reshape(-1, *x.shape[-2:]).contiguous()
     size = max(1, BLOCK // (len(rows) * len(columns)))
     filtered, half = torch.empty_like(planes), torch.empty_like(planes[:size])
     for part, out in zip(torch.split(planes, size), torch.split(filtered, size), strict=True):

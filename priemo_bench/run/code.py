@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
     from priemo_bench.run.spec import Spec
 
+MENDED = {
+    "bafb3cbc49d3": "78de7b066eaa",
+    # quality.structural: tensors whose planes are strided (one RGB image in channels_last, rows and
+    # columns swapped), which were filtered into memory that nobody read. Runs hand it no such ones.
+}
+"""Digests of modules, and those before a mend that changes no stored number."""
 PROJECT = "priemo_bench"
 NO_NUMBERS = {
     "priemo_bench",
@@ -216,7 +222,8 @@ class _Closure:
         for module in self.parts.keys() - self.whole - NO_NUMBERS:
             if found := sorted({text for text in self.parts[module].values() if text}):
                 texts[module] = "\n".join(found)
-        modules = {name: _digest(texts[name]) for name in sorted(texts)}
+        digests = {name: _digest(texts[name]) for name in sorted(texts)}
+        modules = {name: MENDED.get(digest, digest) for name, digest in digests.items()}
         plugins = self.tops - {PROJECT}
         return Code(_digest(modules), _versions(frozenset(self.others | plugins)), modules)
 

@@ -26,6 +26,30 @@ def classifier() -> Any:
     return toy_classifier()
 
 
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("priemo-image", QUICK),
+        ("priemo-class", {"steps": 2, "verbose": False}),
+        ("priemo-generator", {"steps": 2, "verbose": False}),
+        ("pgd", {}),
+        ("sga", {"passes": 2}),
+    ],
+)
+def test_one_colour_photo_as_it_is_read(name: str, params: dict[str, Any]) -> None:
+    """An array (h, w, 3) with its axes moved: one image whose planes are not contiguous."""
+    entry, (x, y) = registry.get("attacks", name), toy_faces(14, channels=3)
+    attack = make_attack(entry, [toy_classifier(3)], params)
+    if entry.traits.is_fitted:
+        attack.fit(x, y)
+    read = np.ascontiguousarray(x[:1].transpose(0, 2, 3, 1))
+    photo = read.transpose(0, 3, 1, 2)
+    assert not photo.flags.c_contiguous
+    np.testing.assert_allclose(
+        attack.generate(photo, y[:1]), attack.generate(x[:1].copy(), y[:1]), atol=1 / 255 + 1e-6
+    )
+
+
 @pytest.mark.parametrize("name", ["priemo-image", "pgd", "fgsm", "ddn", "sga", "noise", "blur"])
 def test_a_mask_is_honoured(classifier: Any, name: str) -> None:
     entry = registry.get("attacks", name)

@@ -147,6 +147,23 @@ def test_blur_is_scipys_filter_and_unblur_its_transpose() -> None:
     assert quality.blur(torch.zeros(0, 3, 48, 48)).shape == (0, 3, 48, 48)
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_blur_of_strided_planes_is_that_of_contiguous_ones(n: int) -> None:
+    """A photo as (h, w, c), rows and columns swapped, every second row, one plane repeated."""
+    x = torch.rand(n, 3, 40, 24)
+    views = {
+        "channels last": x.contiguous(memory_format=torch.channels_last),
+        "transposed": x.mT.contiguous().mT,
+        "sliced": x.repeat_interleave(2, 2)[:, :, ::2],
+    }
+    for name, view in views.items():
+        assert not view.is_contiguous()
+        assert torch.equal(quality.blur(view), quality.blur(x)), name
+        assert torch.equal(quality.unblur(view), quality.unblur(x)), name
+    repeated = x[:, :1].expand(n, 3, 40, 24)
+    assert torch.equal(quality.blur(repeated), quality.blur(repeated.contiguous()))
+
+
 def test_the_gradient_of_ssim_is_that_of_finite_differences() -> None:
     x, y = (torch.from_numpy(noisy(faces(2, 1, 13), 9, k) / 255.0) for k in range(2))
     reference = quality.SSIMReference(x)

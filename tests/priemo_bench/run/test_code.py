@@ -11,7 +11,7 @@ import pytest
 
 from priemo_bench import registry
 from priemo_bench.run import code
-from priemo_bench.run.code import code_of, entry_code, stale_parts
+from priemo_bench.run.code import MENDED, code_of, entry_code, stale_parts
 from priemo_bench.run.source import _source
 
 PACKAGE = {
@@ -232,6 +232,17 @@ def test_digests_import_neither_torch_nor_numpy_nor_what_they_read() -> None:
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_mended_module_counts_as_before_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And an entry of MENDED that no module has any more is to go."""
+    name = "priemo_bench.quality.structural"
+    own = code._digest("\n".join(code._source(name).lines.values()))
+    assert set(MENDED) == {own}
+    assert code_of(name).modules[name] == MENDED[own] != own
+    monkeypatch.setattr(code, "MENDED", {})
+    monkeypatch.setattr(code, "_KNOWN", {})
+    assert code_of(name).modules[name] == own
 
 
 def test_stale_parts_are_named() -> None:
