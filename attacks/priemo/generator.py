@@ -4,8 +4,8 @@ A U-Net from the image to u in the metric of the budget, which the image's own m
 scales universal perturbations (geometry.py). `apply` needs no gradient and no label: one forward
 pass, matched to the budget. It needs no surrogate either, unless the network also reads the feature
 maps of the surrogates (maps.py), as an encoder that is trained already; these are then run forward
-once. The design is ours; generative adversarial perturbations are
-Poursaeed et al.'s (universal/gap.py, the baseline).
+once. The design is ours; generative adversarial perturbations are Poursaeed et al.'s
+(universal/gap.py, the baseline).
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ class GeneratorPriEMO(FittedPriEMO):
         balance: as for `UniversalPriEMO`.
         width: channels of the network at a half of the image's side, a multiple of 8.
         bfloat16: train in bfloat16, as for `UNet`; `apply` is in float32.
-        feature_maps: the network also reads the feature maps of the surrogates: fools them more
-            often, but `apply` runs them, and a saved one is loaded with its classifier.
+        feature_maps: the network also reads the feature maps of the surrogates; `apply` then runs
+            them, and a saved one is loaded with its classifier. They are shown images whose sides
+            are rounded up to multiples of 8.
 
     Raises:
         PriemoError: a parameter out of range.

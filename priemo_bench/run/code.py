@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 MENDED = {
     "bafb3cbc49d3": "78de7b066eaa",
     # quality.structural: tensors whose planes are strided (one RGB image in channels_last, rows and
-    # columns swapped), which were filtered into memory that nobody read. Runs hand it no such ones.
+    # columns swapped) were filtered into memory that nobody read. Runs filter contiguous ones, for
+    # which both give the same bits.
 }
 """Digests of modules, and those before a mend that changes no stored number."""
 PROJECT = "priemo_bench"

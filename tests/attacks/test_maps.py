@@ -128,7 +128,6 @@ def test_maps_show_the_generator_what_the_image_hides(
     clean = classifier.predict(x).argmax(1)
     blind, reading = (generator(classifier, maps).fit(faces(256, 0)) for maps in (False, True))
     lost = [(classifier.predict(a.apply(x)).argmax(1) != clean).mean() for a in (blind, reading)]
-    print(lost)
     assert lost[1] > lost[0] + 0.2
 
     with PassCounter([classifier.model]) as passes:

@@ -251,6 +251,15 @@ def test_what_makes_a_perturbation_for_each_photo(
         assert 0 < np.abs(change).max() <= 8
 
 
+def test_fit_takes_parameters_of_the_attack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "g.safetensors"
+    words = ("fit", "gap", "--surrogates", "toy-a", "--dataset", "toys", "--limit", 14, "-q")
+    assert call(monkeypatch, *words, "--param", "passes=3", "--out", file) == 0
+    assert json.loads(load_tensors(file)[1]["settings"])["passes"] == 3
+
+
 def test_many_photos_with_a_perturbation_are_in_order(tmp_path: Path, perturbation: Path) -> None:
     photos = [photo(tmp_path / "in" / f"{n}.png", n) for n in range(9)]
     settings = Settings(perturbation=perturbation, whole=True)
