@@ -173,6 +173,45 @@ class PassesTable:
         })  # fmt: skip
 
 
+@dataclass(frozen=True)
+class LeftOutTable:
+    """A row a group of victims: what they lose where they are left out, and where they are not.
+
+    Each victim is judged by the largest set of surrogates without it, or with it.
+
+    Attributes:
+        page: of reports/. groups: the victims whose mean is a row, by what the table calls it.
+        columns: heading to the attack, the budget, and whether it looks into the victims.
+    """
+
+    page: str
+    groups: Mapping[str, tuple[str, ...]]
+    columns: Mapping[str, tuple[str, str, bool]]
+
+    def __str__(self) -> str:
+        tables = Results(ROOT / "reports" / self.page).tables
+        rows: dict[str, list[str]] = {name: [] for name in self.groups}
+        for attack, budget, looks in self.columns.values():
+            sets = {
+                row: names["surrogate"].split("+")
+                for row, names in enumerate(tables.predictions.names)
+                if (names["attack"], names["budget"]) == (attack, budget)
+            }
+            for group, victims in self.groups.items():
+                largest = {v: _largest(sets, v, looks) for v in victims}
+                judging = {(row, v): 1.0 for v, row in largest.items() if row is not None}
+                found = tables.rates.estimate(judging)
+                is_whole = len(judging) == len(victims)
+                rows[group].append(_interval(found.value, *found.interval) if is_whole else "")
+        return _drawn("%", self.columns, rows)
+
+
+def _largest(sets: Mapping[int, list[str]], victim: str, looks: bool) -> int | None:
+    """The row with the most surrogates, of which `victim` is one or none."""
+    rows = [row for row, names in sets.items() if (victim in names) == looks]
+    return max(rows, key=lambda row: len(sets[row]), default=None)
+
+
 def _drawn(corner: str, headings: Iterable[str], rows: Mapping[str, list[str]]) -> str:
     """Markdown of rows of cells, by what they are called."""
     head = [corner, *headings]
@@ -200,7 +239,12 @@ def _cell(line: pd.Series, kind: str) -> str:
     return _interval(*(line[name] for name in (middle, f"{kind}_low", f"{kind}_high")))
 
 
-METRICS = {"lpips": "{:.4f}", "face_found": "{:.0%}", "same_person": "{:.0%}"}
+METRICS = {
+    "backwards_per_image": "{:.0f}",
+    "lpips": "{:.4f}",
+    "face_found": "{:.0%}",
+    "same_person": "{:.0%}",
+}
 FLOORS = {
     "SSIM 0.997, 8/255": ("equal", "protection"),
     "0.98, 16/255": ("equal-0.98", "protection"),
@@ -211,8 +255,14 @@ FILTERED = {
     "survival": ("equal", "survival"),
     "worst single filter": ("equal", "worst"),
 }
+AMONG = ("resnet", "vgg", "repvgg", "botnet")
+APART = ("effnet-lite", "repvgg-twin", "repvgg-robust", "pvt", "convnext")
+OWN = (
+    "admix", "gra", "sia", "smer", "svre", "cwa", "difgsm", "pgn", "ops", "decowa", "ssa-cwa", "bsr",
+)  # fmt: skip
+PUBLIC = ("networkv2", "face-api", "fer")
 AVERAGED, KNOWN = ("average, plain", "100 "), ("average, plain, labels known", "100 ")
-TABLES: dict[str, AdversaryTable | Table] = {
+TABLES: dict[str, object] = {
     "adversaries": AdversaryTable(
         {
             ("priemo-class", 0.95): "one for each emotion, SSIM 0.95",
@@ -316,7 +366,21 @@ TABLES: dict[str, AdversaryTable | Table] = {
             "k = 3, bound": "the bound: the three unseen themselves",
         },
         {"equal": "0.997", "equal-0.98": "0.98"},
-        ("networkv2", "face-api", "fer"),
+        PUBLIC,
+    ),
+    "transfer": LeftOutTable(
+        "transfer",
+        {
+            **{f"`{name}`": (name,) for name in (*AMONG, *APART, *PUBLIC)},
+            "mean of the first four": AMONG, "of the nine embedded": (*AMONG, *APART),
+            "of the three public": PUBLIC,
+        },
+        {
+            "left out, 0.997": ("priemo-transfer", "equal", False),
+            "looked into, 0.997": ("priemo-transfer", "equal", True),
+            "left out, 0.98": ("priemo-transfer", "equal-0.98", False),
+            "looked into, 0.98": ("priemo-transfer", "equal-0.98", True),
+        },
     ),
     "generator": Table(
         "generator",
@@ -337,6 +401,18 @@ TABLES: dict[str, AdversaryTable | Table] = {
             f"{heading}, {passes}": (budget, passes)
             for budget, heading in (("equal", "SSIM 0.997"), ("equal-0.98", "0.98"))
             for passes in (25, 100, 400)
+        },
+    ),
+    "own": Table(
+        "passes",
+        {
+            "SSIM 0.997, 8/255": ("equal", "transfer"),
+            "0.98, 16/255": ("equal-0.98", "transfer"),
+            "gradients": ("equal", "backwards_per_image"),
+        },
+        {
+            "priemo, 25": "`priemo-transfer`, 25 steps", "mef, 400": "`mef`",
+            **{f"{name}, own": f"`{name}`" for name in OWN},
         },
     ),
     "purifiers": FilterTable(
