@@ -258,8 +258,7 @@ FILTERED = {
 AMONG = ("resnet", "vgg", "repvgg", "botnet")
 APART = ("effnet-lite", "repvgg-twin", "repvgg-robust", "pvt", "convnext")
 OWN = (
-    "admix", "gra", "sia", "smer", "svre", "cwa", "difgsm", "pgn", "ops", "decowa", "ssa-cwa",
-    "bsr",
+    "admix", "gra", "sia", "smer", "svre", "cwa", "difgsm", "pgn", "ops", "ssa-cwa", "bsr",
 )  # fmt: skip
 PUBLIC = ("networkv2", "face-api", "fer")
 AVERAGED, KNOWN = ("average, plain", "100 "), ("average, plain, labels known", "100 ")
