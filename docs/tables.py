@@ -257,9 +257,7 @@ FILTERED = {
 }
 AMONG = ("resnet", "vgg", "repvgg", "botnet")
 APART = ("effnet-lite", "repvgg-twin", "repvgg-robust", "pvt", "convnext")
-OWN = (
-    "admix", "gra", "sia", "smer", "svre", "cwa", "difgsm", "pgn", "ops", "ssa-cwa", "bsr",
-)  # fmt: skip
+OWN = ("admix", "sia", "gra", "ops", "svre", "ssa-cwa", "smer", "pgn", "bsr", "cwa")
 PUBLIC = ("networkv2", "face-api", "fer")
 AVERAGED, KNOWN = ("average, plain", "100 "), ("average, plain, labels known", "100 ")
 TABLES: dict[str, object] = {
