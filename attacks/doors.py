@@ -32,11 +32,17 @@ class Doors(ABCMeta):
         if "generate" in namespace:
             masks = "mask" in inspect.signature(namespace["generate"]).parameters
             setattr(cls, "generate", _opened_generate(namespace["generate"], masks))  # noqa: B010
+        cls.__signature__ = _without_self(cls.__init__)  # type: ignore[misc]  # not `__call__`'s
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__call__(*args, **kwargs)
         check_seed(getattr(made, "random_state", None))
         return made
+
+
+def _without_self(method: Callable[..., Any]) -> inspect.Signature:
+    shown = inspect.signature(method)
+    return shown.replace(parameters=list(shown.parameters.values())[1:])
 
 
 def check_seed(seed: object) -> None:

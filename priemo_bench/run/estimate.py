@@ -41,8 +41,7 @@ def _views(params: Mapping[str, object]) -> int:
 def _steps(entry: Any, params: Mapping[str, object]) -> float:
     """How many times the steps that an attack makes unless told otherwise; 1 where not known."""
     made = getattr(entry, "attack", entry)
-    constructor = made.__init__ if isinstance(made, type) else made  # type: ignore[misc]
-    arguments = inspect.signature(constructor).parameters
+    arguments = inspect.signature(made).parameters
     usual = {name: argument.default for name, argument in arguments.items()}
     usual |= getattr(entry, "params", {})
     pairs = [(params[name], usual.get(name)) for name in STEPS if name in params]

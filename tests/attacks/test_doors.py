@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 
 from priemo_bench import registry
 from priemo_bench.attacks import PriEMO
+from priemo_bench.attacks.torchattacks_adapter import TorchAttack
 from priemo_bench.contracts.attack import make_attack
 from priemo_bench.contracts.image import publish
 from priemo_bench.contracts.victim import as_art, freeze
@@ -24,6 +26,22 @@ QUICK = {"loss": "logit", "steps": 3, "restarts": 0, "verbose": False}
 @pytest.fixture(scope="module")
 def classifier() -> Any:
     return toy_classifier()
+
+
+def test_an_attack_shows_the_signature_of_its_constructor() -> None:
+    shown = inspect.signature(PriEMO).parameters
+    assert list(shown)[:2] == ["classifier", "scope"]
+    assert shown["ssim_floor"].default == PriEMO.__init__.__kwdefaults__["ssim_floor"]
+
+
+@pytest.mark.parametrize("name", registry.names("attacks"))
+def test_an_unknown_parameter_is_named_with_what_is_known(name: str, classifier: Any) -> None:
+    entry = registry.get("attacks", name)
+    if getattr(entry, "attack", None) is TorchAttack:
+        pytest.importorskip("torchattacks")
+    where = [] if entry.traits.surrogates == "none" else [classifier]
+    with pytest.raises(PriemoError, match=r"parameters? is called 'stepz'; (did you|known: )"):
+        make_attack(entry, where, {"stepz": 5})
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,22 @@ def test_a_refused_argument_is_one_sentence() -> None:
         arguments(Traits("control"), [], {"nonsense": 1})
 
 
+def test_an_unknown_parameter_is_told_with_what_is_near() -> None:
+    class Common:
+        def __init__(self, classifier: Any, *, steps: int = 1, random_state: int = 0) -> None: ...
+
+    class Made(Common):
+        traits = Traits("control", random=True)
+
+        def __init__(self, classifier: Any, *, radius: float = 1.0, **common: Any) -> None:
+            super().__init__(classifier, **common)
+
+    with pytest.raises(PriemoError, match=r"no parameter is called 'stepz'; did you mean steps\?"):
+        make_attack(Made, [], {"radius": 2.0, "stepz": 1})  # type: ignore[arg-type]
+    with pytest.raises(PriemoError, match=r"'what'; known: radius, steps$"):
+        make_attack(Made, [], {"what": 1})  # type: ignore[arg-type]
+
+
 def test_progress_bars_are_off() -> None:
     class Verbose:
         attack_params = ("verbose",)
