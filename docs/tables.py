@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from priemo_bench import Results, load_results
+from priemo_bench.judge.leaderboard import Tables
 
 ROOT = Path(__file__).parents[1]
 FILES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "defenses.md")
@@ -177,8 +178,6 @@ class PassesTable:
 class LeftOutTable:
     """A row a group of victims: what they lose where they are left out, and where they are not.
 
-    Each victim is judged by the largest set of surrogates without it, or with it.
-
     Attributes:
         page: of reports/. groups: the victims whose mean is a row, by what the table calls it.
         columns: heading to the attack, the budget, and whether it looks into the victims.
@@ -190,20 +189,52 @@ class LeftOutTable:
 
     def __str__(self) -> str:
         tables = Results(ROOT / "reports" / self.page).tables
-        rows: dict[str, list[str]] = {name: [] for name in self.groups}
-        for attack, budget, looks in self.columns.values():
-            sets = {
-                row: names["surrogate"].split("+")
-                for row, names in enumerate(tables.predictions.names)
-                if (names["attack"], names["budget"]) == (attack, budget)
-            }
-            for group, victims in self.groups.items():
-                largest = {v: _largest(sets, v, looks) for v in victims}
-                judging = {(row, v): 1.0 for v, row in largest.items() if row is not None}
-                found = tables.rates.estimate(judging)
-                is_whole = len(judging) == len(victims)
-                rows[group].append(_interval(found.value, *found.interval) if is_whole else "")
-        return _drawn("%", self.columns, rows)
+        return _drawn("%", self.columns, {
+            group: [_judged(tables, *column, victims) for column in self.columns.values()]
+            for group, victims in self.groups.items()
+        })  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RivalsTable:
+    """A row an attack: what groups of victims lose on the mean, each victim left out.
+
+    Attributes:
+        page: of reports/. attacks: by their names there, as the table calls them.
+        columns: heading to the budget and the victims.
+    """
+
+    page: str
+    attacks: Mapping[str, str]
+    columns: Mapping[str, tuple[str, tuple[str, ...]]]
+
+    def __str__(self) -> str:
+        tables = Results(ROOT / "reports" / self.page).tables
+        return _drawn("%", self.columns, {
+            name: [
+                _judged(tables, attack, budget, False, victims)
+                for budget, victims in self.columns.values()
+            ]
+            for attack, name in self.attacks.items()
+        })  # fmt: skip
+
+
+def _judged(tables: Tables, attack: str, budget: str, looks: bool, victims: tuple[str, ...]) -> str:
+    """The mean over victims of what each loses; nothing unless it is known of all.
+
+    Each is judged by the largest set of surrogates with it (`looks`), or without it.
+    """
+    sets = {
+        row: [] if names["surrogate"] == "-" else names["surrogate"].split("+")
+        for row, names in enumerate(tables.predictions.names)
+        if (names["attack"], names["budget"]) == (attack, budget)
+    }
+    largest = {victim: _largest(sets, victim, looks) for victim in victims}
+    judging = {(row, victim): 1.0 for victim, row in largest.items() if row is not None}
+    if len(judging) < len(victims):
+        return ""
+    found = tables.rates.estimate(judging)
+    return _interval(found.value, *found.interval)
 
 
 def _largest(sets: Mapping[int, list[str]], victim: str, looks: bool) -> int | None:
@@ -382,6 +413,20 @@ TABLES: dict[str, object] = {
             "looked into, 0.997": ("priemo-transfer", "equal", True),
             "left out, 0.98": ("priemo-transfer", "equal-0.98", False),
             "looked into, 0.98": ("priemo-transfer", "equal-0.98", True),
+        },
+    ),
+    "rivals": RivalsTable(
+        "transfer",
+        {
+            name: f"`{name}`"
+            for name in ("priemo-transfer", "mef", "admix", "gra", "difgsm", "pgd", "noise")
+        },
+        {
+            f"{heading}, {floor}": (budget, victims)
+            for budget, floor in (("equal", "0.997"), ("equal-0.98", "0.98"))
+            for heading, victims in (
+                ("nine embedded", (*AMONG, *APART)), ("three public", PUBLIC),
+            )
         },
     ),
     "generator": Table(
