@@ -11,6 +11,7 @@ from abc import ABCMeta
 from collections.abc import Callable
 from functools import wraps
 from numbers import Integral
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -32,17 +33,13 @@ class Doors(ABCMeta):
         if "generate" in namespace:
             masks = "mask" in inspect.signature(namespace["generate"]).parameters
             setattr(cls, "generate", _opened_generate(namespace["generate"], masks))  # noqa: B010
-        cls.__signature__ = _without_self(cls.__init__)  # type: ignore[misc]  # not `__call__`'s
+        made = MethodType(cls.__init__, cls)  # type: ignore[misc]
+        cls.__signature__ = inspect.signature(made)  # else that of `__call__`
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__call__(*args, **kwargs)
         check_seed(getattr(made, "random_state", None))
         return made
-
-
-def _without_self(method: Callable[..., Any]) -> inspect.Signature:
-    shown = inspect.signature(method)
-    return shown.replace(parameters=list(shown.parameters.values())[1:])
 
 
 def check_seed(seed: object) -> None:

@@ -14,7 +14,6 @@ An attack is taken as
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from priemo_bench.contracts.attack import EPS_GRID, Attack, AttackEntry, Traits
+from priemo_bench.contracts.attack import EPS_GRID, Attack, AttackEntry, Traits, named_parameters
 from priemo_bench.contracts.defense import described
 from priemo_bench.contracts.image import FloatImages, Labels
 from priemo_bench.contracts.preset import Preset
@@ -78,7 +77,7 @@ def _preset(thing: Any, which: str) -> Preset:
 def class_traits(thing: type) -> Traits:
     """What the signature of a class of ART shows; one with `fit` and `apply` is universal."""
     fitted = hasattr(thing, "fit") and hasattr(thing, "apply")
-    named = _parameters(thing)
+    named = named_parameters(thing)
     models = [named[name] for name in CLASSIFIERS if name in named]
     needed = any(p.default is p.empty for p in models)
     several = "many" if "surrogates" in named else "one"
@@ -86,7 +85,7 @@ def class_traits(thing: type) -> Traits:
 
 
 def _traits(thing: Any, surrogates: Any, fitted: bool = False) -> Traits:
-    named = _parameters(thing)
+    named = named_parameters(thing)
     return Traits(
         "universal" if fitted else "per-image",
         "universal" if fitted else "image",
@@ -100,7 +99,7 @@ def _traits(thing: Any, surrogates: Any, fitted: bool = False) -> Traits:
 
 
 def _function_traits(thing: Any, which: str) -> Traits:
-    named = _parameters(thing)
+    named = named_parameters(thing)
     if not {*IMAGES} & named.keys():
         raise PriemoError(
             f"{which} is a function of {', '.join(named) or 'nothing'}; an attack's function has "
@@ -115,15 +114,6 @@ def _function_traits(thing: Any, which: str) -> Traits:
     return _traits(thing, "one" if looks else "none")
 
 
-def _parameters(thing: Any) -> dict[str, inspect.Parameter]:
-    try:
-        found = inspect.signature(thing).parameters
-    except (TypeError, ValueError):
-        return {}
-    skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return {name: p for name, p in found.items() if p.kind not in skipped}
-
-
 def _is_of_art(thing: Any) -> bool:
     """Whether a class inherits from ART's `EvasionAttack`; ART is not imported for it."""
     bases = thing.__mro__ if isinstance(thing, type) else ()
@@ -132,13 +122,13 @@ def _is_of_art(thing: Any) -> bool:
 
 def _settings(attack: Any) -> dict[str, Any]:
     """The parameters of an object of ART, as its constructor takes them; not its estimator."""
-    named = _parameters(type(attack))
+    named = named_parameters(type(attack))
     wanted = [n for n in attack.attack_params if n in named and n != "summary_writer"]
     return {name: getattr(attack, name) for name in wanted if hasattr(attack, name)}
 
 
 def _model_class(thing: type, which: str) -> type:
-    first = next(iter(_parameters(thing)), None)
+    first = next(iter(named_parameters(thing)), None)
     if first not in MODELS or not callable(getattr(thing, "__call__", None)):  # noqa: B004
         raise PriemoError(
             f"{which} is a class that is no EvasionAttack of ART, and its constructor does not "
@@ -154,7 +144,7 @@ def _on_tensors(make: type, classifier: Any, **params: Any) -> Attack:
 
 
 def _of_function(function: Callable[..., Any], classifier: Any, **params: Any) -> Attack:
-    named = _parameters(function)
+    named = named_parameters(function)
     unknown = [name for name in params if name not in named]
     if unknown:
         raise PriemoError(f"{function.__name__} has no parameter {', '.join(unknown)}")
@@ -239,7 +229,7 @@ def victim_entry(thing: Any, which: str) -> Callable[[], nn.Module]:
             f"{which} is a {type(thing).__name__}; a victim is a torch module, a class or a "
             "function that makes one, or a function that predicts"
         )
-    needed = [p for p in _parameters(thing).values() if p.default is p.empty]
+    needed = [p for p in named_parameters(thing).values() if p.default is p.empty]
     makes = isinstance(thing, type) or (not needed and not _is_module(thing))
     if isinstance(thing, type) and needed:
         raise PriemoError(
@@ -271,7 +261,7 @@ def called(thing: Any, which: str) -> Any:
     Raises:
         PriemoError: a class that needs arguments, or a thing that is not callable.
     """
-    needed = [n for n, p in _parameters(thing).items() if p.default is p.empty]
+    needed = [n for n, p in named_parameters(thing).items() if p.default is p.empty]
     if isinstance(thing, type):
         if needed:
             raise PriemoError(f"{which} needs {', '.join(needed)}; give an object of it")

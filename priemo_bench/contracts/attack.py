@@ -125,26 +125,21 @@ def make_attack(
     except PriemoError:
         raise
     except Exception as error:  # any that a constructor of others may raise
-        known = _parameters(entry) if isinstance(error, TypeError) else None
-        if known is not None and (wrong := params.keys() - known):
-            raise unknown("parameter", min(wrong), known - given.keys()) from error
+        made = getattr(entry, "attack", entry)
+        known = {*named_parameters(made), *getattr(made, "attack_params", ())} - {"classifier"}
+        for name in params.keys() - known if known else ():
+            if repr(name) in str(error):  # else another is to blame
+                raise unknown("parameter", name, known - given.keys()) from error
         raise PriemoError(f"the attack refuses its parameters: {error}") from error
     if "verbose" in getattr(attack, "attack_params", ()):
         attack.set_params(verbose=False)  # type: ignore[attr-defined]
     return attack
 
 
-def _parameters(entry: AttackEntry) -> set[str] | None:
-    """Names of the arguments of what makes an attack; None where it takes any, or hides them."""
-    made = getattr(entry, "attack", entry)
-    bases = made.__mro__[:-1] if isinstance(made, type) else ()
-    known: set[str] = set()
-    for called in [vars(b)["__init__"] for b in bases if "__init__" in vars(b)] or [made]:
-        try:
-            found = signature(called).parameters.values()
-        except (TypeError, ValueError):
-            return None
-        known |= {p.name for p in found if p.kind is not Parameter.VAR_KEYWORD}
-        if all(p.name in known for p in found):
-            return known - {"self", "classifier"}
-    return None
+def named_parameters(thing: Any) -> dict[str, Parameter]:
+    """Those that a callable's signature names: not *args and **kwargs; none where it hides them."""
+    try:
+        found = signature(thing).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {n: p for n, p in found.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}

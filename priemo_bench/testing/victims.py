@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from functools import partial, update_wrapper
 from typing import Any
@@ -13,6 +12,7 @@ from torch import nn
 
 from priemo_bench import registry
 from priemo_bench.contracts.adapting import victim_entry
+from priemo_bench.contracts.attack import named_parameters
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.contracts.predict import predict
@@ -90,12 +90,7 @@ def _made(thing: Any) -> Any:
 
 def _needed(thing: Any) -> list[str]:
     """Parameters without a default: one that has some predicts, others make a victim."""
-    try:
-        found = inspect.signature(thing).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    named = [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return [p.name for p in named if p.default is p.empty]
+    return [p.name for p in named_parameters(thing).values() if p.default is p.empty]
 
 
 def check_victim(entry: Any, faces: FaceSet | None = None) -> None:

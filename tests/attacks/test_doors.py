@@ -34,7 +34,7 @@ def test_an_attack_shows_the_signature_of_its_constructor() -> None:
     assert shown["ssim_floor"].default == PriEMO.__init__.__kwdefaults__["ssim_floor"]
 
 
-@pytest.mark.parametrize("name", registry.names("attacks"))
+@pytest.mark.parametrize("name", sorted({*registry.names("attacks")} - {"nothing"}))
 def test_an_unknown_parameter_is_named_with_what_is_known(name: str, classifier: Any) -> None:
     entry = registry.get("attacks", name)
     if getattr(entry, "attack", None) is TorchAttack:

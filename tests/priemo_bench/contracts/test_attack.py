@@ -56,19 +56,19 @@ def test_a_refused_argument_is_one_sentence() -> None:
 
 
 def test_an_unknown_parameter_is_told_with_what_is_near() -> None:
-    class Common:
-        def __init__(self, classifier: Any, *, steps: int = 1, random_state: int = 0) -> None: ...
-
-    class Made(Common):
+    class Made:
         traits = Traits("control", random=True)
+        attack_params = ("radius", "steps", "random_state")
 
-        def __init__(self, classifier: Any, *, radius: float = 1.0, **common: Any) -> None:
-            super().__init__(classifier, **common)
+        def __init__(self, classifier: Any, *, steps: int = 1, random_state: int = 0) -> None:
+            self.after = steps + 1
 
     with pytest.raises(PriemoError, match=r"no parameter is called 'stepz'; did you mean steps\?"):
-        make_attack(Made, [], {"radius": 2.0, "stepz": 1})  # type: ignore[arg-type]
+        make_attack(Made, [], {"stepz": 1})  # type: ignore[arg-type]
     with pytest.raises(PriemoError, match=r"'what'; known: radius, steps$"):
         make_attack(Made, [], {"what": 1})  # type: ignore[arg-type]
+    with pytest.raises(PriemoError, match="refuses its parameters: can only concatenate str"):
+        make_attack(Made, [], {"steps": "five"})  # type: ignore[arg-type]
 
 
 def test_progress_bars_are_off() -> None:
