@@ -54,6 +54,9 @@ class guarded:
     process (exit code 70). Code that hangs without letting other threads run ends with its process
     too (exit code 1, the time limit only, in the main thread), but nothing can be told then.
 
+    A handler of `SIGALRM` is put back at the end. Where there was none, the signal does nothing
+    from then on: by default it would end the process, and one of ours may come late.
+
     Args:
         on_kill: called with the reason just before the process ends; from another thread.
 
@@ -86,7 +89,8 @@ class guarded:
         self._main = threading.current_thread() is threading.main_thread()
         self._by_signal = self._main and hasattr(signal, "pthread_kill")
         if self._by_signal:
-            self._handler = signal.signal(signal.SIGALRM, self._raise) or signal.SIG_DFL
+            before = signal.signal(signal.SIGALRM, self._raise)
+            self._handler = before if callable(before) else _late
         threading.Thread(target=self._watch, name="cell limits", daemon=True).start()
         seconds = self.limits.seconds or 0
         if self._main and seconds and sys.__stderr__:
@@ -164,6 +168,10 @@ class guarded:
         told.start()
         told.join(GRACE)
         os._exit(KILLED)
+
+
+def _late(number: int, frame: FrameType | None) -> None:
+    """Nothing: a signal sent within a guard, and handled by another thread after it had closed."""
 
 
 def _megabytes() -> float:
