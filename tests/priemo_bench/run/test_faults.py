@@ -202,6 +202,14 @@ while True:
 """
 
 
+def ended(process: psutil.Process) -> bool:
+    """Whether it is gone, or left only for its parent to ask about."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_does_not_outlive_its_parent(number: signal.Signals) -> None:
     with start(f"""
@@ -215,11 +223,10 @@ def test_a_worker_does_not_outlive_its_parent(number: signal.Signals) -> None:
         assert child.is_running()
         parent.send_signal(number)
         parent.wait()
-        begun = time.monotonic()
-        while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+        late = time.monotonic() + 5
+        while not ended(child):
+            assert time.monotonic() < late
             time.sleep(0.05)
-            assert time.monotonic() - begun < 5
-        assert time.monotonic() - begun < 1.5
 
 
 def test_a_worker_whose_parent_is_gone_already() -> None:

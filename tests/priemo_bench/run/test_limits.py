@@ -199,11 +199,11 @@ def test_exceptions_pass_and_no_limits_cost_nothing() -> None:
     for limit in (Limits(), Limits(60, 1e6)):
         with pytest.raises(KeyError), guarded(limit, print):
             raise KeyError("x")
-    begun = time.monotonic()
+    begun = time.process_time()
     for _ in range(100):
         with guarded(Limits(60, 1e6), print):
             pass
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 def test_limits_that_end_as_the_cell_ends(monkeypatch: pytest.MonkeyPatch) -> None:

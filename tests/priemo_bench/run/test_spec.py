@@ -8,7 +8,7 @@ from itertools import product
 from math import inf, nan
 from pathlib import Path
 from re import fullmatch
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -83,7 +83,7 @@ ODD: list[Any] = [
 def test_any_value_is_read_or_refused_by_a_sentence(table: str) -> None:
     model = {"": Spec, "datasets": DatasetSpec, "attacks": AttackSpec}[table]
     for field, value in product(model.model_fields, ODD):
-        start, said = perf_counter(), ""
+        start, said = process_time(), ""
         try:
             own = {**BASE[table][0], field: value} if table else value
             spec = parse({**BASE, **({table: [own]} if table else {field: own})})
@@ -91,15 +91,15 @@ def test_any_value_is_read_or_refused_by_a_sentence(table: str) -> None:
         except PriemoError as error:
             said = str(error)
         assert "\n" not in said, (field, value)
-        assert perf_counter() - start < 1, (field, value)
+        assert process_time() - start < 1, (field, value)
 
 
 @pytest.mark.parametrize("text", ["1e400", "1e4000000", "-1e99999999", "1/1e99999999", "9" * 5000])
 def test_a_number_of_any_length_is_answered_at_once(text: str) -> None:
-    start = perf_counter()
+    start = process_time()
     with pytest.raises(PriemoError, match="ssim_floor"):
         parse({**BASE, "ssim_floor": text}).check()
-    assert perf_counter() - start < 0.5
+    assert process_time() - start < 0.5
 
 
 def test_a_limit_has_a_folder_of_its_own(tmp_path: Path) -> None:
