@@ -52,16 +52,17 @@ class AdaEA(TransferAttack):
         return input_gradient(descent.losses(logits), z).detach() * self._agreeing(own)
 
     def _weights(self, z: Tensor, own: list[Tensor], descent: Descent) -> Tensor:
-        """(k, n): how much the loss of the other surrogates rises with each one's step."""
+        """(k, n): what the others lose by each one's step, each over what it loses by its own."""
         models = [[surrogate] for surrogate in descent.surrogates]
-        rises = []
         with torch.no_grad():
-            for j, gradient in enumerate(own):
-                point = descent.inside(z + descent.step * gradient.sign())
-                losses = [descent.losses(descent.logits(point, model)).abs() for model in models]
-                others = torch.stack(losses).sum(0) - losses[j]
-                rises.append(others / losses[j].clamp_min(1e-8))
-        return torch.softmax(self.sharpness * torch.stack(rises), 0)
+            points = [descent.inside(z + descent.step * gradient.sign()) for gradient in own]
+            losses = torch.stack([
+                torch.stack([descent.gains(descent.logits(point, model)) for model in models])
+                for point in points
+            ])  # fmt: skip
+        ratios = losses / losses.diagonal().T.clamp_min(1e-8)
+        ratios.diagonal().zero_()
+        return torch.softmax(self.sharpness * ratios.sum(1), 0)
 
     def _agreeing(self, own: list[Tensor]) -> Tensor:
         """(n, 1, h, w): 1 where the colour gradients of the surrogates agree, 0 elsewhere."""

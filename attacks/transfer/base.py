@@ -15,7 +15,7 @@ import torch
 from art.attacks.attack import EvasionAttack
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 
 from priemo_bench.attacks.base import (
     GradientAttack,
@@ -69,6 +69,15 @@ class Descent:
         if self.loss == "margin":
             return -self.sign * margin(logits, self.y)
         return self.sign * cross_entropy(logits, self.y, reduction="none")
+
+    def gains(self, logits: Tensor) -> Tensor:
+        """(n,) of logits (n, k): above 0, and the larger the larger `losses` are.
+
+        The cross-entropy itself where it is ascended; the softplus of `losses` for the margin (then
+        the cross-entropy between the label and the next class) and for targets.
+        """
+        losses = self.losses(logits)
+        return losses if self.loss == "cross_entropy" and self.sign > 0 else softplus(losses)
 
     def logits(self, z: Tensor, surrogates: list[Surrogate] | None = None) -> Tensor:
         """(n, k) mean logits of points (n, c, h, w), which are clipped to [0, 1] first."""

@@ -66,13 +66,13 @@ class SMER(TransferAttack):
         return input_gradient(descent.losses(logits), z).detach()
 
     def _slope(self, z: Tensor, descent: Descent, weights: Tensor) -> Tensor:
-        """(k,) gradient of -log of the mean loss of the weighted logits, with weight decay."""
+        """(k,) gradient of -log of the mean gain of the weighted logits, with weight decay."""
         with torch.no_grad():
             outputs = torch.stack([descent.logits(z, [s]) for s in descent.surrogates])
         with torch.enable_grad():
             own = weights.detach().clone().requires_grad_()
             mean = (own[:, None, None] * outputs).mean(0)
-            loss = -torch.log(descent.losses(mean).abs().mean().clamp_min(1e-12))
+            loss = -torch.log(descent.gains(mean).mean().clamp_min(1e-12))
             (slope,) = torch.autograd.grad(loss, own)
         return slope + DECAY * weights
 

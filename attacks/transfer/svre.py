@@ -20,7 +20,7 @@ class SVRE(TransferAttack):
     """Stochastic variance reduced ensemble.
 
     Args:
-        rounds: inner steps a surrogate; each costs two passes of one surrogate.
+        rounds: inner steps a surrogate; each costs one pass of one surrogate.
 
     See `TransferAttack` for the rest.
     """

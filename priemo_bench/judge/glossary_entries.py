@@ -129,7 +129,8 @@ RATES = [
     C("area", "area", "mean of the protection rate over the logarithm of the allowed loss of SSIM, "
       "over all SSIM floors of the run", SHARE, HIGHER),
     C("envelope", "area of the best others", "area under the curve of the best of all other "
-      "methods, image by image, on the same images and victims", SHARE),
+      "methods, image by image, on the same images and victims; on those that judge another attack "
+      "with a model", SHARE),
     C("optimality", "optimality", "area over that of the best others: near 1 no other method "
       "protects an image at a smaller loss, above 1 it does what no other does", NUMBER, HIGHER),
     C("drop_median", "median drop", "smallest allowed loss of SSIM, of the floors of the run, at "

@@ -3,7 +3,7 @@
 Cina et al., "AttackBench: evaluating gradient-based attacks for adversarial examples", AAAI 2025,
 arXiv:2404.19460: the local optimality of an attack is the area under its curve, over that of the
 envelope of attacks. Here the curve is protection over the logarithm of the allowed SSIM drop, and
-the envelope is of all other attacks: one that does what no other does is above 1.
+the envelope is of all other methods: one that does what no other does is above 1.
 """
 
 from __future__ import annotations
@@ -44,25 +44,30 @@ class Course:
 def optimality(tables: Tables) -> pd.DataFrame:
     """A line per untargeted method that has a row at every SSIM floor of the run, best first.
 
-    `area` and `envelope` are those of its curve and of the best of all others, image by image, on
-    the same images and victims, and `optimality` is their ratio, each the mean over judging
-    victims; `drop_median` is the smallest allowed SSIM drop at which half of the images are
-    protected, NaN where that is none. No line in a run with a single floor.
+    `area` and `envelope` are those of its curve and of the best of all other methods, image by
+    image, on the same images and victims, each the mean over judging victims (of the means over its
+    rows, where several sets of surrogates are judged by one), and `optimality` is their ratio.
+    Victims that judge no other attack with a model are left out, since noise is no envelope; where
+    these are all, envelope and ratio are NaN. `drop_median` is the smallest allowed SSIM drop at
+    which half of the images are protected, NaN where that is none. No line in a run with a single
+    floor.
     """
     floors = _floors(tables)
-    found: dict[tuple[str, ...], list[dict[str, float]]] = {}
+    compared: dict[tuple[str, ...], list[dict[str, float]]] = {}
+    alone: dict[tuple[str, ...], list[dict[str, float]]] = {}
     for victim in sorted({v for own in tables.predictions.victims.values() for v in own}):
-        courses = list(_courses(tables.predictions, victim, floors))
-        for own in courses if len(floors) > 1 else ():
-            others = [other for other in courses if other is not own]
-            found.setdefault(own.method, []).append(_compared(own, others, floors))
+        courses = list(_courses(tables.predictions, victim, floors)) if len(floors) > 1 else []
+        for method in dict.fromkeys(course.method for course in courses):
+            others = [course for course in courses if course.method != method]
+            own = _mean([_compared(c, others, floors) for c in courses if c.method == method])
+            if any(other.method[-1] != "no-model" for other in others):
+                compared.setdefault(method, []).append(own)
+            else:
+                alone.setdefault(method, []).append({**own, "envelope": np.nan})
     lines = [
-        {
-            **dict(zip(METHOD, method, strict=True)), "n_victims": len(parts),
-            **{name: mean(part[name] for part in parts) for name in parts[0]},
-        }
-        for method, parts in found.items()
-    ]  # fmt: skip
+        {**dict(zip(METHOD, method, strict=True)), "n_victims": len(parts), **_ratio(_mean(parts))}
+        for method, parts in {**alone, **compared}.items()
+    ]
     table = pd.DataFrame(lines, columns=OPTIMALITY)
     return table.sort_values(["dataset", "optimality"], ascending=[True, False], ignore_index=True)
 
@@ -111,6 +116,15 @@ def _compared(own: Course, others: list[Course], floors: Mapping[str, float]) ->
     half = [1 - floor for floor, rate in zip(values, rates, strict=True) if rate >= 0.5]
     return {
         "n": len(own.images), "area": mine, "envelope": envelope,
-        "optimality": mine / envelope if envelope > 0 else float("nan"),
         "drop_median": half[0] if half else float("nan"),
     }  # fmt: skip
+
+
+def _mean(parts: list[dict[str, float]]) -> dict[str, float]:
+    return {name: mean(part[name] for part in parts) for name in parts[0]}
+
+
+def _ratio(line: dict[str, float]) -> dict[str, float]:
+    """A line with the ratio of its areas; NaN where no other method protects an image."""
+    above_0 = line["envelope"] > 0
+    return {**line, "optimality": line["area"] / line["envelope"] if above_0 else float("nan")}

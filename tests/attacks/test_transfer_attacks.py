@@ -122,6 +122,60 @@ def test_adaea_weighs_equals_alike_and_leaves_disputed_pixels_alone() -> None:
     torch.testing.assert_close(found, torch.full((3, 2), 1 / 3))
 
 
+def test_the_weights_of_adaea_are_its_authors() -> None:
+    """One loop over pairs: what i loses by j's step, over what it loses by its own; softmax."""
+    models = [Linear(seed) for seed in range(3)]
+    z = torch.rand(1, *SHAPE)
+    own = descent(models, z, loss="cross_entropy")
+    gradients = [own.gradient(z, [model]) for model in models]
+
+    def loss(i: int, j: int) -> float:
+        point = (z + own.step * gradients[j].sign()).clamp(z - EPS, z + EPS).clamp(0, 1)
+        return float(nn.functional.cross_entropy(models[i](point)[1], own.y))
+
+    sums = [sum(loss(i, j) / loss(i, i) for i in range(3) if i != j) for j in range(3)]
+    found = AdaEA(linear(0), sharpness=2.5)._weights(z, gradients, own)
+    expected = torch.softmax(2.5 * torch.tensor(sums), 0)
+    torch.testing.assert_close(found[:, 0], expected, rtol=1e-4, atol=1e-5)
+    assert expected.max() - expected.min() > 0.01
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_adaea_trusts_the_surrogate_of_another_mind_least(loss: str, sign: int) -> None:
+    """Whatever is ascended: two of three surrogates are one."""
+    models, z = [Linear(0), Linear(0), Linear(1)], torch.full((1, *SHAPE), 0.5)
+    own = descent(models, z, loss=loss, sign=sign)
+    first, second, third = AdaEA(linear(0))._weights(
+        z, [own.gradient(z, [model]) for model in models], own
+    )[:, 0]
+    assert first == second > third
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_weights_of_smer_raise_what_is_ascended(loss: str, sign: int) -> None:
+    models, z = [Fixed(-1.0, 1.0), Fixed(4.0, -4.0)], torch.zeros(1, *SHAPE)
+    own, before = descent(models, z, loss=loss, sign=sign), torch.ones(2)
+    after = before - 0.02 * SMER(linear(0))._slope(z, own, before)
+
+    def ascended(weights: Tensor) -> Tensor:
+        return own.losses(sum(w * m.logits for w, m in zip(weights, models, strict=True)) / 2)
+
+    assert ascended(after) > ascended(before)
+
+
+class Linear:
+    """A surrogate with two classes, whose logits are linear in the image."""
+
+    def __init__(self, seed: int) -> None:
+        drawn = torch.Generator().manual_seed(seed)
+        self.weights = torch.randn(int(np.prod(SHAPE)), 2, generator=drawn) / 10
+
+    def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z, z.flatten(1) @ self.weights
+
+
 class Fixed:
     """A surrogate with the same logits for every image."""
 
