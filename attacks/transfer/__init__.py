@@ -1,6 +1,6 @@
 """Attacks on recognisers that are no surrogates: one paper, one file.
 
-Further ones come with torchattack (`torchattack:BSR`, DeCoWA, SSA, ILPD, L2T, MuMoDIG ...).
+Further ones come with torchattack (`torchattack:BSR`, DeCoWA, GRA, Admix ...).
 """
 
 from __future__ import annotations

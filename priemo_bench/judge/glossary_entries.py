@@ -73,7 +73,7 @@ STANDING = [
     C("n", "n", "faces that count: those that a judging victim classifies correctly when clean",
       COUNT),
     C("seeds", "seeds", "seeds that were run", COUNT),
-    C("n_victims", "victims", "victims that judge the row", COUNT),
+    C("n_victims", "victims", "victims that protection_rate is the mean over", COUNT),
     C("surrogates", "surrogates", "different choices of surrogates that are pooled", COUNT),
 ]  # fmt: skip
 

@@ -142,12 +142,11 @@ class Rates:
 
     def judgement(self, row: int) -> dict[str, object]:
         """The rate of a row over its judging victims, which it is ranked by."""
-        threat, victims, _ = self.predictions.judges[row]
         rate = self.judged([row])
-        counted = [own.images[own.counted] for own in self._own(row)]
+        counted = [own.images[own.counted] for own in self._own(row) if own.counted.any()]
         return {
-            "threat": threat,
-            "n_victims": len(victims),
+            "threat": self.predictions.judges[row].threat,
+            "n_victims": len(counted),
             "n": len(np.unique(np.concatenate(counted))) if counted else 0,
             "protection_rate": rate.value,
         }
@@ -202,7 +201,8 @@ class Rates:
         by_victim: dict[str, list[tuple[float, float]]] = {}
         for row, victim in pairs:
             own = self.predictions.arrays[row, "none", victim]
-            by_victim.setdefault(victim, []).append((own.rate("protected"), own.counted.sum()))
+            if own.counted.any():
+                by_victim.setdefault(victim, []).append((own.rate("protected"), own.counted.sum()))
         means = [np.mean(own, 0) for own in by_victim.values()]
         low, high = next_victim([m[0] for m in means], [m[1] for m in means])
         bounds = _bounds("transfer", rate)

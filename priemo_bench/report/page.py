@@ -96,6 +96,7 @@ def write_report(out: Path, kin: Iterable[str] = COUNTED_RELATIONS) -> None:
         "facts": rows.facts,
         "old": one_sided(rows.facts),
         "code": rows.facts.get("code", {}).get("state"),
+        "fewer": _fewer_seeds(rows),
         "budget": "; or ".join(
             in_words(name, own) for name, own in rows.budgets.items() if name != CONVENTIONAL
         ),
@@ -170,6 +171,12 @@ def one_sided(facts: Mapping[str, object]) -> str:
     versions = facts.get("versions")
     version = str(versions.get("priemo-bench", "")) if isinstance(versions, dict) else ""
     return ONE_SIDED if version.startswith("0.1") else ""
+
+
+def _fewer_seeds(rows: Rows) -> list[str]:
+    """Attacks with fewer seeds than the run: they draw nothing, or their spec says so."""
+    seeds = rows.frame.groupby("attack", sort=False, observed=True)["seed"].nunique()
+    return [str(attack) for attack, n in seeds.items() if n < len(rows.facts["seeds"])]
 
 
 def _kin(facts: Mapping[str, object], relations: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from art.attacks.attack import EvasionAttack
 from art.attacks.evasion import FastGradientMethod
+from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from priemo_bench import registry
@@ -123,6 +124,69 @@ def test_torchattack_by_name(classifier: Any) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
     with pytest.raises(PriemoError, match="did you mean MIFGSM"):
         registry.get("attacks", "torchattack:MIFGMS")
+
+
+class Recording(nn.Module):
+    """Logits linear in the pixels; keeps the largest batch it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        drawn = torch.Generator().manual_seed(0)
+        self.weights = nn.Parameter(torch.randn(3 * 8 * 8, 7, generator=drawn))
+        self.largest = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.largest = max(self.largest, len(x))
+        return x.flatten(1) @ self.weights
+
+
+@pytest.mark.parametrize("name", ["PGD", "Admix"])
+@pytest.mark.parametrize("targeted", [False, True])
+def test_the_margin_of_torchattacks_that_repeat_the_batch(name: str, targeted: bool) -> None:
+    """One step along the sign of the margin's gradient, which a linear model has everywhere."""
+    pytest.importorskip("torchattack")
+    model = Recording()
+    classifier = PyTorchClassifier(model, nn.CrossEntropyLoss(), (3, 8, 8), 7, clip_values=(0, 1))
+    x = np.full((2, 3, 8, 8), 0.5, np.float32)
+    y = np.array([0, 3])
+    few = {"Admix": {"portion": 0.0, "size": 2}, "PGD": {"random_start": False}}[name]
+    params = {"eps": 1e-3, "steps": 1, "loss": "margin", **few}
+    entry = registry.get("attacks", f"torchattack:{name}")
+    found = make_attack(entry, [classifier], params, targeted=targeted).generate(x, y) - x
+    logits = torch.tensor(x).flatten(1) @ model.weights
+    own = nn.functional.one_hot(torch.tensor(y), 7).bool()
+    rival = logits.masked_fill(own, -torch.inf).argmax(1)
+    slope = (model.weights[:, rival] - model.weights[:, torch.tensor(y)]).T.reshape(x.shape)
+    np.testing.assert_allclose(
+        found, np.sign(slope.detach().numpy()) * (-1e-3 if targeted else 1e-3), atol=1e-6
+    )
+    assert name != "Admix" or model.largest == 20
+
+
+def test_torchattacks_that_need_three_channels_get_them() -> None:
+    pytest.importorskip("torchattack")
+    pytest.importorskip("torchattacks")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16 * 16, 7))
+    grey = PyTorchClassifier(model, nn.CrossEntropyLoss(), (1, 16, 16), 7, clip_values=(0, 1))
+    x = np.random.default_rng(0).random((2, 1, 16, 16), np.float32)
+    found = make_attack(registry.get("attacks", "torchattack:TIFGSM"), [grey], {}).generate(x)
+    assert found.shape == x.shape
+    assert (found != x).any()
+
+
+@pytest.mark.parametrize("name", ["SSA", "SSP", "SGM", "NAA", "BFA", "ILPD", "FIA", "MIG"])
+def test_torchattacks_that_cannot_run_say_why(classifier: Any, name: str) -> None:
+    """And none of them reaches for the network."""
+    pytest.importorskip("torchattack")
+    params = {"loss": "margin"} if name == "MIG" else {}
+    with pytest.raises(PriemoError, match=f"{name} of torchattack (cannot be|reads a|has a loss)"):
+        make_attack(registry.get("attacks", f"torchattack:{name}"), [classifier], params)
+
+
+def test_gra_of_torchattack_is_not_targeted(classifier: Any) -> None:
+    pytest.importorskip("torchattack")
+    with pytest.raises(PriemoError, match="cannot be targeted"):
+        make_attack(registry.get("attacks", "torchattack:GRA"), [classifier], {}, targeted=True)
 
 
 @pytest.mark.parametrize(

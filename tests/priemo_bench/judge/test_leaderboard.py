@@ -349,6 +349,16 @@ def test_a_transfer_row_is_judged_by_its_transfer_victims() -> None:
     assert (row["threat"], row["protection_rate"], row["n_victims"]) == ("transfer", 0.5, 1)
 
 
+def test_victims_that_classify_no_face_correctly_are_not_counted() -> None:
+    part, facts = cell(
+        [0, 1], {"a": [6, 6], "b": [6, 1], "c": [6, 6]}, {"a": [0, 1], "b": [0, 1], "c": [5, 5]}
+    )
+    row = line((part, facts))
+    assert (row["transfer_rate"], row["n_transfer"]) == (0.5, 1)
+    row = line((part, {**facts, "threat": "transfer"}))
+    assert (row["protection_rate"], row["n_victims"]) == (0.5, 1)
+
+
 def test_costs_are_those_of_rows_with_most_images() -> None:
     """A mean over rows of 2 and of 40 images would be of neither."""
     small, facts = cell([0, 1], {"a": [6, 6], "b": [6, 6]})

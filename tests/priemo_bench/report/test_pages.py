@@ -6,6 +6,8 @@ import base64
 import re
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from priemo_bench.report.faces import FOLDER, LIST, load_faces
 from priemo_bench.report.formatting import TextTable
 from priemo_bench.report.grid import GAP, LEFT, TOP
 from priemo_bench.report.methods_table import told_apart
+from priemo_bench.report.page import _fewer_seeds
 from priemo_bench.report.rendering import CHARTS, SCRIPTS, VEGA, as_html, asset
 from priemo_bench.report.views import Section
 from priemo_bench.report.webtable import plain
@@ -53,6 +56,12 @@ def test_scripts_end_no_script_and_keep_their_licence(name: str) -> None:
     assert "</script" not in text
     if name == VEGA:
         assert text.startswith(f"/*\n{asset('web/vega.LICENSE')}*/\n")
+
+
+def test_attacks_with_fewer_seeds_than_the_run_are_named() -> None:
+    frame = pd.DataFrame({"attack": ["a", "a", "b"], "seed": [0, 1, 0]})
+    rows: Any = SimpleNamespace(frame=frame, facts={"seeds": [0, 1]})
+    assert _fewer_seeds(rows) == ["b"]
 
 
 def examples() -> list[Examples]:
