@@ -351,6 +351,8 @@ TABLES: dict[str, object] = {
         {
             "SSIM 0.997, 8/255": ("equal", "transfer"),
             "0.98, 16/255": ("equal-0.98", "transfer"),
+            "PSNR 42 dB, 8/255": ("equal-psnr", "transfer"),
+            "33.8 dB, 16/255": ("equal-psnr-33.8", "transfer"),
         },
     ),
     "defenses": Table(
