@@ -47,7 +47,7 @@ def check(
     from priemo_bench.testing import VERDICTS
 
     broken = count = 0
-    with interruptible():
+    with interruptible(goes_on=False):
         for verdict in VERDICTS[group](name, **given):
             count += 1
             broken += bool(verdict.fault)

@@ -22,15 +22,17 @@ def merge(
     Example: priemo-bench merge runs/seed-0 runs/seed-1 --out runs/both
     """
     from priemo_bench.contracts.rows import Rows
+    from priemo_bench.contracts.storage import storage_errors
     from priemo_bench.errors import PriemoError
     from priemo_bench.judge.merging import merged
     from priemo_bench.report import write_report
     from priemo_bench.report.files import ROWS
 
-    if (out / ROWS).exists():
-        raise PriemoError(f"{out} holds a run; give a folder that holds none")
+    with storage_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise PriemoError(f"{out} is not empty; give a folder that is new or empty")
     rows = merged([Rows.load(folder / ROWS) for folder in folders], typed())
-    out.mkdir(parents=True, exist_ok=True)
     rows.save(out / ROWS)
     write_report(out)
     print(out / "README.md")

@@ -20,14 +20,16 @@ T = TypeVar("T")
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible(goes_on: bool = True) -> Iterator[None]:
+    """Ctrl-C ends with a sentence: whether the same command typed again goes on."""
     from priemo_bench.run.faults import Terminated, stoppable
 
     try:
         with stoppable():
             yield
     except KeyboardInterrupt as stop:
-        say("stopped; finished work is kept: type the same command again to go on")
+        kept = "finished work is kept: type the same command again to go on"
+        say(f"stopped; {kept if goes_on else 'nothing is kept'}")
         raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from None
 
 

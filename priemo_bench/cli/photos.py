@@ -21,7 +21,6 @@ from priemo_bench.cli.options import (
     mode,
     setting,
 )
-from priemo_bench.errors import PriemoError
 
 app = typer.Typer()
 
@@ -67,7 +66,7 @@ def fit(
     request = FitRequest(
         attack, tuple(surrogates), source, params, limit=limit, target=target, seed=seed
     )
-    with interruptible():
+    with interruptible(goes_on=False):
         fit_to_file(request, out, mode(quiet, json))
     print(out)
 
@@ -141,12 +140,6 @@ def protect(
     from priemo_bench.photos.front import settings_of
     from priemo_bench.run.spec import number
 
-    if with_ is not None and not with_.exists():
-        from priemo_bench.published.perturbations import perturbation_file
-
-        if with_.suffix == ".safetensors":
-            raise PriemoError(f"{with_} does not exist; priemo-bench fit writes such a file")
-        with_ = perturbation_file(str(with_))
     if with_ is not None and attack is not None:
         raise typer.BadParameter("--attack and --with exclude each other")
     bounds = {"ssim_floor": ssim_floor, "psnr_floor": psnr_floor, "eps": eps}

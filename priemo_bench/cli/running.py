@@ -182,5 +182,5 @@ def profile(
     from priemo_bench.benchmark import profile as profiled
     from priemo_bench.report.terminal import stages
 
-    with interruptible():
+    with interruptible(goes_on=False):
         stages(profiled(spec, device, mode(quiet, False), **overrides))

@@ -134,7 +134,7 @@ def cards(
     """
     from priemo_bench.train import measure_again
 
-    with interruptible():
+    with interruptible(goes_on=False):
         for path in measure_again(victims, data, out, mode(quiet, json)):
             print(path)
 

@@ -157,6 +157,8 @@ class ByAttack:
         models = list(self.surrogates.values())
         if len(models) > 1 and self.entry.traits.surrogates == "one":
             models = [Ensemble(models)]
+        if self.entry.traits.surrogates == "none":
+            models = models[:1]
         s = self.settings
         attack = make_attack(
             self.entry,

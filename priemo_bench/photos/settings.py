@@ -104,6 +104,10 @@ class Settings:
             self._check_attack()
         elif self.target is not None:
             raise PriemoError("a perturbation has the target that it was fitted for; give none")
+        elif not self.perturbation.is_file():
+            raise PriemoError(
+                f"{self.perturbation} does not exist; priemo-bench fit writes such a file"
+            )
 
     def _check_attack(self) -> None:
         traits = registry.get("attacks", self.attack).traits

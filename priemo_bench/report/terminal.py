@@ -187,8 +187,9 @@ def stages(table: pd.DataFrame) -> None:
     ]
     _print(console, TextTable(["stage", "seconds", "%"], rows), "where the time goes")
     facts = table.attrs
+    times = f"{facts['wall'] / facts['bare']:.2f} times" if facts["bare"] else "beside"
     console.print(
-        f"{facts['wall']:.1f} s in all, {facts['wall'] / facts['bare']:.2f} times the "
+        f"{facts['wall']:.1f} s in all, {times} the "
         f"{facts['bare']:.1f} s of its bare passes ({facts['forwards']:,} images forward, "
         f"{facts['backwards']:,} backward)",
         highlight=False,

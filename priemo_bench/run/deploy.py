@@ -71,6 +71,11 @@ def fit_to_file(request: FitRequest, out: Path, progress: Mode = "auto") -> None
             f"attack {request.attack!r} has nothing to save: it is computed for each image; fit "
             f"one of {', '.join(_fitted_attacks())}"
         )
+    given = {"ssim_floor", "psnr_floor"} & request.params.keys()
+    if given and not entry.traits.budgeted:
+        raise PriemoError(f"attack {request.attack!r} is fitted without a floor; give --eps")
+    for name in request.surrogates:
+        registry.get("victims", name)
     _try_place(out)
     begun = time.monotonic()
     with show(progress) as shown:
@@ -117,6 +122,10 @@ def _fitted(entry: AttackEntry, request: FitRequest, shown: Progress) -> Fittabl
     attack = make_attack(
         entry, classifiers, request.params, request.seed, targeted=request.target is not None
     )
+    if not callable(getattr(attack, "save", None)):
+        raise PriemoError(
+            f"attack {request.attack!r} cannot be saved: it needs save(path), as FittableAttack has"
+        )
     models = [context.victims[surrogate] for surrogate in request.surrogates]
     title = f"fitting {request.attack} on {len(faces):,} faces"
     with _counting(models, title, shown):

@@ -23,11 +23,16 @@ def claimed(out: Path, spec: Spec, overwrite: bool = False) -> Iterator[None]:
     """Hold the folder `out` for a run of `spec`; the system frees it when the process ends.
 
     Raises:
-        PriemoError: another run holds it, or it holds the run of another spec and `overwrite` is
-            False.
+        PriemoError: another run holds it; or, unless `overwrite`, it holds the run of another spec
+            or files of none.
     """
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
+        if not overwrite and _is_strange(out):
+            raise PriemoError(
+                f"{out} holds files that are of no run; give a new or empty folder with --out, or "
+                "--overwrite to write the run beside them"
+            )
     lock = FileLock(out / ".lock")
     try:
         with storage_errors(out / ".lock"):
@@ -54,6 +59,12 @@ def claimed(out: Path, spec: Spec, overwrite: bool = False) -> Iterator[None]:
             raise
     finally:
         lock.release()
+
+
+def _is_strange(out: Path) -> bool:
+    """Whether there are files, none of which says that a run was here."""
+    names = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    return bool(names) and not names & {SPEC, "cells"}
 
 
 def _has_work(out: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from priemo_bench import registry
 from priemo_bench.contracts.attack import FITTED_SCOPES, Traits
-from priemo_bench.contracts.budgets import CONVENTIONAL, EQUAL, Bounds, kind
+from priemo_bench.contracts.budgets import CONVENTIONAL, EQUAL, KINDS, Bounds, kind
 from priemo_bench.contracts.image import EMOTIONS
 from priemo_bench.errors import PriemoError
 from priemo_bench.run.spec import AttackSpec, Spec, as_tuple
@@ -119,6 +119,12 @@ def cells(spec: Spec) -> list[Cell]:
         if attack.name not in broken
         for cell in _of_attack(spec, dataset.name, dataset.limit, attack)
     ]
+    if not found and not broken:
+        wanted = {name for attack in spec.attacks for name in attack.budgets or KINDS}
+        raise PriemoError(
+            f"no attack has a row: their budgets are {', '.join(sorted(wanted))}, those of the run "
+            f"{', '.join(spec.budgets) or 'none'}"
+        )
     return list(dict.fromkeys(found))
 
 

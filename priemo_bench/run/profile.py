@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from priemo_bench import registry
 from priemo_bench.contracts.image import FloatImages, to_float
 from priemo_bench.progress import Mode
 from priemo_bench.run.profiling import PassCounter
@@ -38,7 +39,7 @@ def profiled(session: Session, mode: Mode) -> pd.DataFrame:
 
     Returns:
         A line per stage: `stage`, `seconds`, `share`. `attrs` has `wall` (seconds), `bare` (seconds
-        that the same forward and backward passes take by themselves, in batches of 64),
+        that the same passes of victims with gradients take by themselves, in batches of 64),
         `forwards` and `backwards` (images).
     """
     context = session.place.context
@@ -57,8 +58,9 @@ def profiled(session: Session, mode: Mode) -> pd.DataFrame:
     faces = to_float(context.split(dataset, "fit").images[:BATCH])
     bare = 0.0
     for name, counter in counters.items():
-        forward, backward = pass_seconds(context.victims[name], faces)
-        bare += counter.forwards * forward + counter.backwards * backward
+        if not registry.is_black_box(name):
+            forward, backward = pass_seconds(context.victims[name], faces)
+            bare += counter.forwards * forward + counter.backwards * backward
     lines = [(STAGES[name], spent) for name, spent in seconds.items()]
     lines.append(("clean predictions, scheduling and the rest", wall - sum(seconds.values())))
     table = pd.DataFrame(lines, columns=["stage", "seconds"])
@@ -74,7 +76,7 @@ def profiled(session: Session, mode: Mode) -> pd.DataFrame:
 
 def pass_seconds(victim: nn.Module, faces: FloatImages) -> tuple[float, float]:
     """Seconds for an image of a forward pass, and of the backward pass to the pixels."""
-    x = torch.from_numpy(faces).to(next(victim.parameters()).device)
+    x = torch.from_numpy(faces).to(next(victim.parameters(), torch.empty(0)).device)
 
     def forward() -> None:
         with torch.inference_mode():

@@ -131,6 +131,8 @@ class Session:
     def plan(self) -> pd.DataFrame:
         """What `run` would do, a line per cell; see `Benchmark.plan`."""
         known = dict(self._stored())
+        if not self.cells:
+            raise PriemoError("; ".join(broken_attacks(self.spec).values()))
         table = pd.DataFrame(
             [
                 {

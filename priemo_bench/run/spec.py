@@ -248,9 +248,16 @@ class Spec(StrictModel):
             if not 0 < floor < 1:
                 raise PriemoError(f"floors hold {floor}; an SSIM floor must be between 0 and 1")
         known = (*KINDS, *self.budgets)
-        for name in (b for attack in self.attacks for b in attack.budgets or ()):
-            if name not in known:
-                raise unknown("budgets", name, dict.fromkeys(known))
+        for attack in self.attacks:
+            for name in attack.budgets or ():
+                if name not in known and name.startswith("equal-"):
+                    raise PriemoError(
+                        f"attack {attack.title!r} has rows of {name!r}, and the floors are "
+                        f"{self.ssim_floor} and {list(self.floors)}; give its floor too, or other "
+                        "attacks"
+                    )
+                if name not in known:
+                    raise unknown("budgets", name, dict.fromkeys(known))
         return self
 
     @property

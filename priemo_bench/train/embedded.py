@@ -14,7 +14,7 @@ from safetensors.torch import load
 from priemo_bench import registry
 from priemo_bench.contracts.card import Card
 from priemo_bench.contracts.dataset import Dataset, FaceSet
-from priemo_bench.contracts.storage import write_file, write_text
+from priemo_bench.contracts.storage import storage_errors, write_file, write_text
 from priemo_bench.contracts.training import TrainingSpec
 from priemo_bench.contracts.victim import Victim, freeze
 from priemo_bench.data.sampling import sample
@@ -225,6 +225,9 @@ def measure_again(
         PriemoError: as `train_victim`, or the weights are not those of the card.
     """
     entries = [measurable(name) for name in names]
+    if out is not None:
+        with storage_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     with show(progress) as shown:
         loaded: dict[str, Dataset] = {}  # each is read from disk once

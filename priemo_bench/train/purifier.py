@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from priemo_bench import registry
 from priemo_bench.contracts.dataset import FaceSet, Split
 from priemo_bench.contracts.image import ByteImages
-from priemo_bench.contracts.storage import write_file, write_text
+from priemo_bench.contracts.storage import storage_errors, write_file, write_text
 from priemo_bench.defenses import diffusion, residual
 from priemo_bench.defenses.learned import SIDE
 from priemo_bench.defenses.unet import UNet
@@ -177,6 +177,8 @@ def train_purifier(
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise PriemoError(f"device {device!r} is not available here; use cpu")
     recipe, out = RECIPES[name], OUT if out is None else out
+    with storage_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
     with show(progress) as shown:
         shown.say(f"{name}: opening {' and '.join(recipe.data)}")
         sources = {

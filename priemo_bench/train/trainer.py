@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from priemo_bench import registry
 from priemo_bench.contracts.dataset import FaceSet
 from priemo_bench.contracts.predict import predict
-from priemo_bench.contracts.storage import write_file, write_text
+from priemo_bench.contracts.storage import storage_errors, write_file, write_text
 from priemo_bench.contracts.training import TrainingSpec
 from priemo_bench.contracts.victim import Victim
 from priemo_bench.errors import PriemoError
@@ -89,7 +89,8 @@ class Training:
 
     def run(self, epochs: int | None = None) -> Path:
         """Train to the end, or to epoch `epochs`; returns the file of the best weights so far."""
-        self.out.mkdir(parents=True, exist_ok=True)
+        with storage_errors(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
         total = self.spec.total
         with torch.random.fork_rng(devices=[]):
             self._set_up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,7 @@ def test_jpeg_says_what_is_left(scene: Any) -> None:
         ({"target": "glad"}, "no emotion is called 'glad'"),
         ({"bounds": {"ssim_floor": 1.5}}, "ssim_floor is 1.5; it must lie between 0 and 1"),
         ({"bounds": {"ssim_floor": None, "eps": None}}, "neither a floor nor eps is given"),
+        ({"perturbation": Path("p.safetensors")}, "p.safetensors does not exist; priemo-bench fit"),
         ({"jpeg": 0}, "jpeg is 0; it must be a quality from 1 to 95"),
         ({"seed": -1}, "seed is -1; it must be from 0"),
     ],
@@ -174,6 +176,15 @@ def test_jpeg_says_what_is_left(scene: Any) -> None:
 def test_what_cannot_be_done_is_one_sentence(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(PriemoError, match=said):
         Protector(settings(**changes))
+
+
+def test_an_attack_without_a_model_stands_beside_any_surrogates(scene: Any) -> None:
+    def lighter(x: Any, eps: float = 8 / 255) -> Any:
+        return (x + eps).clip(0, 1)
+
+    given = settings(attack=("lighter", lighter), surrogates=("resnet", "vgg"), whole=True)
+    found = Protector(given)(face_photo(scene))
+    assert (found.pixels.astype(int) - found.photo.pixels).max() > 0
 
 
 def test_an_attack_that_fails_is_one_sentence(scene: Any) -> None:

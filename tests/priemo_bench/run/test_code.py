@@ -240,7 +240,7 @@ def test_a_mended_module_counts_as_before_its_mend(monkeypatch: pytest.MonkeyPat
         f"priemo_bench.{n}"
         for n in (
             "quality.structural", "contracts.attack", "attacks.doors", "attacks.transfer.base",
-            "attacks.transfer.smer", "attacks.torchattack_adapter",
+            "attacks.transfer.smer", "attacks.torchattack_adapter", "run.plan", "run.spec",
         )
     ]  # fmt: skip
     own = {n: code._digest("\n".join(code._source(n).lines.values())) for n in names}

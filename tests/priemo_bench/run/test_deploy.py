@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from priemo_bench.contracts.attack import Traits
 from priemo_bench.errors import PriemoError
 from priemo_bench.run import deploy
 from priemo_bench.run.deploy import FitRequest, fit_to_file
@@ -37,3 +38,36 @@ def test_a_place_is_tried_before_the_fit(
     monkeypatch.setattr(deploy, "_fitted", lambda *_: pytest.fail("fitted"))
     with pytest.raises(PriemoError, match=r"u\.safetensors cannot be written|is a folder"):
         fit_to_file(request_(), tmp_path / place)
+
+
+class Unsaved:
+    """Learns, and has no `save`."""
+
+    traits = Traits("universal", "universal", "one")
+
+    def __init__(self, classifier: Any) -> None: ...
+
+    def fit(self, x: Any, y: Any = None) -> None:
+        pytest.fail("fitted")
+
+    def apply(self, x: Any) -> Any:
+        return x
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"surrogates": ("toy-aa",)}, "no victim is called 'toy-aa'; did you mean toy-a"),
+        ({"surrogates": ("toy-a+toy-b",)}, "no victim is called"),
+        ({"params": {"ssim_floor": 0.98}}, "'sga' is fitted without a floor; give --eps"),
+        (
+            {"attack": ("unsaved", Unsaved), "params": {}},
+            "'unsaved' cannot be saved: it needs save",
+        ),
+    ],
+)
+def test_what_cannot_be_fitted_is_told_before_the_fit(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PriemoError, match=said):
+        fit_to_file(request_(**changes), tmp_path / "u.safetensors")

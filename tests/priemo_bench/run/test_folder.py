@@ -64,6 +64,16 @@ def test_a_mistake_claims_no_folder(tmp_path: Path, world: dict[str, Any]) -> No
         pass
 
 
+def test_no_run_is_written_over_files_of_none(tmp_path: Path) -> None:
+    spec, own = load("default"), tmp_path / "README.md"
+    own.write_text("notes")
+    with pytest.raises(PriemoError, match="files that are of no run"), claimed(tmp_path, spec):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    with claimed(tmp_path, spec, overwrite=True):
+        assert own.read_text() == "notes"
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"run": 1}', '{"run": "r", "title": 2, "steps": 1, "done": 0, "deaths": 0}']
 )

@@ -88,6 +88,13 @@ def test_a_psnr_floor_is_a_second_equal_budget() -> None:
     assert {c.budget for c in alone} == {"equal-psnr"}
 
 
+def test_a_run_without_rows_is_told_by_its_budgets() -> None:
+    with pytest.raises(PriemoError, match="their budgets are equal, those of the run equal-psnr"):
+        planned({"name": "nothing", "budgets": ["equal"]}, psnr_floor=40, ssim_floor="none")
+    with pytest.raises(PriemoError, match=r"'nothing' has rows of 'equal-0.98', and the floors"):
+        planned({"name": "nothing", "budgets": ["equal-0.98"]}, floors=[0.9])
+
+
 def test_a_row_asks_about_its_surrogates_or_about_others() -> None:
     def threats(**more: Any) -> list[str]:
         return [c.threat for c in planned({"name": "gradient", "budgets": ["equal"]}, **more)]
