@@ -75,7 +75,7 @@ class Benchmark:
             raise unknown("backends", backend, ("loky", "dask"))
         if (backend == "dask") != (scheduler is not None):
             raise PriemoError("backend dask goes with the address of its scheduler, and it alone")
-        self.jobs, self.device, self.backend, self.scheduler = jobs, device, backend, scheduler
+        self.jobs, self.device, self.backend, self.scheduler = jobs, str(device), backend, scheduler
         self.limits = time_limit, memory_limit
         self.overwrite, self.store = overwrite, None if store is None else Path(store)
         self.command = command or f"Benchmark({self.spec.name!r}).run()"

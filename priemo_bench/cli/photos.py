@@ -140,6 +140,10 @@ def protect(
     from priemo_bench.photos.front import settings_of
     from priemo_bench.run.spec import number
 
+    if with_ is not None and with_.suffix != ".safetensors" and not with_.exists():
+        from priemo_bench.published.perturbations import perturbation_file
+
+        with_ = perturbation_file(str(with_))
     if with_ is not None and attack is not None:
         raise typer.BadParameter("--attack and --with exclude each other")
     bounds = {"ssim_floor": ssim_floor, "psnr_floor": psnr_floor, "eps": eps}

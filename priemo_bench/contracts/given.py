@@ -79,6 +79,8 @@ def as_victim(
     what = f"victim {short!r}"
     labels = EMOTIONS if labels is None else labels
     sides = _sides(what, size, channels, mean, std)
+    if layout not in ("nchw", "nhwc"):
+        raise PriemoError(f"{what}: layout is {layout!r}; it must be nchw or nhwc")
     if not isinstance(thing, nn.Module):
         if not callable(thing):
             raise PriemoError(

@@ -15,7 +15,6 @@ from priemo_bench.photos.folder import protect_photos
 from priemo_bench.photos.photo import Photo, from_array, from_picture
 from priemo_bench.photos.protector import Protector
 from priemo_bench.photos.settings import Settings
-from priemo_bench.published.perturbations import perturbation_file
 
 Picture = TypeVar("Picture")
 OPTIONS = {field.name for field in fields(Settings)} - {"bounds", "params"}
@@ -36,9 +35,7 @@ def settings_of(**options: Any) -> Settings:
         if isinstance(options.get(name), str):
             options[name] = tuple(options[name].split(","))
     if options.get("perturbation") is not None:
-        path = Path(options["perturbation"])
-        named = path.suffix != ".safetensors" and not path.exists()
-        options["perturbation"] = perturbation_file(str(path)) if named else path
+        options["perturbation"] = Path(options["perturbation"])
     return Settings(bounds=bounds, params=params, **options)
 
 
@@ -49,7 +46,7 @@ def protect(image: Picture, *, out: str | Path = "protected", **options: Any) ->
         image: a Pillow image, an array (h, w) or (h, w, 3) of uint8, or the path of a file.
         out: folder of the protected file of a path; nothing is ever written over an original.
         options: `attack` ("priemo-transfer"), `surrogates` (("resnet", "vgg", "repvgg")),
-            `perturbation` (a file of `priemo-bench fit`, or a name of `list perturbations`),
+            `perturbation` (a file of `priemo-bench fit`, or `perturbation_file(name)`),
             `ssim_floor`, `psnr_floor`, `eps`, `target`, `jpeg`, `whole`, `seed` and others of
             `Settings`; what is none of these is an argument of the attack.
 

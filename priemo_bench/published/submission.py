@@ -219,7 +219,8 @@ class Submission(StrictModel):
         try:
             if path.stat().st_size > LARGEST:
                 raise PriemoError(f"{path} has more than {LARGEST / 2**20:.0f} MB")
-            return cls(**json.loads(path.read_text("utf-8"), parse_constant=_no_constant))
+            text = path.read_text("utf-8")
+            return cls.model_validate(json.loads(text, parse_constant=_no_constant))
         except (OSError, UnicodeDecodeError) as error:
             raise PriemoError(f"{path} cannot be read: {error}") from None
         except ValidationError as error:

@@ -48,7 +48,7 @@ MENDED = {
     "9ffaa716b3ec": "b89081c9c1b4",
     # run.plan and .spec: sentences for a run without rows, and for floors that it does not have
     "c82d04c76794": "88e0adbe3709",
-    "a18fc449d62b": "22a2a90d7005",
+    "79878634c01c": "22a2a90d7005",
 }
 """Digests of modules, and those before a mend that changes no stored number."""
 PROJECT = "priemo_bench"

@@ -346,9 +346,10 @@ def read(source: str | Path) -> dict[str, Any]:
         if str(source) in BUNDLED:
             text = (SPECS / f"{source}.toml").read_text("utf-8")
         elif path.is_file():
-            text = path.read_text("utf-8")
+            text = path.read_text("utf-8-sig")
         elif path.suffix == ".toml" or len(path.parts) > 1:
-            raise PriemoError(f"spec {path} does not exist")
+            found = "is a folder" if path.is_dir() else "does not exist"
+            raise PriemoError(f"spec {path} {found}")
         else:
             raise unknown("specs", str(source), BUNDLED)
         values = tomllib.loads(text)
