@@ -421,7 +421,7 @@ TABLES: dict[str, object] = {
         "transfer",
         {
             name: f"`{name}`"
-            for name in ("priemo-transfer", "mef", "admix", "gra", "difgsm", "pgd", "noise")
+            for name in ("priemo-transfer", "mef", "admix", "gra", "difgsm", "pgd", "sia", "noise")
         },
         {
             f"{heading}, {floor}": (budget, victims)
