@@ -15,7 +15,7 @@ app = typer.Typer()
 @app.command()
 def merge(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="folders of runs")],
-    out: Annotated[Path, typer.Option(help="folder of the merged run; must not hold one")],
+    out: Annotated[Path, typer.Option(help="folder of the merged run, new or empty")],
 ) -> None:
     """Join runs of several machines, seeds, attacks or SSIM floors on the same faces into one.
 

@@ -46,9 +46,9 @@ def protect(image: Picture, *, out: str | Path = "protected", **options: Any) ->
         image: a Pillow image, an array (h, w) or (h, w, 3) of uint8, or the path of a file.
         out: folder of the protected file of a path; nothing is ever written over an original.
         options: `attack` ("priemo-transfer"), `surrogates` (("resnet", "vgg", "repvgg")),
-            `perturbation` (a file of `priemo-bench fit`, or `perturbation_file(name)`),
-            `ssim_floor`, `psnr_floor`, `eps`, `target`, `jpeg`, `whole`, `seed` and others of
-            `Settings`; what is none of these is an argument of the attack.
+            `perturbation` (a file of `priemo-bench fit`), `ssim_floor`, `psnr_floor`, `eps`,
+            `target`, `jpeg`, `whole`, `seed` and others of `Settings`; what is none
+            of these is an argument of the attack.
 
     Returns:
         The same kind of thing: an image, an array, or the path of the file that was written. An
